@@ -222,6 +222,9 @@ pub enum WalletError {
         /// The error of the operating system.
         source: std::io::Error,
     },
+    /// There is no wallet in this directory.
+    #[error("there is no wallet in {}; make one with `farthing init`", .0.display())]
+    NoWallet(PathBuf),
     /// The wallet has a password, and none was given.
     #[error("the wallet in {} has a password; type it on a terminal, or give it with --password-file FILE or in FARTHING_PASSWORD", .0.display())]
     Locked(PathBuf),

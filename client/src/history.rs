@@ -122,39 +122,30 @@ impl Wallet {
 /// The withdrawals. Requests of one amount that were planned at one time are one withdrawal, or one entry for each
 /// progress: a part may be refused.
 fn withdrawals(wallet: &Wallet) -> Result<Vec<HistoryEntry>, WalletError> {
-    let mut planned: BTreeMap<(PublicKey, u64, Option<Amount>, IssuanceProgress), HistoryEntry> =
+    let entry = |begun_ms, issued| HistoryEntry {
+        begun_ms,
+        matter: HistoryMatter::Withdrawal(issued),
+    };
+    let mut planned: BTreeMap<(PublicKey, u64, Option<Amount>, IssuanceProgress), IssuanceEntry> =
         BTreeMap::new();
     let mut entries = Vec::new();
     for (at, row) in all(&wallet.rows(), &WITHDRAWALS)? {
-        let begun_ms = WITHDRAWAL_TIMES.peek(&wallet.rows(), &at)?;
         let asked = WITHDRAWN_AMOUNTS.peek(&wallet.rows(), &at)?;
         let progress = IssuanceProgress::of(&row.state);
         let issued = wallet.issued(at, wallet.worth(&row.bank, &row.outputs)?, progress)?;
-        let entry = HistoryEntry {
-            begun_ms,
-            matter: HistoryMatter::Withdrawal(issued),
+        let Some(begun_ms) = WITHDRAWAL_TIMES.peek(&wallet.rows(), &at)? else {
+            entries.push(entry(None, issued));
+            continue;
         };
-        match begun_ms {
-            None => entries.push(entry),
-            Some(begun_ms) => {
-                let first = planned.entry((row.bank, begun_ms, asked, progress));
-                first
-                    .and_modify(|first| add_request(first, &entry))
-                    .or_insert(entry);
-            }
-        }
+        let amount = issued.amount.0;
+        planned
+            .entry((row.bank, begun_ms, asked, progress))
+            .and_modify(|first| first.amount.0 = first.amount.0.saturating_add(amount))
+            .or_insert(issued);
     }
-    entries.extend(planned.into_values());
+    let planned = planned.into_iter();
+    entries.extend(planned.map(|((_, begun_ms, ..), issued)| entry(Some(begun_ms), issued)));
     Ok(entries)
-}
-
-/// Adds a further request to a withdrawal.
-fn add_request(withdrawal: &mut HistoryEntry, request: &HistoryEntry) {
-    if let (HistoryMatter::Withdrawal(first), HistoryMatter::Withdrawal(further)) =
-        (&mut withdrawal.matter, &request.matter)
-    {
-        first.amount = Amount(first.amount.0.saturating_add(further.amount.0));
-    }
 }
 
 fn exchange(

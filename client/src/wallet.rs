@@ -428,12 +428,7 @@ fn open_home(dir: &Path, key: Option<&WalletKey>) -> Result<Seed, WalletError> {
 /// The seed of the wallet in `dir`. `key` opens it if the wallet has a password.
 fn read_seed(dir: &Path, key: Option<&WalletKey>) -> Result<Seed, WalletError> {
     let path = dir.join(SEED_FILE);
-    let size = fs::metadata(&path).map_err(|_| {
-        WalletError::Home(format!(
-            "there is no wallet in {}; make one with `farthing init`",
-            dir.display()
-        ))
-    })?;
+    let size = fs::metadata(&path).map_err(|_| WalletError::NoWallet(dir.to_owned()))?;
     if size.len() > SEED_FILE_MAX_BYTES {
         return Err(WalletError::Home(format!(
             "{} is not a seed phrase",

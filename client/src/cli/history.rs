@@ -2,14 +2,13 @@
 
 use super::{
     purchases::status,
-    report::{Align, Report, amount, date, short, table},
+    report::{Align, Report, amount, bank_name, date, table},
 };
 use crate::{
     history::{HistoryEntry, HistoryMatter, IssuanceEntry},
     wallet::Wallet,
 };
 use anyhow::{Context, Result};
-use farthing_coin::PublicKey;
 use farthing_node::{network_file::NetworkFile, terminal::one_line};
 use farthing_protocol::money::Amount;
 use serde_json::{Value, json};
@@ -101,11 +100,6 @@ fn issued_line(
         text: of_purchase.map_or_else(String::new, |number| format!("coins of purchase {number}")),
         of_purchase,
     }
-}
-
-fn bank_name(bank: &PublicKey, file: &NetworkFile) -> String {
-    let card = file.by_identity(bank);
-    card.map_or_else(|| short(&bank.0), |card| card.name.clone())
 }
 
 fn begun(line: &Line) -> String {

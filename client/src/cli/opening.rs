@@ -61,14 +61,11 @@ pub(super) fn settle(options: &Options) -> Result<()> {
 }
 
 /// Fails if there is no wallet in `dir`.
-pub(super) fn require_wallet(dir: &Path) -> Result<()> {
-    if !dir.join(SEED_FILE).exists() {
-        bail!(
-            "there is no wallet in {}; make one with `farthing init`",
-            dir.display()
-        );
+pub(super) fn require_wallet(dir: &Path) -> Result<(), WalletError> {
+    match dir.join(SEED_FILE).exists() {
+        true => Ok(()),
+        false => Err(WalletError::NoWallet(dir.to_owned())),
     }
-    Ok(())
 }
 
 fn retry_policy(options: &Options, total_otherwise: Duration) -> RetryPolicy {

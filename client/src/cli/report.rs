@@ -1,8 +1,9 @@
 //! The result of a command: a text for people and a JSON value for programs.
 
 use super::exit::Exit;
+use farthing_coin::PublicKey;
 pub(super) use farthing_node::table::{Align, table};
-use farthing_node::terminal;
+use farthing_node::{network_file::NetworkFile, terminal};
 use farthing_protocol::money::Amount;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -85,6 +86,12 @@ pub(super) fn count(number: u64, thing: &str) -> String {
 /// The first 12 of the 64 characters of a digest or key: enough to name it.
 pub(super) fn short(bytes: &[u8; 32]) -> String {
     hex::encode(bytes).chars().take(12).collect()
+}
+
+/// The name of a bank here, or the beginning of its key if its card was removed.
+pub(super) fn bank_name(bank: &PublicKey, file: &NetworkFile) -> String {
+    let card = file.by_identity(bank);
+    card.map_or_else(|| short(&bank.0), |card| card.name.clone())
 }
 
 /// Date and time (UTC) of milliseconds since 1970; `never` for a time outside the calendar.

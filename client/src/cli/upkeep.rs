@@ -5,7 +5,7 @@ use super::{
     exit::Exit,
     opening::{self, wallet_dir},
     purchases::outcome,
-    report::{Report, amount, chain},
+    report::{Report, amount, bank_name, chain},
 };
 use crate::{
     resume::Resumed,
@@ -14,10 +14,7 @@ use crate::{
     wallet::Wallet,
 };
 use anyhow::Result;
-use farthing_node::{
-    card::RoleName,
-    terminal::{Shown, print_error, print_json, print_text},
-};
+use farthing_node::terminal::{Shown, print_error, print_json, print_text};
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, time::Duration};
 
@@ -116,9 +113,12 @@ impl Job {
 /// What was under way: finished, or not. A purchase that was aborted has the exit code of that.
 fn finished(wallet: &Wallet, resumed: Resumed) -> Result<Vec<Job>> {
     let mut aborted = BTreeSet::new();
-    for (number, row) in wallet.purchases()? {
-        if outcome(number, &row, None).exit == Exit::Aborted {
-            aborted.insert(format!("purchase {number}"));
+    if !resumed.ended.is_empty() {
+        for (number, row) in wallet.purchases()? {
+            let matter = format!("purchase {number}");
+            if resumed.ended.contains(&matter) && outcome(number, &row, None).exit == Exit::Aborted {
+                aborted.insert(matter);
+            }
         }
     }
     let ended = resumed.ended.into_iter().map(|matter| {
@@ -145,11 +145,7 @@ fn finished(wallet: &Wallet, resumed: Resumed) -> Result<Vec<Job>> {
 async fn exchange(wallet: &Wallet, due: &Due) -> Result<Job> {
     let (worth, failed) = wallet.keep_up(due).await?;
     let exit = Exit::of_all(&failed);
-    let file = wallet.network_file()?;
-    let bank = file
-        .by_identity(&due.bank)
-        .filter(|card| card.role == RoleName::Bank);
-    let bank = bank.map(|card| card.name.clone()).unwrap_or_default();
+    let bank = bank_name(&due.bank, &wallet.network_file()?);
     let (job, what) = match due.task {
         Task::Renew => ("renew", "coins that expire soon, for fresh ones"),
         Task::Consolidate => ("consolidate", "small coins, for fewer ones"),
