@@ -10,7 +10,10 @@ use crate::{
     observer::{NoObserver, Observer},
     peer_client::{PeerClient, RetryPolicy},
     rows::RESTORED,
-    vault::{self, Password, VAULT_FILE, WalletKey, reseal, sealing::is_sealed_file},
+    vault::{
+        self, Password, VAULT_FILE, WalletKey, reseal,
+        sealing::{is_sealed_file, with_cipher},
+    },
 };
 use farthing_coin::{KeyBook, PublicKey, Seed};
 use farthing_node::{
@@ -21,7 +24,7 @@ use farthing_node::{
     quic::QuicNetwork,
 };
 use farthing_store::{
-    Reads, RecordCipher, SCHEMA_VERSION, Store, StoreError, StoreOptions, Transaction, View,
+    Reads, SCHEMA_VERSION, Store, StoreError, StoreOptions, Transaction, View,
     clock::{Clock, SystemClock},
     disk::Disk,
     entropy::{Entropy, SystemEntropy},
@@ -96,11 +99,7 @@ impl Env {
 
     /// The options of the wallet's store.
     fn store_options(&self) -> StoreOptions {
-        let key = self.key.clone();
-        StoreOptions {
-            cipher: key.map(|key| -> Arc<dyn RecordCipher> { Arc::new(key) }),
-            ..self.store.clone()
-        }
+        with_cipher(&self.store, self.key.as_ref())
     }
 
     /// The cipher of the wallet's files.

@@ -352,18 +352,21 @@ pub fn check_asked(offer: &Offer, item_id: &ItemId, at_most: Option<Amount>) -> 
 /// # Errors
 /// Names the first field that differs.
 pub fn check_listed(offer: &Offer, listed: &CatalogItem) -> Result<(), OfferFault> {
-    let checks = [
+    let differs = first_failed([
         (offer.title == listed.title, "title"),
         (offer.description == listed.description, "description"),
         (offer.media_type == listed.media_type, "media type"),
         (offer.size_bytes == listed.size_bytes, "size"),
         (offer.currency == listed.currency, "currency"),
         (offer.price <= listed.price, "price"),
-    ];
-    match checks.into_iter().find(|(holds, _)| !holds) {
-        Some((_, field)) => Err(OfferFault::NotAsListed(field)),
-        None => Ok(()),
-    }
+    ]);
+    differs.map_or(Ok(()), |field| Err(OfferFault::NotAsListed(field)))
+}
+
+/// The name of the first check that does not hold.
+fn first_failed<const N: usize>(checks: [(bool, &'static str); N]) -> Option<&'static str> {
+    let mut failed = checks.into_iter().filter(|(holds, _)| !holds);
+    failed.next().map(|(_, name)| name)
 }
 
 /// Checks that `offer` can take the place of `expired`, an earlier offer of the same merchant: it is for the same item
@@ -373,7 +376,7 @@ pub fn check_listed(offer: &Offer, listed: &CatalogItem) -> Result<(), OfferFaul
 /// [`OfferFault::OtherItem`], [`OfferFault::PriceTooHigh`], or [`OfferFault::Changed`] with the first field that differs.
 pub fn check_renewed(offer: &Offer, expired: &Offer) -> Result<(), OfferFault> {
     check_asked(offer, &expired.item_id, Some(expired.price))?;
-    let checks = [
+    let differs = first_failed([
         (offer.title == expired.title, "title"),
         (offer.description == expired.description, "description"),
         (offer.media_type == expired.media_type, "media type"),
@@ -384,11 +387,8 @@ pub fn check_renewed(offer: &Offer, expired: &Offer) -> Result<(), OfferFault> {
             offer.encrypted_digest == expired.encrypted_digest,
             "digest of the encrypted goods",
         ),
-    ];
-    match checks.into_iter().find(|(holds, _)| !holds) {
-        Some((_, field)) => Err(OfferFault::Changed(field)),
-        None => Ok(()),
-    }
+    ]);
+    differs.map_or(Ok(()), |field| Err(OfferFault::Changed(field)))
 }
 
 /// Why a wallet does not accept an offer.

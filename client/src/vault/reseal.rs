@@ -5,7 +5,7 @@
 //! it, the wallet is the new one, and the files are moved to their places. After a kill, the next command does what is
 //! missing ([`settle`]), before it reads anything.
 
-use super::{Password, VAULT_FILE, WalletKey, create, is_sealed, unlock};
+use super::{Password, VAULT_FILE, WalletKey, create, is_sealed, sealing::with_cipher, unlock};
 use crate::{
     error::WalletError,
     file_names::{RESEALING_DIR, SEED_FILE, STORE_DIR},
@@ -14,9 +14,7 @@ use farthing_node::{
     home::files::{self, Mode},
     network_file::{FileCipher, NETWORK_FILE},
 };
-use farthing_store::{
-    LockedStore, RecordCipher, StoreError, StoreOptions, entropy::Entropy, replace_journal,
-};
+use farthing_store::{LockedStore, StoreError, StoreOptions, entropy::Entropy, replace_journal};
 use std::{fs, io, path::Path, sync::Arc};
 use zeroize::Zeroizing;
 
@@ -122,15 +120,6 @@ fn copy(
     store.copy_journal(&fresh, &with_cipher(options, key.as_ref()))?;
     files::sync_dir(&fresh).map_err(WalletError::io(&fresh))?;
     Ok(key)
-}
-
-/// The options of a store with this key.
-fn with_cipher(options: &StoreOptions, key: Option<&WalletKey>) -> StoreOptions {
-    let key = key.cloned();
-    StoreOptions {
-        cipher: key.map(|key| -> Arc<dyn RecordCipher> { Arc::new(key) }),
-        ..options.clone()
-    }
 }
 
 /// Writes the file `name` of `dir` to `fresh`, sealed with `new` in place of `old`. Missing cards are an empty list, so that no

@@ -6,7 +6,7 @@
 
 use chacha20poly1305::{AeadInOut, KeyInit, Tag, XChaCha20Poly1305, XNonce};
 use farthing_node::network_file::FileCipher;
-use farthing_store::{Head, RecordCipher, entropy::Entropy};
+use farthing_store::{Head, RecordCipher, StoreOptions, entropy::Entropy};
 use std::{io, sync::Arc};
 use zeroize::Zeroizing;
 
@@ -95,6 +95,15 @@ pub(super) fn open(key: &[u8; KEY_BYTES], place: &[&[u8]], sealed: &[u8]) -> Opt
         )
         .ok()?;
     Some(text)
+}
+
+/// The options of a wallet's store with this key.
+pub(crate) fn with_cipher(options: &StoreOptions, key: Option<&WalletKey>) -> StoreOptions {
+    let key = key.cloned();
+    StoreOptions {
+        cipher: key.map(|key| -> Arc<dyn RecordCipher> { Arc::new(key) }),
+        ..options.clone()
+    }
 }
 
 impl RecordCipher for WalletKey {
