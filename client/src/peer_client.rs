@@ -11,7 +11,7 @@ use farthing_node::{
     call::{CallError, ask},
     card::Card,
     network::{Channel, Lane, Network, NetworkError},
-    quic::RATE_LEAST_BYTES,
+    transport::RATE_LEAST_BYTES,
 };
 use farthing_protocol::{
     api::{Call, Question},

@@ -30,7 +30,7 @@ use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 use crate::probe::ProcessProbe;
-use crate::quic::ServerIdentity;
+use crate::transport::ServerIdentity;
 use crate::{
     card::{Card, Fields, RoleName, check_name},
     network_file::{NETWORK_FILE, NetworkFile},

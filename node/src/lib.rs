@@ -24,4 +24,5 @@ pub mod secret_line;
 pub mod serve;
 pub mod table;
 pub mod terminal;
+pub mod transport;
 pub mod usage;

@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 
 use farthing_node::call::ask;
 use farthing_node::network::{Acted, Lane, Network, NetworkError};
-use farthing_node::quic::{ClientLimits, QuicNetwork, ServerLimits};
+use farthing_node::quic::QuicNetwork;
+use farthing_node::transport::{ClientLimits, ServerIdentity, ServerLimits};
 use farthing_protocol::{
     api::encode_reply,
     ids::{EncryptedDigest, ItemId},
@@ -70,7 +71,7 @@ async fn an_unknown_lane_is_refused() {
     );
 
     // A client learns that the server speaks another version, here the previous one.
-    let identity = farthing_node::quic::ServerIdentity::generate().unwrap();
+    let identity = ServerIdentity::generate().unwrap();
     let mut tls = server_tls(&identity);
     tls.alpn_protocols = vec![b"farthing/1 peer".to_vec()];
     let crypto = quinn::crypto::rustls::QuicServerConfig::try_from(tls).unwrap();
@@ -199,7 +200,7 @@ async fn a_request_that_arrives_too_slowly_is_refused() {
 
 #[tokio::test]
 async fn a_partly_sent_request_is_never_taken_for_a_complete_one() {
-    let identity = farthing_node::quic::ServerIdentity::generate().unwrap();
+    let identity = ServerIdentity::generate().unwrap();
     let server = foreign_server(server_tls(&identity));
     let card = card(&identity, server.local_addr().unwrap());
     let reading = tokio::spawn(async move {
@@ -227,7 +228,7 @@ async fn a_partly_sent_request_is_never_taken_for_a_complete_one() {
 
 #[tokio::test]
 async fn a_connection_lost_during_a_request_leaves_its_outcome_unknown() {
-    let identity = farthing_node::quic::ServerIdentity::generate().unwrap();
+    let identity = ServerIdentity::generate().unwrap();
     let server = foreign_server(server_tls(&identity));
     let card = card(&identity, server.local_addr().unwrap());
     let killing = tokio::spawn(async move {
@@ -259,7 +260,7 @@ async fn a_connection_lost_during_a_request_leaves_its_outcome_unknown() {
 
 #[tokio::test]
 async fn a_piece_of_goods_that_is_cut_off_is_what_has_arrived_of_it() {
-    let identity = farthing_node::quic::ServerIdentity::generate().unwrap();
+    let identity = ServerIdentity::generate().unwrap();
     let server = foreign_server(server_tls(&identity));
     let card = card(&identity, server.local_addr().unwrap());
     let falling_silent = tokio::spawn(async move {

@@ -594,7 +594,7 @@ async fn a_stored_certificate_serves_again_with_the_same_fingerprint() {
     let running = transport_support::start_at(
         transport_support::any_port(),
         home.tls().clone(),
-        farthing_node::quic::ServerLimits::default(),
+        farthing_node::transport::ServerLimits::default(),
     );
     let card = home.card_at(running.card.address.only_ip().unwrap()).unwrap();
     assert!(
@@ -604,7 +604,7 @@ async fn a_stored_certificate_serves_again_with_the_same_fingerprint() {
             .is_ok()
     );
     // It does not serve with the fingerprint of another certificate.
-    let other = start(farthing_node::quic::ServerLimits::default());
+    let other = start(farthing_node::transport::ServerLimits::default());
     let card = home.card_at(other.card.address.only_ip().unwrap()).unwrap();
     assert!(
         farthing_node::quic::QuicNetwork::new()

@@ -18,7 +18,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use farthing_node::network::{Lane, Network, NetworkError};
-use farthing_node::quic::{QuicNetwork, ServerIdentity, ServerLimits};
+use farthing_node::quic::QuicNetwork;
+use farthing_node::transport::{ServerIdentity, ServerLimits};
 use rustls::client::{ClientSessionStore, Tls12ClientSessionValue, Tls13ClientSessionValue};
 use rustls::pki_types::ServerName;
 use rustls::server::{ClientHello, ProducesTickets, ResolvesServerCert};

@@ -13,7 +13,8 @@ mod transport_support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use farthing_node::quic::{ClientLimits, QuicNetwork, ServerLimits};
+use farthing_node::quic::QuicNetwork;
+use farthing_node::transport::{ClientLimits, ServerLimits};
 use farthing_node::{
     link::Link,
     network::{Acted, Lane, Network, NetworkError},

@@ -17,7 +17,8 @@ use farthing_node::{
     card::{Card, RoleName},
     network::{Lane, Network, Service},
     process::stop_pair,
-    quic::{QuicNetwork, QuicServer, ServerIdentity, ServerLimits},
+    quic::{QuicNetwork, QuicServer},
+    transport::{ServerIdentity, ServerLimits},
     usage::Usage,
 };
 use farthing_store::{

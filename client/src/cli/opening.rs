@@ -15,8 +15,9 @@ use crate::{
 use anyhow::{Context, Result, bail};
 use farthing_node::{
     probe::ProcessProbe,
-    quic::{ClientLimits, QuicNetwork},
+    quic::QuicNetwork,
     terminal::{Shown, print_note},
+    transport::ClientLimits,
 };
 use farthing_store::{
     StoreError, StoreOptions,

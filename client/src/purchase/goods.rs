@@ -14,7 +14,7 @@ use crate::{
 };
 use farthing_node::{
     home::files::{self, Mode, NewFile, OutputError},
-    quic::{CONNECTION_WINDOW_BYTES, slowest},
+    transport::{CONNECTION_WINDOW_BYTES, slowest},
 };
 use farthing_protocol::{
     documents::Offer,

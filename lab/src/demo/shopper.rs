@@ -21,7 +21,8 @@ use farthing_node::{
     card::{Card, RoleName},
     network::{Lane, Network},
     network_file::NetworkFile,
-    quic::{ClientLimits, QuicNetwork},
+    quic::QuicNetwork,
+    transport::ClientLimits,
 };
 use farthing_protocol::money::Amount;
 use farthing_store::{

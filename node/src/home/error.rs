@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::file_names::{CONFIG_FILE, OLD_CONFIG_FILE};
 use crate::address::Addresses;
-use crate::quic::IdentityError;
+use crate::transport::IdentityError;
 use crate::{
     card::{CardError, RoleName},
     network_file::NetworkFileError,

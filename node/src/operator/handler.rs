@@ -6,7 +6,7 @@ use super::status::{KeyListStatus, Status};
 use crate::admin::{AdminHandler, reply};
 use crate::history::History;
 use crate::peers::Peers;
-use crate::quic::ServerCounters;
+use crate::transport::ServerCounters;
 use crate::usage::Usage;
 use async_trait::async_trait;
 use farthing_store::Store;

@@ -5,7 +5,7 @@ use super::report::Report;
 use super::requests::NodeRequest;
 use crate::admin::admin_call;
 use crate::history::status::HistoryStatus;
-use crate::quic::ServerCounts;
+use crate::transport::ServerCounts;
 use crate::usage::Usage;
 use farthing_store::StoreCounts;
 use serde::{Deserialize, Serialize};

@@ -8,24 +8,9 @@
 
 mod channel;
 mod client;
-mod client_limits;
-mod counts;
-mod identity;
-mod pinned;
 mod server;
 mod socket;
 mod transport;
 
-pub use client::{QuicNetwork, RESOLVED_MAX};
-pub use client_limits::{CONNECT_TIMEOUT_MS, ClientLimits};
-pub use counts::{ServerCounters, ServerCounts};
-pub use identity::{IdentityError, ServerIdentity};
-pub use server::{
-    BUSY_RETRY_AFTER_MS, CONNECTIONS_MAX, HANDSHAKE_TIMEOUT_MS, HANDSHAKES_MAX, QuicServer, REQUESTS_MAX,
-    REQUESTS_MAX_BYTES, RESERVED_REQUEST_MAX_BYTES, RESERVED_REQUESTS_MAX, RESERVED_TIMEOUT_MS,
-    STOP_TIMEOUT_MS, STREAM_TIMEOUT_MS, ServerError, ServerLimits,
-};
-pub use transport::{
-    CONNECTION_WINDOW_BYTES, IDLE_TIMEOUT_MS, KEEP_ALIVE_MS, RATE_LEAST_BYTES, RETRY_AFTER_MAX_MS,
-    STREAM_WINDOW_BYTES, STREAMS_PER_CONNECTION_MAX, slowest,
-};
+pub use client::QuicNetwork;
+pub use server::QuicServer;

@@ -15,7 +15,7 @@ use crate::fingerprint::Fingerprint;
 /// The fingerprint alone is not enough. A certificate is public, so any server can show it. So the signature over the
 /// handshake is verified as well.
 #[derive(Debug)]
-pub(super) struct PinnedVerifier {
+pub(crate) struct PinnedVerifier {
     expected: Fingerprint,
     algorithms: WebPkiSupportedAlgorithms,
     /// The reason why this handshake was refused, for the error message.
@@ -24,7 +24,7 @@ pub(super) struct PinnedVerifier {
 
 /// The reason why a handshake was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Finding {
+pub(crate) enum Finding {
     /// The certificate has this fingerprint, which is not the pinned one.
     OtherCertificate(Fingerprint),
     /// The certificate is the pinned one, but the signature is not by its key.
@@ -33,7 +33,7 @@ pub(super) enum Finding {
 
 impl PinnedVerifier {
     /// A verifier for one handshake.
-    pub(super) fn new(expected: Fingerprint, algorithms: WebPkiSupportedAlgorithms) -> Arc<Self> {
+    pub(crate) fn new(expected: Fingerprint, algorithms: WebPkiSupportedAlgorithms) -> Arc<Self> {
         Arc::new(Self {
             expected,
             algorithms,
@@ -42,7 +42,7 @@ impl PinnedVerifier {
     }
 
     /// The reason why this verifier has refused the handshake, if it has.
-    pub(super) fn finding(&self) -> Option<Finding> {
+    pub(crate) fn finding(&self) -> Option<Finding> {
         self.finding.get().copied()
     }
 }
@@ -73,7 +73,7 @@ impl ServerCertVerifier for PinnedVerifier {
         _cert: &CertificateDer<'_>,
         _dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        // QUIC has only TLS 1.3.
+        // Only TLS 1.3 is offered.
         Err(Error::PeerIncompatible(PeerIncompatible::Tls12NotOffered))
     }
 

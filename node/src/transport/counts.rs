@@ -41,23 +41,23 @@ impl ServerCounters {
         }
     }
 
-    pub(super) fn connected(&self) {
+    pub(crate) fn connected(&self) {
         self.connections.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn requested(&self) {
+    pub(crate) fn requested(&self) {
         self.requests.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn busy(&self) {
+    pub(crate) fn busy(&self) {
         self.busy.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn request(&self, bytes: usize) {
+    pub(crate) fn request(&self, bytes: usize) {
         self.request_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    pub(super) fn reply(&self, bytes: usize) {
+    pub(crate) fn reply(&self, bytes: usize) {
         self.reply_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 }

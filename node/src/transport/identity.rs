@@ -7,7 +7,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::transport::{PROVIDER, SERVER_NAME};
+use super::tls::{PROVIDER, SERVER_NAME};
 use crate::fingerprint::Fingerprint;
 use crate::network::Lane;
 
@@ -40,7 +40,7 @@ impl fmt::Debug for ServerIdentity {
 
 impl ServerIdentity {
     /// Derives bytes from the certificate's key and `label`. Only the holder of the key can know them.
-    pub(super) fn derive(&self, label: &[u8]) -> [u8; 32] {
+    pub(crate) fn derive(&self, label: &[u8]) -> [u8; 32] {
         Sha256::new()
             .chain_update(label)
             .chain_update(&*self.key)
@@ -96,7 +96,7 @@ impl ServerIdentity {
     }
 
     /// The TLS configuration of a server: only TLS 1.3, every lane, and nothing that could identify a returning client.
-    pub(super) fn tls(&self) -> Result<rustls::ServerConfig, IdentityError> {
+    pub(crate) fn tls(&self) -> Result<rustls::ServerConfig, IdentityError> {
         let unusable = |e: rustls::Error| IdentityError::Unusable(e.to_string());
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key.to_vec()));
         let mut tls = rustls::ServerConfig::builder_with_provider(Arc::clone(&PROVIDER))
@@ -114,7 +114,7 @@ impl ServerIdentity {
 }
 
 /// SHA-256 of a certificate.
-pub(super) fn fingerprint(certificate: &CertificateDer<'_>) -> Fingerprint {
+pub(crate) fn fingerprint(certificate: &CertificateDer<'_>) -> Fingerprint {
     Fingerprint(Sha256::digest(certificate.as_ref()).into())
 }
 

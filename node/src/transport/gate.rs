@@ -1,0 +1,206 @@
+//! What the servers of a node share: the service and the bounds of all that a client can cause.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use farthing_protocol::wire::{FRAME_MAX_BYTES, VARIANT_BYTES};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
+
+use super::code::{BUSY, Code};
+use super::counts::ServerCounters;
+use super::limits::{REQUESTS_MAX_BYTES, RESERVED_REQUEST_MAX_BYTES, RESERVED_TIMEOUT_MS, ServerLimits};
+use super::timer::slowest;
+use crate::network::{Lane, Service};
+
+/// The maximum number of bytes in one read from a stream.
+pub(crate) const CHUNK_MAX_BYTES: usize = 64 * 1024;
+
+/// The service of a node with its bounds. The servers of a node share it, so a bound holds for all of them together.
+pub struct Gate {
+    service: Arc<dyn Service>,
+    pub(crate) limits: ServerLimits,
+    pub(crate) counters: Arc<ServerCounters>,
+    /// The permits for bounded resources.
+    pub(crate) connections: Arc<Semaphore>,
+    pub(crate) handshakes: Arc<Semaphore>,
+    requests: Arc<Semaphore>,
+    reserved: Arc<Semaphore>,
+    request_bytes: Arc<Semaphore>,
+}
+
+impl Gate {
+    /// The gate of a node that answers with `service`.
+    #[must_use]
+    pub fn new(service: Arc<dyn Service>, limits: ServerLimits) -> Arc<Self> {
+        let semaphore = |permits: usize| Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS)));
+        Arc::new(Self {
+            service,
+            counters: Arc::default(),
+            connections: semaphore(limits.connections_max),
+            handshakes: semaphore(limits.handshakes_max),
+            requests: semaphore(limits.requests_max),
+            reserved: semaphore(limits.reserved_requests_max),
+            request_bytes: semaphore(REQUESTS_MAX_BYTES),
+            limits,
+        })
+    }
+
+    /// The counters of all requests. They stay readable after the servers have stopped.
+    #[must_use]
+    pub fn counters(&self) -> Arc<ServerCounters> {
+        Arc::clone(&self.counters)
+    }
+
+    /// Accepts no more requests. From now on each is refused as busy.
+    pub(crate) fn close(&self) {
+        self.requests.close();
+        self.reserved.close();
+    }
+
+    /// Whether so many handshakes are under way that a client must prove its address first.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.handshakes.available_permits() <= self.limits.handshakes_max / 2
+    }
+
+    /// The reply of the service to `request`. `None` if it is too long to be sent.
+    pub(crate) async fn reply(&self, lane: Lane, request: Vec<u8>) -> Option<Vec<u8>> {
+        self.counters.request(request.len());
+        let reply = self.service.call(lane, request).await;
+        self.counters.reply(reply.len());
+        if reply.len() <= FRAME_MAX_BYTES {
+            return Some(reply);
+        }
+        tracing::error!(
+            got_bytes = reply.len(),
+            max_bytes = FRAME_MAX_BYTES,
+            "a reply is too long to be sent"
+        );
+        None
+    }
+}
+
+impl std::fmt::Debug for Gate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gate")
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A slot for one request under way. Without a slot a request is refused as busy.
+pub(crate) enum RequestSlot {
+    /// A slot for any request: its permit, and the permit for its bytes in memory.
+    Ordinary(OwnedSemaphorePermit, Option<OwnedSemaphorePermit>),
+    /// A reserved slot, for a short request that ends a purchase.
+    Reserved(OwnedSemaphorePermit),
+}
+
+impl RequestSlot {
+    /// Takes a slot for a request of which no byte has arrived yet.
+    pub(crate) fn take(gate: &Gate) -> Option<RequestSlot> {
+        let ordinary = gate.requests.clone().try_acquire_owned();
+        ordinary
+            .map(|permit| RequestSlot::Ordinary(permit, None))
+            .ok()
+            .or_else(|| RequestSlot::reserve(gate))
+    }
+
+    fn reserve(gate: &Gate) -> Option<RequestSlot> {
+        let reserved = gate.reserved.clone().try_acquire_owned();
+        reserved.map(RequestSlot::Reserved).ok()
+    }
+
+    /// The time in which the request must arrive, if `bytes` of it have arrived so far. A reserved slot gives no extra
+    /// time for slow lines.
+    fn timeout(&self, limits: &ServerLimits, bytes: usize) -> Duration {
+        match self {
+            RequestSlot::Ordinary(..) => limits.stream_timeout + slowest(bytes as u64),
+            RequestSlot::Reserved(_) => limits
+                .stream_timeout
+                .min(Duration::from_millis(RESERVED_TIMEOUT_MS)),
+        }
+    }
+
+    /// Takes the permit for the last `more` bytes of `request`, which has arrived so far. Without a permit, a request
+    /// that ends a purchase moves to a reserved slot.
+    fn grow(self, gate: &Gate, lane: Lane, request: &[u8], more: usize) -> Result<RequestSlot, Code> {
+        let RequestSlot::Ordinary(permit, bytes) = self else {
+            return self.check(gate, lane, request, false);
+        };
+        let count = u32::try_from(more).map_err(|_| Code::RequestTooLong)?;
+        let Ok(added) = gate.request_bytes.clone().try_acquire_many_owned(count) else {
+            let reserved = RequestSlot::reserve(gate).ok_or(BUSY)?;
+            return reserved.check(gate, lane, request, false);
+        };
+        let bytes = match bytes {
+            Some(mut bytes) => {
+                bytes.merge(added);
+                bytes
+            }
+            None => added,
+        };
+        Ok(RequestSlot::Ordinary(permit, Some(bytes)))
+    }
+
+    /// Refuses a request that may not use a reserved slot, as soon as enough of it has arrived. `complete` says whether
+    /// all of `request` has arrived.
+    fn check(self, gate: &Gate, lane: Lane, request: &[u8], complete: bool) -> Result<RequestSlot, Code> {
+        let has_tag = complete || request.len() >= VARIANT_BYTES;
+        let is_ordinary = request.len() > RESERVED_REQUEST_MAX_BYTES
+            || (has_tag && !gate.service.is_reserved(lane, request));
+        match (&self, is_ordinary) {
+            (RequestSlot::Reserved(_), true) => Err(BUSY),
+            _ => Ok(self),
+        }
+    }
+
+    /// Returns the permit for the bytes, which are no longer in memory. The request is answered.
+    pub(crate) fn without_bytes(self) -> OwnedSemaphorePermit {
+        match self {
+            RequestSlot::Ordinary(permit, _) | RequestSlot::Reserved(permit) => permit,
+        }
+    }
+}
+
+/// The receiving half of a stream.
+pub(crate) trait Chunks {
+    /// The next bytes of at most [`CHUNK_MAX_BYTES`], or `None` after the last ones.
+    ///
+    /// # Errors
+    /// When the client has given up the request or is gone.
+    fn next(&mut self) -> impl Future<Output = Result<Option<Bytes>, Gone>> + Send;
+}
+
+/// The client has given up the request or is gone.
+pub(crate) struct Gone;
+
+/// Reads a whole request. Returns it with its slot.
+///
+/// # Errors
+/// The code for the refusal, or `None` if the client is gone.
+pub(crate) async fn read_request(
+    gate: &Gate,
+    lane: Lane,
+    receive: &mut impl Chunks,
+    mut slot: RequestSlot,
+) -> Result<(Vec<u8>, RequestSlot), Option<Code>> {
+    let mut request = Vec::new();
+    let began = Instant::now();
+    loop {
+        let until = began + slot.timeout(&gate.limits, request.len());
+        let read = timeout_at(until, receive.next()).await;
+        let Some(chunk) = read.map_err(|_| Some(Code::TooSlow))?.map_err(|Gone| None)? else {
+            break;
+        };
+        let more = chunk.len();
+        if request.len().saturating_add(more) > gate.limits.request_max_bytes {
+            return Err(Some(Code::RequestTooLong));
+        }
+        request.extend_from_slice(&chunk);
+        slot = slot.grow(gate, lane, &request, more).map_err(Some)?;
+    }
+    let slot = slot.check(gate, lane, &request, true).map_err(Some)?;
+    Ok((request, slot))
+}

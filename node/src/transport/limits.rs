@@ -1,0 +1,121 @@
+//! The limits of a server and of its connections.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use farthing_protocol::wire::FRAME_MAX_BYTES;
+
+use super::identity::IdentityError;
+
+/// The idle timeout of a connection (ms).
+pub const IDLE_TIMEOUT_MS: u32 = 30_000;
+
+/// The interval of keep-alive packets on the peer lane (ms). Wallets send none: their connections serve one purpose and
+/// end with it.
+pub const KEEP_ALIVE_MS: u64 = 10_000;
+
+/// The maximum number of requests under way on one connection.
+pub const STREAMS_PER_CONNECTION_MAX: u32 = 64;
+
+/// The receive window of one stream (bytes).
+pub const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
+
+/// The receive window and the send window of one connection (bytes).
+pub const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+
+/// The longest wait that a client accepts from a busy server (ms). A longer one counts as this.
+pub const RETRY_AFTER_MAX_MS: u64 = 60_000;
+
+/// The maximum number of connections.
+pub const CONNECTIONS_MAX: usize = 4_096;
+
+/// The maximum number of handshakes under way. From half of it on, a client must first prove that it receives datagrams
+/// at its address. Only then does the server do costly work for it.
+pub const HANDSHAKES_MAX: usize = 256;
+
+/// The time limit of a handshake, beyond the time of its bytes on the slowest line (ms).
+pub const HANDSHAKE_TIMEOUT_MS: u64 = 5_000;
+
+/// The maximum number of requests under way, over all connections.
+pub const REQUESTS_MAX: usize = 1_024;
+
+/// The number of slots beyond [`REQUESTS_MAX`] that are reserved for requests that end a purchase or ask how it ended
+/// ([`Service::is_reserved`]). A server that is full with other requests still answers these.
+pub const RESERVED_REQUESTS_MAX: usize = 64;
+
+/// The longest request in a reserved slot (bytes).
+pub const RESERVED_REQUEST_MAX_BYTES: usize = 4 * 1024;
+
+/// The time in which a request must arrive in a reserved slot (ms).
+pub const RESERVED_TIMEOUT_MS: u64 = 2_000;
+
+/// The maximum size of all requests in memory, over all connections (bytes).
+pub const REQUESTS_MAX_BYTES: usize = 64 * FRAME_MAX_BYTES;
+
+/// The time in which a request must arrive, beyond the time of its bytes on the slowest line. It is also the time in
+/// which the client must take a reply (ms).
+pub const STREAM_TIMEOUT_MS: u64 = 10_000;
+
+/// How long a busy server tells a client to wait (ms).
+pub const BUSY_RETRY_AFTER_MS: u32 = 100;
+
+/// How long a stopping server waits for requests under way (ms).
+pub const STOP_TIMEOUT_MS: u64 = 10_000;
+
+/// The limits of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServerLimits {
+    /// The maximum number of connections.
+    pub connections_max: usize,
+    /// The maximum number of handshakes under way.
+    pub handshakes_max: usize,
+    /// The maximum number of requests under way on one connection.
+    pub streams_per_connection_max: u32,
+    /// The maximum number of requests under way, over all connections.
+    pub requests_max: usize,
+    /// The number of additional slots that are reserved for requests that end a purchase.
+    pub reserved_requests_max: usize,
+    /// The longest request (bytes).
+    pub request_max_bytes: usize,
+    /// The time in which a request must arrive, and in which its reply must be taken.
+    pub stream_timeout: Duration,
+    /// How long a stopping server waits for requests under way.
+    pub stop_timeout: Duration,
+}
+
+impl Default for ServerLimits {
+    fn default() -> Self {
+        Self {
+            connections_max: CONNECTIONS_MAX,
+            handshakes_max: HANDSHAKES_MAX,
+            streams_per_connection_max: STREAMS_PER_CONNECTION_MAX,
+            requests_max: REQUESTS_MAX,
+            reserved_requests_max: RESERVED_REQUESTS_MAX,
+            request_max_bytes: FRAME_MAX_BYTES,
+            stream_timeout: Duration::from_millis(STREAM_TIMEOUT_MS),
+            stop_timeout: Duration::from_millis(STOP_TIMEOUT_MS),
+        }
+    }
+}
+
+/// The error of a server that could not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// TLS could not be set up.
+    #[error("cannot set up TLS: {0}")]
+    Tls(String),
+    /// The server cannot listen on the address.
+    #[error("cannot listen on {address} ({protocol}): {source}; is another program running there?")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// `UDP` or `TCP`.
+        protocol: &'static str,
+        /// The error of the operating system.
+        source: std::io::Error,
+    },
+}
