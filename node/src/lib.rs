@@ -1,4 +1,4 @@
-//! The runtime that every Farthing program shares: QUIC, administration, configuration.
+//! The runtime that every Farthing program shares: QUIC and TCP, administration, configuration.
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
@@ -22,7 +22,9 @@ pub mod process;
 pub mod quic;
 pub mod secret_line;
 pub mod serve;
+pub mod server;
 pub mod table;
+pub mod tcp;
 pub mod terminal;
 pub mod transport;
 pub mod usage;

@@ -1,7 +1,7 @@
 //! The network between nodes and wallets, as traits.
 //!
 //! A request is one call on a channel and has one reply. The roles see only these traits. So a simulator that injects
-//! faults can replace QUIC (see [`crate::quic`]).
+//! faults can replace the real ones (see [`crate::quic`] and [`crate::tcp`]).
 
 use std::sync::Arc;
 use std::time::Duration;

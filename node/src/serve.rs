@@ -8,7 +8,7 @@ use crate::operator::{handler::NodeHandler, status::KeyListStatus};
 use crate::peers::Peers;
 use crate::probe::ProcessProbe;
 use crate::process::{StopToken, stop_pair, stop_signal};
-use crate::quic::QuicServer;
+use crate::server::Server;
 use crate::transport::{ServerError, ServerIdentity, ServerLimits};
 use async_trait::async_trait;
 use farthing_store::{Migration, OpenReport, Store, StoreError, StoreOptions};
@@ -96,7 +96,7 @@ pub async fn serve<R: Role>(
 ) -> Result<(), ServeError> {
     let (stopper, stop) = stop_pair();
     let service = probe.around_service(role.clone(), R::NAME);
-    let server = QuicServer::bind(listen, tls, service, ServerLimits::default())?;
+    let server = Server::bind(listen, tls, service, ServerLimits::default())?;
     let admin = AdminServer::bind(dir).await?;
     let handler: Arc<dyn AdminHandler> = Arc::new(NodeHandler {
         dir: dir.to_owned(),

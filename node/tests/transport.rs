@@ -25,11 +25,28 @@ use farthing_protocol::{
 use farthing_store::entropy::{Entropy, SystemEntropy};
 use transport_support::*;
 
-#[tokio::test]
-async fn a_request_gets_its_reply_and_the_service_sees_the_lane() {
+over_both! {
+    tokio::test;
+    a_request_gets_its_reply_and_the_service_sees_the_lane,
+    a_frame_that_is_too_long_is_refused_by_both_sides_in_both_directions,
+    the_longest_frames_arrive_complete,
+    a_slow_or_failing_service_leaves_the_outcome_unknown_and_sends_no_empty_reply,
+    a_busy_server_says_when_to_try_again,
+    the_number_of_connections_is_bounded_and_closed_ones_are_freed,
+    requests_that_end_a_purchase_are_answered_when_all_other_slots_are_taken,
+    a_server_is_reached_by_its_host_name_and_by_the_first_address_that_answers,
+    a_host_name_without_an_address_can_be_tried_again,
+}
+
+over_both! {
+    tokio::test(flavor = "multi_thread", worker_threads = 2);
+    each_of_many_requests_on_one_connection_gets_its_own_reply,
+}
+
+async fn a_request_gets_its_reply_and_the_service_sees_the_lane(over: Over) {
     let server = start(ServerLimits::default());
     for lane in Lane::ALL {
-        let channel = QuicNetwork::new().connect(&server.card, lane).await.unwrap();
+        let channel = over.network().connect(&server.card, lane).await.unwrap();
         let reply = channel.call(b"hello".to_vec(), CALL_TIMEOUT).await.unwrap();
         assert_eq!(reply, format!("{}|hello", lane.alpn()).into_bytes());
         let empty = channel.call(Vec::new(), CALL_TIMEOUT).await.unwrap();
@@ -37,13 +54,9 @@ async fn a_request_gets_its_reply_and_the_service_sees_the_lane() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_of_many_requests_on_one_connection_gets_its_own_reply() {
+async fn each_of_many_requests_on_one_connection_gets_its_own_reply(over: Over) {
     let server = start(ServerLimits::default());
-    let channel = QuicNetwork::new()
-        .connect(&server.card, Lane::Peer)
-        .await
-        .unwrap();
+    let channel = over.network().connect(&server.card, Lane::Peer).await.unwrap();
     let calls: Vec<_> = (0..500)
         .map(|i| {
             let channel = channel.clone();
@@ -90,13 +103,13 @@ async fn an_unknown_lane_is_refused() {
     assert!(error.is_final());
 }
 
-#[tokio::test]
-async fn a_frame_that_is_too_long_is_refused_by_both_sides_in_both_directions() {
+async fn a_frame_that_is_too_long_is_refused_by_both_sides_in_both_directions(over: Over) {
     let server = start(ServerLimits {
         request_max_bytes: 1_000,
         ..ServerLimits::default()
     });
-    let channel = QuicNetwork::new()
+    let channel = over
+        .network()
         .connect(&server.card, Lane::Anonymous)
         .await
         .unwrap();
@@ -138,8 +151,8 @@ async fn a_frame_that_is_too_long_is_refused_by_both_sides_in_both_directions() 
         reply_max_bytes: 99_999,
         ..ClientLimits::default()
     };
-    let channel = QuicNetwork::new()
-        .with_limits(limits)
+    let channel = over
+        .network_with(limits)
         .connect(&server.card, Lane::Anonymous)
         .await
         .unwrap();
@@ -160,13 +173,9 @@ async fn a_frame_that_is_too_long_is_refused_by_both_sides_in_both_directions() 
     );
 }
 
-#[tokio::test]
-async fn the_longest_frames_arrive_complete() {
+async fn the_longest_frames_arrive_complete(over: Over) {
     let server = start(ServerLimits::default());
-    let channel = QuicNetwork::new()
-        .connect(&server.card, Lane::Peer)
-        .await
-        .unwrap();
+    let channel = over.network().connect(&server.card, Lane::Peer).await.unwrap();
     let request: Vec<u8> = (0..4_000_000_u32).map(|i| (i % 251) as u8).collect();
     let reply = channel.call(request.clone(), CALL_TIMEOUT).await.unwrap();
     assert!(reply.ends_with(&request));
@@ -282,10 +291,10 @@ async fn a_piece_of_goods_that_is_cut_off_is_what_has_arrived_of_it() {
     falling_silent.await.unwrap();
 }
 
-#[tokio::test]
-async fn a_slow_or_failing_service_leaves_the_outcome_unknown_and_sends_no_empty_reply() {
+async fn a_slow_or_failing_service_leaves_the_outcome_unknown_and_sends_no_empty_reply(over: Over) {
     let server = start(ServerLimits::default());
-    let channel = QuicNetwork::new()
+    let channel = over
+        .network()
         .connect(&server.card, Lane::Identified)
         .await
         .unwrap();
@@ -320,16 +329,12 @@ async fn a_slow_or_failing_service_leaves_the_outcome_unknown_and_sends_no_empty
     );
 }
 
-#[tokio::test]
-async fn a_busy_server_says_when_to_try_again() {
+async fn a_busy_server_says_when_to_try_again(over: Over) {
     let server = start(ServerLimits {
         requests_max: 1,
         ..ServerLimits::default()
     });
-    let channel = QuicNetwork::new()
-        .connect(&server.card, Lane::Peer)
-        .await
-        .unwrap();
+    let channel = over.network().connect(&server.card, Lane::Peer).await.unwrap();
     let first = tokio::spawn({
         let channel = channel.clone();
         async move { channel.call(b"wait".to_vec(), CALL_TIMEOUT).await }
@@ -355,13 +360,12 @@ async fn a_busy_server_says_when_to_try_again() {
     assert!(channel.call(b"next".to_vec(), CALL_TIMEOUT).await.is_ok());
 }
 
-#[tokio::test]
-async fn the_number_of_connections_is_bounded_and_closed_ones_are_freed() {
+async fn the_number_of_connections_is_bounded_and_closed_ones_are_freed(over: Over) {
     let server = start(ServerLimits {
         connections_max: 1,
         ..ServerLimits::default()
     });
-    let network = QuicNetwork::new();
+    let network = over.network();
     let first = network.connect(&server.card, Lane::Peer).await.unwrap();
     let error = network.connect(&server.card, Lane::Peer).await.err().unwrap();
     assert!(matches!(error, NetworkError::Busy { .. }), "{error}");
@@ -437,14 +441,13 @@ async fn abandoned_handshakes_do_not_block_other_clients() {
     }
 }
 
-#[tokio::test]
-async fn requests_that_end_a_purchase_are_answered_when_all_other_slots_are_taken() {
+async fn requests_that_end_a_purchase_are_answered_when_all_other_slots_are_taken(over: Over) {
     let server = start(ServerLimits {
         requests_max: 2,
         reserved_requests_max: 1,
         ..ServerLimits::default()
     });
-    let channel = QuicNetwork::new().connect(&server.card, Lane::Anonymous).await;
+    let channel = over.network().connect(&server.card, Lane::Anonymous).await;
     let channel = channel.unwrap();
     let mut waiting = Vec::new();
     for _ in 0..2 {
@@ -472,8 +475,7 @@ async fn requests_that_end_a_purchase_are_answered_when_all_other_slots_are_take
     }
 }
 
-#[tokio::test]
-async fn a_server_is_reached_by_its_host_name_and_by_the_first_address_that_answers() {
+async fn a_server_is_reached_by_its_host_name_and_by_the_first_address_that_answers(over: Over) {
     let server = start(ServerLimits::default());
     let port = server.card.address.only_ip().unwrap().port();
     // 192.0.2.1 is a documentation address: nobody answers. The name with the ending `invalid` never resolves.
@@ -484,22 +486,22 @@ async fn a_server_is_reached_by_its_host_name_and_by_the_first_address_that_answ
     ] {
         let mut card = server.card.clone();
         card.address = address.parse().unwrap();
-        let channel = QuicNetwork::new().connect(&card, Lane::Anonymous).await.unwrap();
+        let channel = over.network().connect(&card, Lane::Anonymous).await.unwrap();
         assert!(channel.call(b"hello".to_vec(), CALL_TIMEOUT).await.is_ok());
         // The name decides nothing: another certificate at it is refused.
         card.fingerprint.0[0] ^= 1;
         card.address = format!("localhost:{port}").parse().unwrap();
-        let error = QuicNetwork::new().connect(&card, Lane::Anonymous).await;
+        let error = over.network().connect(&card, Lane::Anonymous).await;
         let error = error.err().unwrap();
         assert!(error.acted() == Acted::No, "{error}");
     }
 }
 
-#[tokio::test]
-async fn a_host_name_without_an_address_can_be_tried_again() {
+async fn a_host_name_without_an_address_can_be_tried_again(over: Over) {
     let mut card = start(ServerLimits::default()).card.clone();
     card.address = "no.such.host.invalid:7001".parse().unwrap();
-    let error = QuicNetwork::new()
+    let error = over
+        .network()
         .connect(&card, Lane::Anonymous)
         .await
         .err()

@@ -26,12 +26,17 @@ use rustls::server::{ClientHello, ProducesTickets, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use transport_support::*;
 
-#[tokio::test]
-async fn a_certificate_that_is_not_the_pinned_one_is_refused() {
+over_both! {
+    tokio::test;
+    a_certificate_that_is_not_the_pinned_one_is_refused,
+}
+
+async fn a_certificate_that_is_not_the_pinned_one_is_refused(over: Over) {
     let server = start(ServerLimits::default());
     let mut card = server.card.clone();
     card.fingerprint.0[31] ^= 1;
-    let error = QuicNetwork::new()
+    let error = over
+        .network()
         .connect(&card, Lane::Identified)
         .await
         .err()
@@ -56,18 +61,25 @@ impl ResolvesServerCert for Thief {
     }
 }
 
-#[tokio::test]
-async fn the_pinned_certificate_without_its_key_is_refused() {
-    let victim = ServerIdentity::generate().unwrap();
+/// The TLS configuration of a thief with the certificate of `victim`, and every lane.
+fn stolen_tls(victim: &ServerIdentity) -> rustls::ServerConfig {
     let thief = ServerIdentity::generate().unwrap();
     let key = rustls::crypto::ring::sign::any_supported_type(&tls_key(&thief)).unwrap();
-    let stolen = CertifiedKey::new(vec![certificate(&victim)], key);
-    let tls = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+    let stolen = CertifiedKey::new(vec![certificate(victim)], key);
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut tls = rustls::ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .unwrap()
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(Thief(Arc::new(stolen))));
-    let server = foreign_server(tls);
+    tls.alpn_protocols = Lane::ALL.iter().map(|lane| lane.alpn().into()).collect();
+    tls
+}
+
+#[tokio::test]
+async fn the_pinned_certificate_without_its_key_is_refused() {
+    let victim = ServerIdentity::generate().unwrap();
+    let server = foreign_server(stolen_tls(&victim));
     let card = card(&victim, server.local_addr().unwrap());
     tokio::spawn(async move {
         while let Some(incoming) = server.accept().await {
@@ -318,4 +330,69 @@ async fn a_dropped_channel_closes_its_connection_and_its_socket() {
         assert!(std::time::Instant::now() < deadline, "the socket is still open");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+#[tokio::test]
+async fn over_tcp_the_pinned_certificate_without_its_key_is_refused() {
+    let victim = ServerIdentity::generate().unwrap();
+    let server = foreign_tcp_server(stolen_tls(&victim)).await;
+    let card = card(&victim, server.address);
+    let network = Over::Tcp.network();
+    let (error, _refused) = tokio::join!(network.connect(&card, Lane::Identified), server.accept_tls());
+    let error = error.err().unwrap();
+    assert!(matches!(error, NetworkError::Impostor { .. }), "{error}");
+    assert!(error.is_final());
+}
+
+#[tokio::test]
+async fn over_tcp_no_session_is_resumed_by_either_side() {
+    // The server issues no tickets.
+    let server = start(ServerLimits::default());
+    let tickets = |address: SocketAddr| async move {
+        let hoard = Arc::new(Hoard::default());
+        let mut tls = foreign_tls(Lane::Anonymous.alpn());
+        tls.resumption = rustls::client::Resumption::store(hoard.clone());
+        let stream = foreign_tcp(address, tls).await.unwrap();
+        let (mut requests, connection) = h2::client::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        let (response, _) = requests.send_request(foreign_head(), true).unwrap();
+        let _reply: Result<_, h2::Error> = response.await;
+        hoard.tickets.load(Ordering::SeqCst)
+    };
+    assert_eq!(tickets(server.card.address.only_ip().unwrap()).await, 0);
+
+    // The client shows none of those that another server issues.
+    let identity = ServerIdentity::generate().unwrap();
+    let marker = Arc::new(Marker::default());
+    let mut tls = server_tls_with_lanes(&identity);
+    tls.ticketer = marker.clone();
+    tls.send_tls13_tickets = 4;
+    let foreign = foreign_tcp_server(tls).await;
+    let (card, address) = (card(&identity, foreign.address), foreign.address);
+    tokio::spawn(async move {
+        loop {
+            let mut connection = foreign.accept().await;
+            tokio::spawn(async move {
+                while let Some(Ok((_, mut respond))) = connection.accept().await {
+                    respond.send_response(http::Response::new(()), true).unwrap();
+                }
+            });
+        }
+    });
+    for _ in 0..3 {
+        let channel = Over::Tcp.network().connect(&card, Lane::Anonymous).await.unwrap();
+        assert!(channel.call(b"hello".to_vec(), CALL_TIMEOUT).await.is_ok());
+    }
+    assert_eq!(marker.tickets_shown.load(Ordering::SeqCst), 0);
+    // The check works: it counts tickets, and an ordinary client shows them.
+    assert!(tickets(address).await > 0);
+    let tls = foreign_tls(Lane::Anonymous.alpn());
+    for _ in 0..2 {
+        let stream = foreign_tcp(address, tls.clone()).await.unwrap();
+        let (mut requests, connection) = h2::client::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        let (response, _) = requests.send_request(foreign_head(), true).unwrap();
+        let _reply: Result<_, h2::Error> = response.await;
+    }
+    assert!(marker.tickets_shown.load(Ordering::SeqCst) > 0);
 }

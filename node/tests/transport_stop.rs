@@ -10,21 +10,25 @@
 
 mod transport_support;
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use farthing_node::quic::QuicNetwork;
 use farthing_node::transport::{ClientLimits, ServerLimits};
 use farthing_node::{
     link::Link,
-    network::{Acted, Lane, Network, NetworkError},
+    network::{Acted, Lane, NetworkError},
 };
 use transport_support::*;
 
-#[tokio::test]
-async fn a_stopping_server_finishes_requests_under_way_and_accepts_no_more() {
+over_both! {
+    tokio::test;
+    a_stopping_server_finishes_requests_under_way_and_accepts_no_more,
+    a_stopping_server_waits_only_for_its_timeout,
+    a_link_reconnects_when_its_server_restarts,
+}
+
+async fn a_stopping_server_finishes_requests_under_way_and_accepts_no_more(over: Over) {
     let server = start(ServerLimits::default());
-    let network = QuicNetwork::new();
+    let network = over.network();
     let channel = network.connect(&server.card, Lane::Peer).await.unwrap();
     let under_way = tokio::spawn({
         let channel = channel.clone();
@@ -46,8 +50,8 @@ async fn a_stopping_server_finishes_requests_under_way_and_accepts_no_more() {
         connect_timeout: Duration::from_millis(300),
         ..ClientLimits::default()
     };
-    let error = network
-        .with_limits(limits)
+    let error = over
+        .network_with(limits)
         .connect(&server.card, Lane::Peer)
         .await
         .err()
@@ -55,16 +59,12 @@ async fn a_stopping_server_finishes_requests_under_way_and_accepts_no_more() {
     assert!(matches!(error, NetworkError::Unreachable { .. }), "{error}");
 }
 
-#[tokio::test]
-async fn a_stopping_server_waits_only_for_its_timeout() {
+async fn a_stopping_server_waits_only_for_its_timeout(over: Over) {
     let server = start(ServerLimits {
         stop_timeout: Duration::from_millis(100),
         ..ServerLimits::default()
     });
-    let channel = QuicNetwork::new()
-        .connect(&server.card, Lane::Peer)
-        .await
-        .unwrap();
+    let channel = over.network().connect(&server.card, Lane::Peer).await.unwrap();
     let stuck = tokio::spawn(async move { channel.call(b"wait".to_vec(), CALL_TIMEOUT).await });
     server.echo.waiting.notified().await;
     server.stopper.stop();
@@ -76,19 +76,14 @@ async fn a_stopping_server_waits_only_for_its_timeout() {
     assert_eq!(error.acted(), Acted::Unknown, "{error}");
 }
 
-#[tokio::test]
-async fn a_link_reconnects_when_its_server_restarts() {
+async fn a_link_reconnects_when_its_server_restarts(over: Over) {
     let server = start(ServerLimits::default());
     let card = server.card.clone();
     let limits = ClientLimits {
         connect_timeout: Duration::from_millis(200),
         ..ClientLimits::default()
     };
-    let link = Link::new(
-        Arc::new(QuicNetwork::new().with_limits(limits)),
-        card.clone(),
-        Lane::Peer,
-    );
+    let link = Link::new(over.network_with(limits), card.clone(), Lane::Peer);
     assert!(link.call(b"one".to_vec(), CALL_TIMEOUT).await.is_ok());
     server.stopper.stop();
     server.task.await.unwrap();

@@ -6,12 +6,13 @@ use super::report::Report;
 use crate::address::Addresses;
 use crate::home::{Home, HomeError};
 use crate::peers::Peers;
+use crate::server::free_port;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 
-/// Chooses a free port if the address has port 0.
+/// Chooses a port that is free for UDP and TCP if the address has port 0.
 ///
 /// # Errors
 /// [`OperatorError::Listen`].
@@ -19,9 +20,7 @@ pub fn with_port(listen: SocketAddr) -> Result<SocketAddr, OperatorError> {
     if listen.port() != 0 {
         return Ok(listen);
     }
-    UdpSocket::bind(listen)
-        .and_then(|socket| socket.local_addr())
-        .map_err(|source| OperatorError::Listen { listen, source })
+    free_port(listen).map_err(|source| OperatorError::Listen { listen, source })
 }
 
 /// Stores the addresses that `init` advertises, and returns its report. The last line is the card. `note` is a remark on

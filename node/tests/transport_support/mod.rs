@@ -1,4 +1,4 @@
-//! Servers and clients for the tests of the transport, over real QUIC on the loopback device.
+//! Servers and clients for the tests of the transport, over real QUIC and TCP on the loopback device.
 
 // Each test program uses a part of it.
 #![allow(dead_code)]
@@ -8,16 +8,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use farthing_coin::{PublicKey, SecretKey};
 use farthing_node::card::{Card, RoleName};
-use farthing_node::network::{Lane, Service};
+use farthing_node::network::{Lane, Network, Service};
 use farthing_node::process::{Stopper, stop_pair};
-use farthing_node::quic::QuicServer;
-use farthing_node::transport::{ServerIdentity, ServerLimits};
+use farthing_node::quic::QuicNetwork;
+use farthing_node::server::Server;
+use farthing_node::tcp::TcpNetwork;
+use farthing_node::transport::{ClientLimits, ServerIdentity, ServerLimits};
 use farthing_store::entropy::{Entropy, SystemEntropy};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 /// The time limit of a call. Every successful call is much shorter.
 pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -25,6 +30,46 @@ pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// The loopback address with port 0, for a free port.
 pub(crate) fn any_port() -> SocketAddr {
     (Ipv4Addr::LOCALHOST, 0).into()
+}
+
+/// A transport under test. Every server has both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Over {
+    Quic,
+    Tcp,
+}
+
+impl Over {
+    /// A client's network over this transport.
+    pub(crate) fn network(self) -> Arc<dyn Network> {
+        self.network_with(ClientLimits::default())
+    }
+
+    /// The same with limits.
+    pub(crate) fn network_with(self, limits: ClientLimits) -> Arc<dyn Network> {
+        match self {
+            Over::Quic => Arc::new(QuicNetwork::new().with_limits(limits)),
+            Over::Tcp => Arc::new(TcpNetwork::new().with_limits(limits)),
+        }
+    }
+}
+
+/// Makes two tests of each function, one over each transport.
+#[macro_export]
+macro_rules! over_both {
+    ($test:meta; $($name:ident),* $(,)?) => {$(
+        mod $name {
+            #[$test]
+            async fn quic() {
+                super::$name($crate::Over::Quic).await;
+            }
+
+            #[$test]
+            async fn tcp() {
+                super::$name($crate::Over::Tcp).await;
+            }
+        }
+    )*};
 }
 
 /// A new key that signs documents.
@@ -80,7 +125,7 @@ pub(crate) fn start(limits: ServerLimits) -> Running {
 /// Starts a server at `address` as `identity`.
 pub(crate) fn start_at(address: SocketAddr, identity: ServerIdentity, limits: ServerLimits) -> Running {
     let echo = Arc::new(Echo::default());
-    let server = QuicServer::bind(address, &identity, echo.clone(), limits).unwrap();
+    let server = Server::bind(address, &identity, echo.clone(), limits).unwrap();
     let (stopper, token) = stop_pair();
     Running {
         card: card(&identity, server.local_addr()),
@@ -205,4 +250,70 @@ pub(crate) fn server_tls(identity: &ServerIdentity) -> rustls::ServerConfig {
         .with_no_client_auth()
         .with_single_cert(vec![certificate(identity)], tls_key(identity))
         .unwrap()
+}
+
+/// A TLS connection of a foreign client over TCP.
+pub(crate) async fn foreign_tcp(
+    address: SocketAddr,
+    tls: rustls::ClientConfig,
+) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
+    let stream = TcpStream::connect(address).await?;
+    let name = rustls::pki_types::ServerName::try_from("farthing").unwrap();
+    TlsConnector::from(Arc::new(tls)).connect(name, stream).await
+}
+
+/// The requests of a foreign client over TCP.
+pub(crate) async fn foreign_requests(address: SocketAddr) -> h2::client::SendRequest<Bytes> {
+    let stream = foreign_tcp(address, foreign_tls(Lane::Anonymous.alpn()))
+        .await
+        .unwrap();
+    let (requests, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    requests
+}
+
+/// The head of a request over TCP.
+pub(crate) fn foreign_head() -> http::Request<()> {
+    http::Request::post("https://farthing/").body(()).unwrap()
+}
+
+/// A foreign server over TCP. It accepts one connection at a time.
+pub(crate) struct ForeignTcp {
+    listener: TcpListener,
+    tls: TlsAcceptor,
+    pub(crate) address: SocketAddr,
+}
+
+/// A connection of a foreign server over TCP.
+pub(crate) type ForeignConnection = h2::server::Connection<tokio_rustls::server::TlsStream<TcpStream>, Bytes>;
+
+/// Starts a foreign server over TCP, with the ALPN names of `tls`.
+pub(crate) async fn foreign_tcp_server(tls: rustls::ServerConfig) -> ForeignTcp {
+    let listener = TcpListener::bind(any_port()).await.unwrap();
+    ForeignTcp {
+        address: listener.local_addr().unwrap(),
+        listener,
+        tls: TlsAcceptor::from(Arc::new(tls)),
+    }
+}
+
+impl ForeignTcp {
+    /// The next connection, after its TLS handshake.
+    pub(crate) async fn accept_tls(&self) -> std::io::Result<tokio_rustls::server::TlsStream<TcpStream>> {
+        let (stream, _) = self.listener.accept().await?;
+        self.tls.accept(stream).await
+    }
+
+    /// The next connection.
+    pub(crate) async fn accept(&self) -> ForeignConnection {
+        let stream = self.accept_tls().await.unwrap();
+        h2::server::handshake(stream).await.unwrap()
+    }
+}
+
+/// The TLS configuration of a foreign server, with the certificate of `identity` and every lane.
+pub(crate) fn server_tls_with_lanes(identity: &ServerIdentity) -> rustls::ServerConfig {
+    let mut tls = server_tls(identity);
+    tls.alpn_protocols = Lane::ALL.iter().map(|lane| lane.alpn().into()).collect();
+    tls
 }

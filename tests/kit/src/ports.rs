@@ -6,7 +6,7 @@
 use farthing_store::entropy::{Entropy, SystemEntropy};
 use std::{
     fs, io,
-    net::{Ipv4Addr, UdpSocket},
+    net::{Ipv4Addr, TcpListener, UdpSocket},
     sync::{
         LazyLock,
         atomic::{AtomicU16, Ordering},
@@ -29,7 +29,7 @@ static LOOKED_AT: LazyLock<AtomicU16> = LazyLock::new(|| {
     AtomicU16::new(u16::from_le_bytes(random))
 });
 
-/// A free port of the loopback device, outside the kernel's range. Returns 0, which is any port, if the kernel's range
+/// A free port of the loopback device, for UDP and TCP, outside the kernel's range. Returns 0, which is any port, if the kernel's range
 /// covers all ports.
 ///
 /// # Errors
@@ -42,7 +42,8 @@ pub fn free() -> io::Result<u16> {
     for _ in range.clone() {
         let number = LOOKED_AT.fetch_add(1, Ordering::Relaxed) % (range.end - range.start);
         let port = range.start + number;
-        if UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+        let address = (Ipv4Addr::LOCALHOST, port);
+        if UdpSocket::bind(address).is_ok() && TcpListener::bind(address).is_ok() {
             return Ok(port);
         }
     }
@@ -85,6 +86,9 @@ mod tests {
         }
         let next = free().unwrap() + 1;
         let _taken = UdpSocket::bind((Ipv4Addr::LOCALHOST, next));
+        assert_ne!(free().unwrap(), next);
+        let next = free().unwrap() + 1;
+        let _taken = TcpListener::bind((Ipv4Addr::LOCALHOST, next));
         assert_ne!(free().unwrap(), next);
     }
 }
