@@ -1,7 +1,7 @@
 //! Processes that are killed or stopped, and started again on the same address.
 
 use crate::{in_parallel, testbed};
-use farthing_kit::{faults::Faults, relay::Way};
+use farthing_kit::{faults::Faults, line::Way};
 use farthing_node::card::RoleName::{self, Bank, Escrow, Merchant};
 use farthing_tests::processes::{
     buyer::{Buyer, PurchaseRequest},
@@ -268,10 +268,11 @@ fn the_wallet_is_killed_while_it_waits_and_carries_on() {
     buying.until_says(r#"question: "hold""#).wait();
     alice.lines.heal();
     alice.lines.lose_requests_to(&[Merchant]);
-    buying.until_says(r#"question: "outcome""#).wait();
+    until("the wallet has the hold", || {
+        (alice.status(0) == "held").then_some(())
+    });
     buying.kill().wait();
     assert!(testbed.holds(&alice, 0));
-    assert_eq!(alice.status(0), "held");
     alice.lines.heal();
     alice.done(&["resume"]);
     assert_eq!(alice.status(0), "committed");
