@@ -135,11 +135,10 @@ fn damaged_identity(dir: &Path, why: &farthing_coin::SignatureError) -> HomeErro
 /// When it cannot be opened, or cannot listen.
 pub async fn run_node(dir: &Path, as_json: bool) -> Result<(), BankError> {
     let node = Arc::new(BankNode::open(dir).await?);
-    let listen = node.home.config().listen;
     let store: Store = node.bank.store.clone();
     let role = Arc::clone(&node);
     let ready = |address| operator::lifecycle::ready(&node.home, &node.bank.peers, address, as_json);
-    serve(dir, listen, node.home.tls(), role, store, &node.probe, ready).await?;
+    serve(&node.home, role, Some(store), &node.probe, ready).await?;
     Ok(())
 }
 

@@ -253,6 +253,7 @@ mod tests {
     fn wallet(dir: &Path, part: u64, store: &Store) -> Wallet {
         let env = Env {
             key: None,
+            route: Default::default(),
             network: Arc::new(QuicNetwork::new()),
             clock: Arc::new(ManualClock::new(1)),
             entropy: Arc::new(SeededEntropy::new(1)),

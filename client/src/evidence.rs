@@ -3,13 +3,15 @@
 use crate::{
     coin_finding::{claimed_use, own_purchase},
     error::WalletError,
-    rows::{COINS, DENIALS, DENIED, Exhibit, PurchaseRow, all},
+    rows::{COINS, DENIALS, DENIED, Exhibit, PurchaseRow, TWO_KEYS, all},
     wallet::Wallet,
 };
+use farthing_coin::PublicKey;
 use farthing_node::card::RoleName;
 use farthing_protocol::{
     evidence::{Papers, ShownUse},
     goods::PurchaseSecret,
+    oblivious::TwoKeys,
     purchase::{Order, Proof, Purchase},
 };
 
@@ -81,6 +83,16 @@ impl Wallet {
             }
         }
         Ok(papers)
+    }
+}
+
+impl Wallet {
+    /// The proofs that servers have signed two encryption keys for one day, by the servers' identity keys.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn two_keys(&self) -> Result<Vec<(PublicKey, TwoKeys)>, WalletError> {
+        Ok(all(&self.rows(), &TWO_KEYS)?)
     }
 }
 

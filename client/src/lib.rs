@@ -53,6 +53,7 @@
 //! | carrying on after a crash | [`resume`] |
 //! | exchanges that no purchase waits for | [`upkeep`] |
 //! | a wallet from its phrase | [`restore`], `rescan_schedule`, `scan_record` |
+//! | the relay, and the keys that it tells | [`relay_keys`] |
 //! | a client of one party, which repeats requests | [`peer_client`] |
 //! | events | [`observer`] |
 //! | the command line | [`cli`] |
@@ -80,6 +81,7 @@ pub mod observer;
 pub mod peer_client;
 pub mod purchase;
 mod recovery;
+pub mod relay_keys;
 mod rescan_schedule;
 pub mod restore;
 pub mod resume;

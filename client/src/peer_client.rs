@@ -57,7 +57,13 @@ const BUSY_MAX: Duration = Duration::from_secs(2);
 /// The pause that a busy party asks for; `None` if it is not busy.
 fn busy_for(error: &CallError) -> Option<Duration> {
     match error {
-        CallError::Network(NetworkError::Busy { retry_after_ms, .. })
+        CallError::Network(
+            NetworkError::Busy { retry_after_ms, .. }
+            | NetworkError::NotBrought {
+                retry_after_ms: Some(retry_after_ms),
+                ..
+            },
+        )
         | CallError::Refused(Refusal::Later(Later::Busy { retry_after_ms })) => {
             Some(Duration::from_millis(*retry_after_ms).min(BUSY_MAX))
         }
@@ -327,15 +333,22 @@ mod tests {
         }
     }
 
-    #[async_trait]
-    impl Channel for Crowded {
-        async fn call(&self, _: Vec<u8>, _: Duration) -> Result<Vec<u8>, NetworkError> {
+    impl Crowded {
+        async fn reply(&self) -> Result<Vec<u8>, NetworkError> {
             busy(&self.unanswered)?;
             let page = CatalogPage {
                 items: Vec::new(),
                 more: false,
             };
             Ok(encode_reply(&Ok(page)))
+        }
+    }
+
+    #[async_trait]
+    impl Channel for Crowded {
+        async fn call_into(&self, _: Vec<u8>, _: Duration, reply: &mut Vec<u8>) -> Result<(), NetworkError> {
+            *reply = self.reply().await?;
+            Ok(())
         }
     }
 

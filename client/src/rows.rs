@@ -12,6 +12,7 @@ use farthing_protocol::{
     ids::{CoinsDigest, SessionDigest},
     issue::IssueState,
     money::Amount,
+    oblivious::{EncryptionKey, TwoKeys},
     purchase::Purchase,
     restore::{CoinUsed, Origin},
     withdraw::Withdrawal,
@@ -86,6 +87,29 @@ pub fn input_set(coins: &[Coin]) -> CoinsDigest {
 
 /// When upkeep exchanges coins (ms since 1970), by bank and kind of exchange.
 pub const UPKEEP: Table<(PublicKey, u8), u64> = Table::new(70, "upkeep");
+
+/// The encryption keys of a server that a relay has told, by the server's identity key.
+pub const ENCRYPTION_KEYS: Table<PublicKey, KnownKeys> = Table::new(80, "encryption keys");
+
+/// The encryption keys of the last two days that a server has signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownKeys {
+    /// The key of the latest day.
+    pub latest: Signed<EncryptionKey>,
+    /// The key of the day before it that was told.
+    pub previous: Option<Signed<EncryptionKey>>,
+}
+
+impl KnownKeys {
+    /// Whether `key` is one of them.
+    #[must_use]
+    pub fn contains(&self, key: &Signed<EncryptionKey>) -> bool {
+        self.latest == *key || self.previous.as_ref() == Some(key)
+    }
+}
+
+/// The first proof that a server has signed two encryption keys for one day, by the server's identity key.
+pub const TWO_KEYS: Table<PublicKey, TwoKeys> = Table::new(81, "two encryption keys");
 
 /// Purchases, by number.
 pub const PURCHASES: Table<u64, PurchaseRow> = Table::new(5, "purchases");

@@ -9,6 +9,7 @@ use crate::{
     migrate::migrate,
     observer::{NoObserver, Observer},
     peer_client::{PeerClient, RetryPolicy},
+    relay_keys::{self, Route},
     rows::RESTORED,
     vault::{
         self, Password, VAULT_FILE, WalletKey, reseal,
@@ -58,6 +59,8 @@ const SEED_FILE_MAX_BYTES: u64 = 4096;
 pub struct Env {
     /// The network over which parties are reached.
     pub network: Arc<dyn Network>,
+    /// The way of anonymous requests over that network.
+    pub route: Route,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// The source of randomness.
@@ -88,6 +91,7 @@ impl Env {
     pub fn system() -> Env {
         Env {
             network: Arc::new(QuicNetwork::new()),
+            route: Route::default(),
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
             observer: Arc::new(NoObserver),
@@ -136,6 +140,8 @@ pub struct Wallet {
     pub(crate) seed: Seed,
     pub(crate) store: Store,
     pub(crate) env: Env,
+    /// The network of the environment, through the relay if there is one.
+    network: Arc<dyn Network>,
     /// Lists of keys that were verified since the wallet was opened. Every key of a list is checked, which costs more
     /// than the signatures of a purchase.
     pub(crate) books: Mutex<BTreeMap<PublicKey, Arc<KeyBook>>>,
@@ -255,7 +261,7 @@ impl Wallet {
                 if store.head().sequence > 0 && store.schema_version()? < SCHEMA_VERSION {
                     return Err(StoreError::Older { dir: store_dir }.into());
                 }
-                Ok(Self::of(dir, seed, store, env))
+                Self::of(dir, seed, store, env)
             }
             opened => opened,
         }
@@ -285,17 +291,29 @@ impl Wallet {
             let is_of_today = dir.join(OWN_ACCOUNTS_FILE).exists();
             store.migrate(|migration| migrate(migration, file.cards(), is_of_today))?;
         }
-        Ok(Self::of(dir, seed, store, env))
+        Self::of(dir, seed, store, env)
     }
 
-    fn of(dir: &Path, seed: Seed, store: Store, env: Env) -> Wallet {
-        Wallet {
+    fn of(dir: &Path, seed: Seed, store: Store, env: Env) -> Result<Wallet, WalletError> {
+        let relay = env
+            .route
+            .relay(&NetworkFile::load_sealed(dir, env.file_cipher())?)?;
+        Ok(Wallet {
             dir: dir.to_path_buf(),
+            network: relay_keys::network(Arc::clone(&env.network), relay, &store, &env.entropy),
             seed,
             store,
             env,
             books: Mutex::default(),
-        }
+        })
+    }
+
+    /// The relay that carries the wallet's anonymous requests, if there is one.
+    ///
+    /// # Errors
+    /// When the cards cannot be read, or the relay's card is gone.
+    pub fn relay(&self) -> Result<Option<Card>, WalletError> {
+        self.env.route.relay(&self.network_file()?)
     }
 
     /// Closes the wallet. Everything is durable without this; it only makes the next start faster.
@@ -369,7 +387,7 @@ impl Wallet {
     pub(crate) fn peer_client(&self, card: &Card, lane: Lane) -> PeerClient<'_> {
         let env = &self.env;
         PeerClient::new(
-            env.network.as_ref(),
+            self.network.as_ref(),
             env.observer.as_ref(),
             env.retry,
             card.clone(),

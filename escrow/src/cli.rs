@@ -202,16 +202,7 @@ async fn serve_dir(dir: &Path, accept_clock: bool, as_json: bool) -> Result<()> 
     warn_of_clock(&store)?;
     let node = Arc::clone(&escrow);
     let ready = |address| ready(&home, &node.peers, address, as_json);
-    serve(
-        dir,
-        home.config().listen,
-        home.tls(),
-        escrow,
-        store,
-        &probe,
-        ready,
-    )
-    .await?;
+    serve(&home, escrow, Some(store), &probe, ready).await?;
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! Shows the whole of Farthing on real processes: [`demo`] at work and under some faults, [`faults`] under every fault
 //! at every message and write.
 //!
-//! `farthing_kit` has the nodes, the relays and the probe points. [`cli`] is the program `farthing-lab`.
+//! `farthing_kit` has the nodes, the lines and the probe points. [`cli`] is the program `farthing-lab`.
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 

@@ -271,15 +271,6 @@ async fn serve_dir(dir: &Path, as_json: bool) -> Result<()> {
     }));
     let node = Arc::clone(&merchant);
     let ready = |address| ready(&home, &node.peers, address, as_json);
-    serve(
-        dir,
-        home.config().listen,
-        home.tls(),
-        merchant,
-        store,
-        &probe,
-        ready,
-    )
-    .await?;
+    serve(&home, merchant, Some(store), &probe, ready).await?;
     Ok(())
 }

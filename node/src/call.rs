@@ -1,10 +1,6 @@
 //! Typed calls on a channel, and decisions in the store.
 
-use crate::{
-    link::Link,
-    network::{Channel, Lane, NetworkError},
-};
-use async_trait::async_trait;
+use crate::network::{Channel, Lane, NetworkError};
 use farthing_protocol::{
     api::{Call, Caller},
     refusal::{
@@ -47,13 +43,6 @@ pub async fn ask<C: Call>(channel: &dyn Channel, call: C, timeout: Duration) -> 
     }
 }
 
-#[async_trait]
-impl Channel for Link {
-    async fn call(&self, request: Vec<u8>, timeout: Duration) -> Result<Vec<u8>, NetworkError> {
-        Link::call(self, request, timeout).await
-    }
-}
-
 /// Refuses a request on the wrong lane. A connection is then never both identified and anonymous.
 ///
 /// # Errors
@@ -64,6 +53,7 @@ pub fn check_lane(lane: Lane, caller: Caller) -> Result<(), Refusal> {
         Caller::Identified => Lane::Identified,
         Caller::Anonymous => Lane::Anonymous,
         Caller::Peer => Lane::Peer,
+        Caller::Relay => Lane::Relayed,
     };
     if lane == expected {
         return Ok(());
@@ -72,6 +62,7 @@ pub fn check_lane(lane: Lane, caller: Caller) -> Result<(), Refusal> {
         Lane::Identified => "an identified",
         Lane::Anonymous => "an anonymous",
         Lane::Peer => "a peer's",
+        Lane::Relayed => "a relay's",
     };
     Err(RequestFault::WrongLane(right.into()).into())
 }

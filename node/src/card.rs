@@ -40,11 +40,21 @@ pub enum RoleName {
     Escrow,
     /// Sells digital goods.
     Merchant,
+    /// Carries the anonymous requests of wallets, so that no server sees who asks.
+    Relay,
 }
 
 impl RoleName {
     /// Every role.
-    pub const ALL: [RoleName; 3] = [RoleName::Bank, RoleName::Escrow, RoleName::Merchant];
+    pub const ALL: [RoleName; 4] = [
+        RoleName::Bank,
+        RoleName::Escrow,
+        RoleName::Merchant,
+        RoleName::Relay,
+    ];
+
+    /// The parties of a purchase. A relay carries requests to them.
+    pub const PARTIES: [RoleName; 3] = [RoleName::Bank, RoleName::Escrow, RoleName::Merchant];
 
     /// The role in lower case, as in a card.
     #[must_use]
@@ -53,6 +63,7 @@ impl RoleName {
             RoleName::Bank => "bank",
             RoleName::Escrow => "escrow",
             RoleName::Merchant => "merchant",
+            RoleName::Relay => "relay",
         }
     }
 }
@@ -142,7 +153,7 @@ pub enum CardError {
     )]
     Shape(String),
     /// The role does not exist.
-    #[error("`{0}` is not a role; roles are bank, escrow and merchant")]
+    #[error("`{0}` is not a role; roles are bank, escrow, merchant and relay")]
     Role(String),
     /// The name is not valid.
     #[error("`{0}` is not a name; names have 1 to {NAME_MAX_CHARS} characters out of a-z, 0-9 and -")]

@@ -5,6 +5,7 @@
 //! | `identity.key` | the key that signs documents (hex) | 0600 |
 //! | `tls.cert` | the certificate of its QUIC endpoint (DER) | 0644 |
 //! | `tls.key` | the certificate's key (PKCS#8 DER) | 0600 |
+//! | `encryption.keys` | the keys to which wallets encrypt requests that a relay carries; not for backups | 0600 |
 //! | `network.json` | the pinned cards, see [`NetworkFile`] | 0600 |
 //! | `files.lock` | locked while one of these files is changed | 0600 |
 //! | `config.toml` | role, name, addresses, cache of the index, settings of the role; written last | 0644 |
@@ -38,7 +39,9 @@ use crate::{
 pub use config::Config;
 pub use error::HomeError;
 use farthing_store::{StoreOptions, limits::CACHE_BYTES};
-pub use file_names::{CONFIG_FILE, IDENTITY_KEY_FILE, OLD_CONFIG_FILE, TLS_CERTIFICATE_FILE, TLS_KEY_FILE};
+pub use file_names::{
+    CONFIG_FILE, ENCRYPTION_KEYS_FILE, IDENTITY_KEY_FILE, OLD_CONFIG_FILE, TLS_CERTIFICATE_FILE, TLS_KEY_FILE,
+};
 use own_file::{damaged, io_error, read};
 
 /// The open directory of a node.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -64,36 +65,16 @@ impl Link {
         &self.card
     }
 
-    /// Sends `request` and waits for its reply. `timeout` bounds the whole call, with the time to connect. While the
-    /// server cannot be reached, the call waits for the next attempt, if its timeout allows that.
-    ///
-    /// # Errors
-    /// [`NetworkError`]; [`NetworkError::acted`] says whether the server may have acted on the request.
-    pub async fn call(&self, request: Vec<u8>, timeout: Duration) -> Result<Vec<u8>, NetworkError> {
-        let deadline = Instant::now() + timeout;
-        let (channel, fresh) = self.channel(deadline, timeout).await?;
-        if fresh {
-            return self.call_on(&channel, request, deadline).await;
-        }
-        match self.call_on(&channel, request.clone(), deadline).await {
-            // A lost old connection is no fault of the server: it may have restarted.
-            Err(NetworkError::Closed { acted: Acted::No, .. }) => {
-                let (channel, _) = self.channel(deadline, timeout).await?;
-                self.call_on(&channel, request, deadline).await
-            }
-            outcome => outcome,
-        }
-    }
-
     /// Makes one call on `channel`. A failed channel is not used again.
     async fn call_on(
         &self,
         channel: &Arc<dyn Channel>,
         request: Vec<u8>,
         deadline: Instant,
-    ) -> Result<Vec<u8>, NetworkError> {
+        reply: &mut Vec<u8>,
+    ) -> Result<(), NetworkError> {
         let left = deadline.saturating_duration_since(Instant::now());
-        let outcome = channel.call(request, left).await;
+        let outcome = channel.call_into(request, left, reply).await;
         // A restarted server does not know the connection and sends nothing. So a timeout counts as a failure of the
         // connection too. Calls under way keep their channel until they end.
         if let Err(NetworkError::Closed { .. } | NetworkError::TimedOut { .. }) = &outcome {
@@ -149,6 +130,32 @@ impl Link {
                 waited_ms: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX),
                 acted: Acted::No,
             }),
+        }
+    }
+}
+
+#[async_trait]
+impl Channel for Link {
+    /// Sends `request` and waits for its reply. `timeout` counts from the call, so it covers the time to connect too.
+    /// While the server cannot be reached, the call waits for the next attempt, if its timeout allows that.
+    async fn call_into(
+        &self,
+        request: Vec<u8>,
+        timeout: Duration,
+        reply: &mut Vec<u8>,
+    ) -> Result<(), NetworkError> {
+        let deadline = Instant::now() + timeout;
+        let (channel, fresh) = self.channel(deadline, timeout).await?;
+        if fresh {
+            return self.call_on(&channel, request, deadline, reply).await;
+        }
+        match self.call_on(&channel, request.clone(), deadline, reply).await {
+            // A lost old connection is no fault of the server: it may have restarted.
+            Err(NetworkError::Closed { acted: Acted::No, .. }) => {
+                let (channel, _) = self.channel(deadline, timeout).await?;
+                self.call_on(&channel, request, deadline, reply).await
+            }
+            outcome => outcome,
         }
     }
 }

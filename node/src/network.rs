@@ -18,11 +18,13 @@ pub enum Lane {
     Anonymous,
     /// From another server.
     Peer,
+    /// From a relay, with the encrypted requests of wallets.
+    Relayed,
 }
 
 impl Lane {
     /// Every lane.
-    pub const ALL: [Lane; 3] = [Lane::Identified, Lane::Anonymous, Lane::Peer];
+    pub const ALL: [Lane; 4] = [Lane::Identified, Lane::Anonymous, Lane::Peer, Lane::Relayed];
 
     /// The ALPN name that a client offers in the handshake for this lane.
     #[must_use]
@@ -31,6 +33,7 @@ impl Lane {
             Lane::Identified => "farthing/2 identified",
             Lane::Anonymous => "farthing/2 anonymous",
             Lane::Peer => "farthing/2 peer",
+            Lane::Relayed => "farthing/2 relayed",
         }
     }
 
@@ -61,10 +64,14 @@ pub trait Channel: Send + Sync {
     ///
     /// # Errors
     /// [`NetworkError`]. [`NetworkError::acted`] says whether the server may have acted on the request.
-    async fn call(&self, request: Vec<u8>, timeout: Duration) -> Result<Vec<u8>, NetworkError>;
+    async fn call(&self, request: Vec<u8>, timeout: Duration) -> Result<Vec<u8>, NetworkError> {
+        let mut reply = Vec::new();
+        self.call_into(request, timeout, &mut reply).await?;
+        Ok(reply)
+    }
 
-    /// Like [`call`](Channel::call), but puts the reply into `reply`. If the call fails, what has arrived of the reply
-    /// is there.
+    /// Like [`call`](Channel::call), but puts the reply into `reply`, which is empty. If the call fails, what has arrived
+    /// of the reply is there.
     ///
     /// # Errors
     /// As [`call`](Channel::call).
@@ -73,10 +80,7 @@ pub trait Channel: Send + Sync {
         request: Vec<u8>,
         timeout: Duration,
         reply: &mut Vec<u8>,
-    ) -> Result<(), NetworkError> {
-        *reply = self.call(request, timeout).await?;
-        Ok(())
-    }
+    ) -> Result<(), NetworkError>;
 }
 
 /// A service: it answers the requests to a server.
@@ -84,6 +88,11 @@ pub trait Channel: Send + Sync {
 pub trait Service: Send + Sync {
     /// Returns the reply to `request`, which came on `lane`. It never fails: an error is a reply too.
     async fn call(&self, lane: Lane, request: Vec<u8>) -> Vec<u8>;
+
+    /// Like [`call`](Service::call), for a request in a reserved slot.
+    async fn call_reserved(&self, lane: Lane, request: Vec<u8>) -> Vec<u8> {
+        self.call(lane, request).await
+    }
 
     /// Whether `request` may use a reserved slot of the server, for requests that end a purchase. Only the first bytes
     /// of `request` may have arrived. The server calls this before it decodes the request, so it must be cheap.
@@ -193,6 +202,28 @@ pub enum NetworkError {
         /// When to try again (ms from now).
         retry_after_ms: u64,
     },
+    /// A relay did not bring an answer of the server. Whatever the relay says proves nothing about the server.
+    #[error("{relay} has brought no answer of {peer}: {reason}; {}", Acted::Unknown)]
+    NotBrought {
+        /// The relay.
+        relay: String,
+        /// The server.
+        peer: String,
+        /// What happened.
+        reason: String,
+        /// When to try again (ms from now), if the relay or the server said that it is busy.
+        retry_after_ms: Option<u64>,
+    },
+    /// A server has signed two encryption keys for one day, so that it could tell wallets apart. Trying again does not
+    /// help.
+    #[error(
+        "{peer} has signed two encryption keys for one day: it may be telling wallets apart; nothing was sent, and the \
+         wallet has kept both keys as evidence (`farthing evidence`)"
+    )]
+    TwoKeys {
+        /// The server.
+        peer: String,
+    },
     /// The server has refused the request. It has not acted on it.
     #[error("{peer} has refused the request: {reason}")]
     Refused {
@@ -217,11 +248,13 @@ impl NetworkError {
             NetworkError::TimedOut { acted, .. }
             | NetworkError::Closed { acted, .. }
             | NetworkError::TooLong { acted, .. } => *acted,
+            NetworkError::NotBrought { .. } => Acted::Unknown,
             NetworkError::Unreachable { .. }
             | NetworkError::WrongCertificate { .. }
             | NetworkError::Impostor { .. }
             | NetworkError::WrongProtocol { .. }
             | NetworkError::Busy { .. }
+            | NetworkError::TwoKeys { .. }
             | NetworkError::Refused { .. }
             | NetworkError::Local { .. } => Acted::No,
         }
@@ -236,6 +269,7 @@ impl NetworkError {
                 | NetworkError::Impostor { .. }
                 | NetworkError::WrongProtocol { .. }
                 | NetworkError::TooLong { .. }
+                | NetworkError::TwoKeys { .. }
         )
     }
 }

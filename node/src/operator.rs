@@ -25,6 +25,6 @@ pub mod status;
 
 pub use administer::{OperatorError, STORE_DIR, administer, all_pages, with_store};
 pub use arguments::parse;
-pub use commands::{Directory, NodeCommand};
+pub use commands::{CommonCommand, Directory, NodeCommand};
 pub use program::run;
 pub use report::Report;

@@ -3,15 +3,19 @@
 use crate::admin::{AdminError, AdminHandler, AdminServer};
 use crate::card::RoleName;
 use crate::history::History;
+use crate::home::Home;
 use crate::network::Service;
+use crate::oblivious::{KeyFile, KeyFileError, ObliviousParts, ObliviousService};
 use crate::operator::{handler::NodeHandler, status::KeyListStatus};
 use crate::peers::Peers;
 use crate::probe::ProcessProbe;
 use crate::process::{StopToken, stop_pair, stop_signal};
 use crate::server::Server;
-use crate::transport::{ServerError, ServerIdentity, ServerLimits};
+use crate::transport::{ServerError, ServerLimits};
 use async_trait::async_trait;
+use farthing_coin::{SecretKey, SignatureError};
 use farthing_store::{Migration, OpenReport, Store, StoreError, StoreOptions};
+use farthing_store::{clock::SystemClock, entropy::SystemEntropy};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -47,6 +51,12 @@ pub enum ServeError {
     /// The endpoint.
     #[error(transparent)]
     Server(#[from] ServerError),
+    /// The keys to which wallets encrypt requests that a relay carries.
+    #[error(transparent)]
+    Keys(#[from] KeyFileError),
+    /// The identity key.
+    #[error(transparent)]
+    Identity(#[from] SignatureError),
     /// The operator's socket.
     #[error(transparent)]
     Admin(#[from] AdminError),
@@ -79,27 +89,45 @@ pub fn open_store(
     Ok(store)
 }
 
-/// Runs `role` until the process gets a stop signal. Then requests under way finish, and the store is closed.
+/// The service of a node: its role, which also answers what a relay brings. A relay answers only wallets.
+fn service<C, R: Role>(
+    home: &Home<C>,
+    role: &Arc<R>,
+    probe: &ProcessProbe,
+) -> Result<Arc<dyn Service>, ServeError> {
+    let service = probe.around_service(role.clone(), R::NAME);
+    if R::NAME == RoleName::Relay {
+        return Ok(service);
+    }
+    let parts = ObliviousParts {
+        identity: SecretKey::from_bytes(&home.identity().to_bytes())?,
+        place: Arc::new(KeyFile::of(home.dir())),
+        clock: Arc::new(SystemClock),
+        entropy: Arc::new(SystemEntropy),
+    };
+    Ok(Arc::new(ObliviousService::new(service, parts)?))
+}
+
+/// Runs the `role` of the node in `home` until the process gets a stop signal. Then requests under way finish, and the
+/// store is closed, if the role has one.
 ///
 /// `ready` gets the address when requests are answered.
 ///
 /// # Errors
 /// When the address or the administration socket cannot be used, or the store does not close.
-pub async fn serve<R: Role>(
-    dir: &Path,
-    listen: SocketAddr,
-    tls: &ServerIdentity,
+pub async fn serve<C, R: Role>(
+    home: &Home<C>,
     role: Arc<R>,
-    store: Store,
+    store: Option<Store>,
     probe: &ProcessProbe,
     ready: impl FnOnce(SocketAddr),
 ) -> Result<(), ServeError> {
     let (stopper, stop) = stop_pair();
-    let service = probe.around_service(role.clone(), R::NAME);
-    let server = Server::bind(listen, tls, service, ServerLimits::default())?;
-    let admin = AdminServer::bind(dir).await?;
+    let service = service(home, &role, probe)?;
+    let server = Server::bind(home.config().listen, home.tls(), service, ServerLimits::default())?;
+    let admin = AdminServer::bind(home.dir()).await?;
     let handler: Arc<dyn AdminHandler> = Arc::new(NodeHandler {
-        dir: dir.to_owned(),
+        dir: home.dir().to_owned(),
         role: role.clone(),
         store: store.clone(),
         server: server.counters(),
@@ -120,6 +148,8 @@ pub async fn serve<R: Role>(
             tracing::error!(%error, "a part of the node has failed");
         }
     }
-    store.close()?;
+    if let Some(store) = store {
+        store.close()?;
+    }
     Ok(())
 }

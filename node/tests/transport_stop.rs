@@ -15,7 +15,7 @@ use std::time::Duration;
 use farthing_node::transport::{ClientLimits, ServerLimits};
 use farthing_node::{
     link::Link,
-    network::{Acted, Lane, NetworkError},
+    network::{Acted, Channel, Lane, NetworkError},
 };
 use transport_support::*;
 

@@ -13,6 +13,7 @@ use crate::{
     issue::Begun,
     limits::{REPLY_MAX_BYTES, REQUEST_MAX_BYTES},
     money::Amount,
+    oblivious::{EncryptionKey, SealedReply, SealedRequest},
     offer::{CatalogPage, CatalogRequest, DeliverRequest, OfferRequest, Offered, Piece, PieceRequest},
     refusal::{Refusal, RequestFault},
     request::check_matching,
@@ -37,6 +38,8 @@ pub enum Caller {
     Anonymous,
     /// Another server.
     Peer,
+    /// A relay, for wallets.
+    Relay,
     /// Anyone.
     Anyone,
 }
@@ -108,6 +111,10 @@ questions! {
     Offer = "offer";
     /// A piece of goods.
     Goods = "goods";
+    /// A target's encryption key.
+    EncryptionKey = "encryption key";
+    /// A request for a target, encrypted to it.
+    Forward = "forward";
     /// The receipt, with the goods key.
     Deliver = "deliver";
     /// A whole withdrawal: two requests.
@@ -296,6 +303,46 @@ server! {
         Piece(PieceRequest) -> Piece, by Anonymous, called Goods, kept by Piece::beginning;
         /// Release the key and hand over the receipt.
         Deliver(DeliverRequest) -> Signed<Receipt>, by Anonymous, called Deliver;
+    }
+}
+
+/// Asks a relay for the encryption key of a target. The relay has one copy for all wallets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelayKeyRequest {
+    /// The identity key of the target.
+    pub target: PublicKey,
+}
+
+/// Asks a target for its encryption key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetKeyRequest;
+
+/// Asks a relay to forward a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForwardRequest {
+    /// The identity key of the target.
+    pub target: PublicKey,
+    /// The request.
+    pub request: SealedRequest,
+}
+
+server! {
+    /// The requests of a relay.
+    RelayRequest {
+        /// The encryption key of a target.
+        Key(RelayKeyRequest) -> Signed<EncryptionKey>, by Anonymous, called EncryptionKey;
+        /// A request for a target. The reply is the target's.
+        Forward(ForwardRequest) -> SealedReply, by Anonymous, called Forward;
+    }
+}
+
+server! {
+    /// The requests of a relay to a target.
+    TargetRequest {
+        /// The encryption key of the target.
+        Key(TargetKeyRequest) -> Signed<EncryptionKey>, by Relay, called EncryptionKey;
+        /// A wallet's request.
+        Forward(SealedRequest) -> SealedReply, by Relay, called Forward;
     }
 }
 

@@ -152,12 +152,20 @@ pub fn encrypted_len(size_bytes: u64) -> u64 {
 
 /// Whether more chunks follow. It is the last byte of a chunk's nonce.
 #[derive(Clone, Copy)]
-enum ChunkKind {
+pub(crate) enum ChunkKind {
     Inner = 0,
     Last = 1,
 }
 
-fn nonce(chunk: u64, kind: ChunkKind) -> [u8; 12] {
+impl ChunkKind {
+    /// The kind of a chunk, if more follow or not.
+    pub(crate) fn before(more: bool) -> Self {
+        if more { ChunkKind::Inner } else { ChunkKind::Last }
+    }
+}
+
+/// The nonce of the chunk with this number.
+pub(crate) fn nonce(chunk: u64, kind: ChunkKind) -> [u8; 12] {
     let [a, b, c, d, e, f, g, h] = chunk.to_be_bytes();
     [0, 0, 0, a, b, c, d, e, f, g, h, kind as u8]
 }

@@ -126,3 +126,18 @@ bytes32! {
     /// The digest of an offer. The bank sees nothing else of the offer.
     OfferDigest
 }
+
+bytes32! {
+    /// A public key of X25519, to which a target has requests encrypted.
+    ObliviousKey
+}
+
+bytes32! {
+    /// The encapsulated key of one request: an ephemeral public key of X25519.
+    EncapsulatedKey
+}
+
+secret32! {
+    /// The secret that the keys of the replies to one request are derived from.
+    ReplySecret
+}

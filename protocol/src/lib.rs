@@ -67,6 +67,7 @@
 //! | a refusal that is final, signed | [`denial`], and what it [proves](proofs) |
 //! | a wallet is rebuilt from its seed alone | [`restore`] |
 //! | a judge finds offline who broke the contract | [`evidence`] |
+//! | a request that a relay carries, encrypted to its server | [`oblivious`] |
 //! | bank and escrow remember how far each other's journal has come | [`history`] |
 
 #![cfg_attr(doctest, doc = include_str!("../README.md"))]
@@ -92,6 +93,7 @@ pub mod issuance;
 pub mod issue;
 pub mod limits;
 pub mod money;
+pub mod oblivious;
 pub mod offer;
 pub mod offered_key;
 pub mod proofs;

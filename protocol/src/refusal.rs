@@ -45,6 +45,9 @@ pub enum Refusal {
     /// [`is_denied`](crate::denial::is_denied).
     #[error("{}", .0.body.cause)]
     Denied(Box<Signed<Denial>>),
+    /// A fault of a request that goes through a relay. Nobody has signed it, so it decides nothing.
+    #[error(transparent)]
+    Relay(#[from] RelayFault),
 }
 
 /// What to do after a refusal.
@@ -157,6 +160,21 @@ pub enum Later {
     /// A peer remembers a record that the node's journal lacks. The node runs from an older copy.
     #[error("the node runs from an older copy of its journal; its operator has to put the newest in place")]
     Behind,
+}
+
+/// Why a request did not go through a relay. The wallet sends it again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum RelayFault {
+    /// The relay does not forward to this target.
+    #[error("the relay does not know this party; its operator adds it with `farthing-relay network add`")]
+    UnknownTarget,
+    /// The target does not have the key to which the request is encrypted.
+    #[error("the key of that day is gone; ask the relay for the newest")]
+    OldKey,
+    /// The request does not open under the target's key.
+    #[error("the request does not open under the key of its day")]
+    DoesNotOpen,
 }
 
 /// A fault of the account.

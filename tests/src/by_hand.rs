@@ -213,6 +213,7 @@ impl ByHand {
         let lane = match question.caller() {
             Caller::Identified => Lane::Identified,
             Caller::Peer => Lane::Peer,
+            Caller::Relay => Lane::Relayed,
             Caller::Anonymous | Caller::Anyone => Lane::Anonymous,
         };
         let request = farthing_protocol::wire::encode(&question).expect("a question is not too long");

@@ -135,7 +135,7 @@ struct Nodes(Market);
 
 impl Nodes {
     fn start(dir: &Path) -> Nodes {
-        for role in RoleName::ALL {
+        for role in RoleName::PARTIES {
             moves(&dir.join(role.as_str()));
         }
         let market = Market::existing(Path::new(PROGRAM), dir).wait();

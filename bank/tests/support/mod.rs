@@ -264,6 +264,7 @@ impl BankFixture {
             Ok(Caller::Identified) => Lane::Identified,
             Ok(Caller::Peer) => Lane::Peer,
             // A request that does not decode is refused on every lane.
+            Ok(Caller::Relay) => Lane::Relayed,
             Ok(Caller::Anonymous | Caller::Anyone) | Err(_) => Lane::Anonymous,
         };
         let bytes = self.bank.call(lane, request).await;

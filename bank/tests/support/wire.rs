@@ -77,9 +77,8 @@ impl Network for Wire {
     }
 }
 
-#[async_trait]
-impl Channel for Wire {
-    async fn call(&self, request: Vec<u8>, _: Duration) -> Result<Vec<u8>, NetworkError> {
+impl Wire {
+    async fn reply(&self, request: Vec<u8>) -> Result<Vec<u8>, NetworkError> {
         let answer = self.answer.lock().unwrap().clone();
         self.testimony(&request)
             .unwrap_or_else(|| answer.and_then(|answer| answer(request)))
@@ -87,5 +86,18 @@ impl Channel for Wire {
                 peer: "escrow".into(),
                 reason: "it is down".into(),
             })
+    }
+}
+
+#[async_trait]
+impl Channel for Wire {
+    async fn call_into(
+        &self,
+        request: Vec<u8>,
+        _: Duration,
+        reply: &mut Vec<u8>,
+    ) -> Result<(), NetworkError> {
+        *reply = self.reply(request).await?;
+        Ok(())
     }
 }

@@ -52,7 +52,7 @@ impl From<Status> for Counts {
             ..
         } = status;
         Counts {
-            store,
+            store: store.unwrap_or_default(),
             usage: process,
             requests: network.requests,
             busy: network.busy,
@@ -98,7 +98,8 @@ pub(crate) async fn quiet(target: &Target) -> Result<Duration> {
     loop {
         let now = statuses(target)
             .await?
-            .map(|status| (status.store.transactions, status.store.unverified));
+            .map(|status| status.store.unwrap_or_default())
+            .map(|store| (store.transactions, store.unverified));
         if last.replace(now) != Some(now) {
             since = Instant::now();
         } else if since.elapsed() > QUIET.saturating_add(target.asks_every) {

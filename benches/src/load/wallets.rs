@@ -50,6 +50,7 @@ impl Wallets {
         let asked = Arc::new(Asked::default());
         let env = Env {
             key: None,
+            route: Default::default(),
             network: Arc::new(QuicNetwork::new()),
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),

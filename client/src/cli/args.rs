@@ -41,6 +41,12 @@ pub(super) struct Options {
     /// How long to wait for another command that has the wallet open; 0 refuses at once.
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(0..=86_400))]
     pub(super) wait: u64,
+    /// The relay that carries anonymous requests [default: the relay that was added first].
+    #[arg(long, global = true, value_name = "NAME", env = "FARTHING_RELAY", conflicts_with = "direct", value_parser = parse_name)]
+    pub(super) relay: Option<String>,
+    /// Use no relay. Merchants, escrows and banks then see the network address of this machine.
+    #[arg(long, global = true)]
+    pub(super) direct: bool,
     /// File with the wallet's password. FARTHING_PASSWORD may have it too. Otherwise a terminal asks for it.
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) password_file: Option<PathBuf>,
@@ -433,7 +439,10 @@ mod tests {
         for (line, says) in [
             ("withdraw 1,00", "write it like 20, 20.5 or 20.00"),
             ("network add something", "this is not a card"),
-            ("network remove banker x", "roles are bank, escrow and merchant"),
+            (
+                "network remove banker x",
+                "roles are bank, escrow, merchant and relay",
+            ),
             ("--patience 0 balance", "1..=86400"),
             ("--wait 90000 balance", "0..=86400"),
             ("buy studio postcard", "--output"),

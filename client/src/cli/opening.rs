@@ -9,6 +9,7 @@ use crate::{
     error::WalletError,
     holder::Holder,
     peer_client::RetryPolicy,
+    relay_keys::Route,
     vault::{WalletKey, reseal},
     wallet::{Env, SEED_FILE, Wallet, make_private},
 };
@@ -85,6 +86,11 @@ pub(super) fn env(options: &Options, total_otherwise: Duration) -> Env {
     };
     Env {
         network: probe.around_network(Arc::new(QuicNetwork::new().with_limits(limits))),
+        route: match (&options.relay, options.direct) {
+            (_, true) => Route::Direct,
+            (Some(name), false) => Route::Through(name.clone()),
+            (None, false) => Route::Pinned,
+        },
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
         observer: Arc::new(Screen::new(lines)),

@@ -69,9 +69,8 @@ impl Network for Wire {
     }
 }
 
-#[async_trait]
-impl Channel for End {
-    async fn call(&self, request: Vec<u8>, _: Duration) -> Result<Vec<u8>, NetworkError> {
+impl End {
+    async fn reply(&self, request: Vec<u8>) -> Result<Vec<u8>, NetworkError> {
         let service = self.0.0.lock().unwrap().get(&self.1.identity).cloned();
         match service {
             Some(service) => Ok(service.call(self.2, request).await),
@@ -80,6 +79,19 @@ impl Channel for End {
                 reason: "it is down".into(),
             }),
         }
+    }
+}
+
+#[async_trait]
+impl Channel for End {
+    async fn call_into(
+        &self,
+        request: Vec<u8>,
+        _: Duration,
+        reply: &mut Vec<u8>,
+    ) -> Result<(), NetworkError> {
+        *reply = self.reply(request).await?;
+        Ok(())
     }
 }
 

@@ -125,6 +125,7 @@ impl EscrowFixture {
             Ok(Caller::Identified) => Lane::Identified,
             Ok(Caller::Peer) => Lane::Peer,
             // A request that does not decode is refused on every lane.
+            Ok(Caller::Relay) => Lane::Relayed,
             Ok(Caller::Anonymous | Caller::Anyone) | Err(_) => Lane::Anonymous,
         };
         let bytes = self.escrow.call(lane, request).await;

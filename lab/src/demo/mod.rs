@@ -121,7 +121,7 @@ async fn in_the_scene(
     let scene = Scene::build(&program, dir, goods, trifle).await?;
     report.say(&format!(
         "A bank on {}, an escrow on {}, a merchant on {}: three processes on this machine.\n\
-         Customers reach them through relays, which lose what they are told to.",
+         Customers reach them over lines, which lose what they are told to.",
         scene.bank.card().address,
         scene.escrow.card().address,
         scene.merchant.card().address,

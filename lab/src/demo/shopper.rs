@@ -93,6 +93,7 @@ impl Shopper {
         let script = Arc::new(Script::default());
         let env = Env {
             key: None,
+            route: Default::default(),
             network: network(lines),
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),

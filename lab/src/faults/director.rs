@@ -12,8 +12,8 @@ use super::{
     stage::Stage,
 };
 use farthing_kit::{
+    line::{Gate, Way},
     points::{Message, Party, Point, Points, Reached},
-    relay::{Gate, Way},
 };
 use farthing_node::card::RoleName;
 use farthing_protocol::api::Question;

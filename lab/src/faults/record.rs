@@ -2,8 +2,8 @@
 
 use super::matrix::What;
 use farthing_kit::{
+    line::Way,
     points::{Party, Point},
-    relay::Way,
 };
 use farthing_node::card::RoleName;
 use std::collections::BTreeSet;

@@ -6,10 +6,10 @@ use farthing_kit::{
     customer::Customer,
     disk::SmallDisk,
     error::RunError,
+    line::Line,
     lines::Lines,
     market::{Dialled, Layout, Market, Offers},
     points::{Party, Points},
-    relay::Relay,
 };
 use farthing_node::card::RoleName;
 use farthing_protocol::money::Amount;
@@ -64,7 +64,7 @@ impl Deref for Stage {
 
 impl Stage {
     /// The line from `asker` to the server of this role.
-    pub fn line(&self, asker: Party, server: RoleName) -> Option<&Relay> {
+    pub fn line(&self, asker: Party, server: RoleName) -> Option<&Line> {
         let of_wallets = self.wallet_lines.find(asker, server);
         of_wallets.or_else(|| self.market.lines.find(asker, server))
     }
@@ -128,7 +128,7 @@ impl Theatre {
         let mounted = if disks { mount_all(dir)? } else { BTreeMap::new() };
         let layout = Layout {
             dialled: Dialled::OverLines,
-            disks: RoleName::ALL
+            disks: RoleName::PARTIES
                 .map(|role| (role, home(dir, Party::Node(role))))
                 .into(),
             probe: Some(socket),

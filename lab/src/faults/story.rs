@@ -6,8 +6,8 @@ use super::{
     stage::PARTIES,
 };
 use farthing_kit::{
+    line::Way,
     points::{Message, Party, Point},
-    relay::Way,
 };
 use farthing_node::card::RoleName;
 use farthing_store::probe::AFTER_SYNC;

@@ -22,7 +22,7 @@ const KEPT_CONFIG_FILE: &str = "config.json.old";
 const COMMENTS: &[(&str, &str)] = &[
     (
         "role",
-        "The role of the node: bank, escrow or merchant. Do not change it.",
+        "The role of the node: bank, escrow, merchant or relay. Do not change it.",
     ),
     ("name", "The name of the node. It is in its card."),
     (
@@ -71,7 +71,7 @@ const fn role_comments(role: RoleName) -> &'static [(&'static str, &'static str)
                 "How long the encrypted goods can be downloaded after an offer was made, in ms.",
             ),
         ],
-        RoleName::Escrow => &[],
+        RoleName::Escrow | RoleName::Relay => &[],
     }
 }
 

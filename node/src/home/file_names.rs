@@ -6,6 +6,8 @@ pub const IDENTITY_KEY_FILE: &str = "identity.key";
 pub const TLS_CERTIFICATE_FILE: &str = "tls.cert";
 /// The file of the TLS certificate's key.
 pub const TLS_KEY_FILE: &str = "tls.key";
+/// The file of the keys to which wallets encrypt requests that a relay carries.
+pub const ENCRYPTION_KEYS_FILE: &str = "encryption.keys";
 /// The file of the configuration.
 pub const CONFIG_FILE: &str = "config.toml";
 /// The file of the configuration until [`CONFIG_FILE`] took its place.

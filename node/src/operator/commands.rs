@@ -21,9 +21,19 @@ pub struct Directory {
     pub dir: PathBuf,
 }
 
-/// The commands that are the same for all roles.
+/// The commands of a node that has a store.
 #[derive(Debug, Subcommand)]
 pub enum NodeCommand {
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "the text would replace that of its commands")]
+    Common(CommonCommand),
+    /// Verify the whole journal of a stopped node. Changes nothing.
+    Verify(Directory),
+}
+
+/// The commands that are the same for all roles.
+#[derive(Debug, Subcommand)]
+pub enum CommonCommand {
     /// Print the card of this node, for others to pin with `network add`.
     Card(Directory),
     /// Add, remove and list the cards of the nodes that this one works with.
@@ -31,8 +41,6 @@ pub enum NodeCommand {
     Network(NetworkCommand),
     /// Show whether the running node may decide, and its counters since the start.
     Status(Directory),
-    /// Verify the whole journal of a stopped node. Changes nothing.
-    Verify(Directory),
 }
 
 /// The commands for the pinned cards.
@@ -52,7 +60,7 @@ pub enum NetworkCommand {
     Remove {
         /// The node's directory.
         dir: PathBuf,
-        /// The role of the node: bank, escrow or merchant.
+        /// The role of the node: bank, escrow, merchant or relay.
         role: RoleName,
         /// The name of the node.
         name: String,
@@ -68,26 +76,38 @@ impl NodeCommand {
     /// When the directory has no node of this role, or the command fails.
     pub async fn execute(self, role: RoleName) -> Result<Report, OperatorError> {
         match self {
-            NodeCommand::Card(Directory { dir }) => Ok(card(&home(&dir, role)?.card()?)),
-            NodeCommand::Network(NetworkCommand::Add { dir, card, name }) => {
-                home(&dir, role)?;
-                network::add(&dir, card, name.as_deref()).await
-            }
-            NodeCommand::Network(NetworkCommand::Remove { dir, role: of, name }) => {
-                home(&dir, role)?;
-                network::remove(&dir, of, &name).await
-            }
-            NodeCommand::Network(NetworkCommand::List(Directory { dir })) => {
-                Ok(network::list(home(&dir, role)?.network()?.cards()))
-            }
-            NodeCommand::Status(Directory { dir }) => {
-                home(&dir, role)?;
-                status::show(&dir).await
-            }
+            NodeCommand::Common(command) => command.execute(role).await,
             NodeCommand::Verify(Directory { dir }) => {
                 home(&dir, role)?;
                 let found = verify(&dir.join(STORE_DIR), &FileDisk, &|_| {})?;
                 Ok(verified(&found))
+            }
+        }
+    }
+}
+
+impl CommonCommand {
+    /// Executes the command in the directory of a node of this role.
+    ///
+    /// # Errors
+    /// When the directory has no node of this role, or the command fails.
+    pub async fn execute(self, role: RoleName) -> Result<Report, OperatorError> {
+        match self {
+            CommonCommand::Card(Directory { dir }) => Ok(card(&home(&dir, role)?.card()?)),
+            CommonCommand::Network(NetworkCommand::Add { dir, card, name }) => {
+                home(&dir, role)?;
+                network::add(&dir, card, name.as_deref()).await
+            }
+            CommonCommand::Network(NetworkCommand::Remove { dir, role: of, name }) => {
+                home(&dir, role)?;
+                network::remove(&dir, of, &name).await
+            }
+            CommonCommand::Network(NetworkCommand::List(Directory { dir })) => {
+                Ok(network::list(home(&dir, role)?.network()?.cards()))
+            }
+            CommonCommand::Status(Directory { dir }) => {
+                home(&dir, role)?;
+                status::show(&dir).await
             }
         }
     }

@@ -21,7 +21,7 @@ pub(crate) struct NodeHandler<R> {
     /// The directory of the network file.
     pub(crate) dir: PathBuf,
     pub(crate) role: Arc<R>,
-    pub(crate) store: Store,
+    pub(crate) store: Option<Store>,
     pub(crate) server: Arc<ServerCounters>,
     pub(crate) history: Option<Arc<History>>,
     pub(crate) peers: fn(&R) -> &Peers,
@@ -48,7 +48,7 @@ impl<R> NodeHandler<R> {
     fn status(&self) -> Status {
         Status {
             up_ms: u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX),
-            store: self.store.counts(),
+            store: self.store.as_ref().map(Store::counts),
             network: self.server.counts(),
             process: Usage::of_this_process(),
             history: self.history.as_ref().map(|history| history.status()),
@@ -88,7 +88,7 @@ mod tests {
         NodeHandler {
             dir: dir.to_owned(),
             role: Arc::new(Echo(Peers::new(Arc::new(QuicNetwork::new()), Vec::new()))),
-            store,
+            store: Some(store),
             server: Arc::default(),
             history: None,
             peers: |role| &role.0,
@@ -104,8 +104,9 @@ mod tests {
         assert_eq!(node.admin(other.clone()).await.unwrap(), other);
         let status = node.admin(json!({ "do": "status" })).await.unwrap();
         let status: Status = serde_json::from_value(status).unwrap();
-        assert_eq!((status.store.records, status.store.transactions), (2, 2));
-        assert!(status.store.journal_bytes > 0);
+        let store = status.store.unwrap();
+        assert_eq!((store.records, store.transactions), (2, 2));
+        assert!(store.journal_bytes > 0);
         assert!(status.process.cpu_us > 0);
     }
 

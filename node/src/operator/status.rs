@@ -16,8 +16,9 @@ use std::path::Path;
 pub struct Status {
     /// The time since the start (ms).
     pub up_ms: u64,
-    /// The counters of the store.
-    pub store: StoreCounts,
+    /// The counters of the store, if the node has one.
+    #[serde(default)]
+    pub store: Option<StoreCounts>,
     /// The counters of requests.
     pub network: ServerCounts,
     /// The CPU time and memory of the process.
@@ -100,21 +101,26 @@ impl Status {
             .map(|history| format!("\n{}", history.text()))
             .unwrap_or_default();
         let keys = keys.map(|keys| format!("\n{}", keys.text())).unwrap_or_default();
-        let unverified = match store.unverified {
-            0 => String::new(),
-            records => format!(", {records} of them still to be verified"),
-        };
         let mib = |bytes: u64| bytes / (1024 * 1024);
+        let journal = store.map(|store| {
+            let unverified = match store.unverified {
+                0 => String::new(),
+                records => format!(", {records} of them still to be verified"),
+            };
+            format!(
+                "{} records in the journal, {} MiB{unverified}; {} transactions since the start\n",
+                store.records,
+                mib(store.journal_bytes),
+                store.transactions
+            )
+        });
+        let journal = journal.unwrap_or_default();
         format!(
-            "up {} s, {:.1} s of CPU, at most {} MiB of memory\n\
-             {} records in the journal, {} MiB{unverified}; {} transactions since the start\n\
+            "up {} s, {:.1} s of CPU, at most {} MiB of memory\n{journal}\
              {} connections, {} requests since the start, {} of them refused as it was busy{standing}{keys}",
             up_ms / 1000,
             process.cpu_us as f64 / 1e6,
             mib(process.memory_peak_bytes),
-            store.records,
-            mib(store.journal_bytes),
-            store.transactions,
             network.connections,
             network.requests,
             network.busy,

@@ -7,7 +7,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use farthing_protocol::{
-    api::{BankRequest, EscrowRequest, MerchantRequest, Question},
+    api::{BankRequest, EscrowRequest, MerchantRequest, Question, RelayRequest},
     refusal::Refusal,
 };
 use std::{sync::Arc, time::Duration};
@@ -18,6 +18,7 @@ pub fn question(server: RoleName, request: &[u8]) -> &'static str {
         RoleName::Bank => BankRequest::decode(request).map(|request| request.question()),
         RoleName::Escrow => EscrowRequest::decode(request).map(|request| request.question()),
         RoleName::Merchant => MerchantRequest::decode(request).map(|request| request.question()),
+        RoleName::Relay => RelayRequest::decode(request).map(|request| request.question()),
     };
     question.map_or("nothing that is understood", Question::name)
 }
@@ -57,12 +58,6 @@ impl Network for Asking {
 
 #[async_trait]
 impl Channel for AskingChannel {
-    async fn call(&self, request: Vec<u8>, timeout: Duration) -> Result<Vec<u8>, NetworkError> {
-        let mut reply = Vec::new();
-        self.call_into(request, timeout, &mut reply).await?;
-        Ok(reply)
-    }
-
     async fn call_into(
         &self,
         request: Vec<u8>,

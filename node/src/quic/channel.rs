@@ -33,12 +33,6 @@ impl Drop for QuicChannel {
 
 #[async_trait]
 impl Channel for QuicChannel {
-    async fn call(&self, request: Vec<u8>, timeout: Duration) -> Result<Vec<u8>, NetworkError> {
-        let mut reply = Vec::new();
-        self.call_into(request, timeout, &mut reply).await?;
-        Ok(reply)
-    }
-
     async fn call_into(
         &self,
         request: Vec<u8>,

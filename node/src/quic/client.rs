@@ -127,7 +127,7 @@ fn client_config(
     let mut transport = transport();
     // A server never opens a stream.
     transport.max_concurrent_bidi_streams(VarInt::from_u32(0));
-    if target.lane == Lane::Peer {
+    if matches!(target.lane, Lane::Peer | Lane::Relayed) {
         transport.keep_alive_interval(Some(Duration::from_millis(KEEP_ALIVE_MS)));
     }
     config.transport_config(Arc::new(transport));

@@ -285,7 +285,7 @@ async fn answer(gate: &Gate, lane: Lane, send: SendStream, mut receive: RecvStre
     };
     // If the service panics, the stream is reset with this code. The client does not take it for an empty reply.
     let mut send = FrameSender::with_code(send, Code::Failed);
-    let Some(reply) = gate.reply(lane, request).await else {
+    let Some(reply) = gate.reply(lane, request, &slot).await else {
         return;
     };
     let permit = slot.without_bytes();

@@ -67,12 +67,6 @@ where
 
 #[async_trait]
 impl Channel for TcpChannel {
-    async fn call(&self, request: Vec<u8>, timeout: Duration) -> Result<Vec<u8>, NetworkError> {
-        let mut reply = Vec::new();
-        self.call_into(request, timeout, &mut reply).await?;
-        Ok(reply)
-    }
-
     async fn call_into(
         &self,
         request: Vec<u8>,

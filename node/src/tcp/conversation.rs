@@ -238,7 +238,7 @@ async fn answer(
             return Outcome::Abandoned;
         }
     };
-    let Some(reply) = gate.reply(lane, request).await else {
+    let Some(reply) = gate.reply(lane, request, &slot).await else {
         return Outcome::Answered(0);
     };
     let permit = slot.without_bytes();

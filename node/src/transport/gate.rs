@@ -64,10 +64,13 @@ impl Gate {
         self.handshakes.available_permits() <= self.limits.handshakes_max / 2
     }
 
-    /// The reply of the service to `request`. `None` if it is too long to be sent.
-    pub(crate) async fn reply(&self, lane: Lane, request: Vec<u8>) -> Option<Vec<u8>> {
+    /// The reply of the service to `request`, which has this slot. `None` if it is too long to be sent.
+    pub(crate) async fn reply(&self, lane: Lane, request: Vec<u8>, slot: &RequestSlot) -> Option<Vec<u8>> {
         self.counters.request(request.len());
-        let reply = self.service.call(lane, request).await;
+        let reply = match slot {
+            RequestSlot::Ordinary(..) => self.service.call(lane, request).await,
+            RequestSlot::Reserved(_) => self.service.call_reserved(lane, request).await,
+        };
         self.counters.reply(reply.len());
         if reply.len() <= FRAME_MAX_BYTES {
             return Some(reply);

@@ -10,7 +10,7 @@ use super::identity::IdentityError;
 /// The idle timeout of a connection (ms).
 pub const IDLE_TIMEOUT_MS: u32 = 30_000;
 
-/// The interval of keep-alive packets on the peer lane (ms). Wallets send none: their connections serve one purpose and
+/// The interval of keep-alive packets between servers, relays included (ms). Wallets send none: their connections serve one purpose and
 /// end with it.
 pub const KEEP_ALIVE_MS: u64 = 10_000;
 

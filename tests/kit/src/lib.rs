@@ -7,7 +7,7 @@
 //! | the nodes as processes | [`nodes`]; their fixed ports: [`ports`] |
 //! | bank, escrow and merchant that know each other | [`market`] |
 //! | a customer: the wallet's command line | [`customer`] |
-//! | a faulty network | [`lines`] between any two parties, [`relay`], [`faults`] |
+//! | a faulty network | [`lines`] between any two parties, [`line`], [`faults`] |
 //! | a disk that can be filled | [`disk`] |
 //! | the points at which processes wait | [`points`] |
 //! | actions at an exact moment of a wallet's work | [`script`] |
@@ -22,6 +22,7 @@ pub mod customer;
 pub mod disk;
 pub mod error;
 pub mod faults;
+pub mod line;
 pub mod lines;
 pub mod market;
 pub mod nodes;
@@ -29,6 +30,5 @@ pub mod points;
 pub mod ports;
 pub mod process;
 pub mod program;
-pub mod relay;
 pub mod scratch;
 pub mod script;

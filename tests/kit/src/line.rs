@@ -1,6 +1,6 @@
-//! A relay for datagrams between clients and one server, with configurable losses.
+//! A line for datagrams between clients and one server, with configurable losses.
 //!
-//! A client that dials the relay's address reaches the server. The relay sees only encrypted QUIC.
+//! A client that dials the line's address reaches the server. The line sees only encrypted QUIC.
 //! Each direction has its own [`Gate`] and [`Faults`], which can change at any time. So a reply is lost
 //! on the way, as in a real network, and no code of a wallet or a node takes part in it.
 
@@ -22,7 +22,7 @@ use tokio::{
 /// The most clients at once. A new client replaces the one that was silent for longest.
 pub const CLIENTS_MAX: usize = 1024;
 
-/// The relay forgets a client that sent nothing for this time.
+/// The line forgets a client that sent nothing for this time.
 pub const CLIENT_IDLE: Duration = Duration::from_secs(60);
 
 /// The longest datagram (bytes).
@@ -88,7 +88,7 @@ pub struct Counts {
     pub delayed: u64,
 }
 
-/// A datagram on its way out: to a client through the relay's own socket, or to the server through the client's.
+/// A datagram on its way out: to a client through the line's own socket, or to the server through the client's.
 struct Outgoing {
     socket: Arc<UdpSocket>,
     to: SocketAddr,
@@ -171,7 +171,7 @@ impl Direction {
     }
 }
 
-/// The state that all tasks of a relay share.
+/// The state that all tasks of a line share.
 struct Shared {
     target: SocketAddr,
     listen: Arc<UdpSocket>,
@@ -188,34 +188,34 @@ impl Shared {
     }
 }
 
-/// A running relay. Dropping it stops the relay.
-pub struct Relay {
+/// A running line. Dropping it stops the line.
+pub struct Line {
     address: SocketAddr,
     shared: Arc<Shared>,
     tasks: [JoinHandle<()>; 2],
 }
 
-impl std::fmt::Debug for Relay {
+impl std::fmt::Debug for Line {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Relay")
+        f.debug_struct("Line")
             .field("address", &self.address)
             .field("target", &self.shared.target)
             .finish_non_exhaustive()
     }
 }
 
-impl Drop for Relay {
+impl Drop for Line {
     fn drop(&mut self) {
         self.tasks.iter().for_each(JoinHandle::abort);
     }
 }
 
-impl Relay {
-    /// Starts a relay to `target`, on a free port of the loopback device.
+impl Line {
+    /// Starts a line to `target`, on a free port of the loopback device.
     ///
     /// # Errors
     /// When no socket can be opened.
-    pub async fn start(target: SocketAddr) -> io::Result<Relay> {
+    pub async fn start(target: SocketAddr) -> io::Result<Line> {
         let loopback: SocketAddr = match target {
             SocketAddr::V4(_) => (Ipv4Addr::LOCALHOST, 0).into(),
             SocketAddr::V6(_) => (Ipv6Addr::LOCALHOST, 0).into(),
@@ -237,7 +237,7 @@ impl Relay {
             tokio::spawn(run(Arc::clone(&shared))),
             tokio::spawn(line_end.run(Outgoing::send)),
         ];
-        Ok(Relay {
+        Ok(Line {
             address,
             shared,
             tasks,
@@ -261,7 +261,7 @@ impl Relay {
         self.shared.direction(way).state().gate = gate;
     }
 
-    /// Sets the faults of one direction from now on. Datagrams are numbered from the relay's start.
+    /// Sets the faults of one direction from now on. Datagrams are numbered from the line's start.
     pub fn set_faults(&self, way: Way, faults: Faults) {
         self.shared.direction(way).state().faults = faults;
     }
@@ -282,14 +282,14 @@ impl Relay {
     }
 }
 
-/// A client of the relay: the socket that the relay uses towards the server for it.
+/// A client of the line: the socket that the line uses towards the server for it.
 struct Client {
     upstream: Arc<UdpSocket>,
     task: AbortHandle,
     heard: Instant,
 }
 
-/// Receives the clients' datagrams until the relay is dropped. The tasks of all clients end with this task.
+/// Receives the clients' datagrams until the line is dropped. The tasks of all clients end with this task.
 async fn run(shared: Arc<Shared>) {
     let mut clients: BTreeMap<SocketAddr, Client> = BTreeMap::new();
     let mut tasks = JoinSet::new();

@@ -1,12 +1,12 @@
-//! The lines between parties, each through a relay that can lose, repeat, reorder, delay and cut.
+//! The lines between parties, each of which can lose, repeat, reorder, delay and cut.
 //!
-//! A party knows another by its card: the pinned keys and an address, which may be a relay's. So every line
+//! A party knows another by its card: the pinned keys and an address, which may be a line's. So every line
 //! can be faulted from outside, and no code of a wallet or a node takes part in it.
 
 use crate::{
+    line::{Counts, Gate, Line, Way},
     points::Party,
     process::{ProcessError, io},
-    relay::{Counts, Gate, Relay, Way},
 };
 use farthing_node::card::{Card, RoleName};
 use std::collections::BTreeMap;
@@ -22,15 +22,15 @@ pub const BETWEEN_NODES: [(RoleName, RoleName); 4] = [
 
 /// A set of lines, each by asker and asked node. Without a line, the asker dials the node itself.
 #[derive(Debug, Default)]
-pub struct Lines(BTreeMap<(Party, RoleName), Relay>);
+pub struct Lines(BTreeMap<(Party, RoleName), Line>);
 
 impl Lines {
     /// A line from a wallet to each of these nodes. Any number of wallets may share it.
     ///
     /// # Errors
     /// When no socket can be opened.
-    pub async fn of_wallet(cards: [&Card; 3]) -> Result<Lines, ProcessError> {
-        Self::open(cards.map(|card| (Party::Wallet, card)).into()).await
+    pub async fn of_wallet(cards: &[&Card]) -> Result<Lines, ProcessError> {
+        Self::open(cards.iter().map(|card| (Party::Wallet, *card)).collect()).await
     }
 
     /// The lines between these nodes.
@@ -47,19 +47,19 @@ impl Lines {
     }
 
     async fn open(pairs: Vec<(Party, &Card)>) -> Result<Lines, ProcessError> {
-        let mut relays = BTreeMap::new();
+        let mut opened = BTreeMap::new();
         for (asker, card) in pairs {
             let address = card.address.only_ip().ok_or(ErrorKind::Unsupported.into());
-            let address = address.map_err(io("a relay to other than one IP address"))?;
-            let relay = Relay::start(address).await.map_err(io("a relay"))?;
-            relays.insert((asker, card.role), relay);
+            let address = address.map_err(io("a line to other than one IP address"))?;
+            let line = Line::start(address).await.map_err(io("a line"))?;
+            opened.insert((asker, card.role), line);
         }
-        Ok(Lines(relays))
+        Ok(Lines(opened))
     }
 
     /// The line from `asker` to the node of this role.
     #[must_use]
-    pub fn find(&self, asker: Party, server: RoleName) -> Option<&Relay> {
+    pub fn find(&self, asker: Party, server: RoleName) -> Option<&Line> {
         self.0.get(&(asker, server))
     }
 
@@ -68,7 +68,7 @@ impl Lines {
     /// # Panics
     /// When there is no line.
     #[must_use]
-    pub fn to(&self, server: RoleName) -> &Relay {
+    pub fn to(&self, server: RoleName) -> &Line {
         self.must_find(Party::Wallet, server)
     }
 
@@ -77,17 +77,17 @@ impl Lines {
     /// # Panics
     /// When there is no line.
     #[must_use]
-    pub fn between(&self, from: RoleName, to: RoleName) -> &Relay {
+    pub fn between(&self, from: RoleName, to: RoleName) -> &Line {
         self.must_find(Party::Node(from), to)
     }
 
     #[allow(clippy::expect_used, reason = "a test faults only lines that it has opened")]
-    fn must_find(&self, asker: Party, server: RoleName) -> &Relay {
+    fn must_find(&self, asker: Party, server: RoleName) -> &Line {
         self.find(asker, server).expect("the line was opened")
     }
 
     /// Every line.
-    pub fn all(&self) -> impl Iterator<Item = &Relay> {
+    pub fn all(&self) -> impl Iterator<Item = &Line> {
         self.0.values()
     }
 
@@ -125,6 +125,6 @@ impl Lines {
 
     /// Stops all losses.
     pub fn heal(&self) {
-        self.all().for_each(Relay::heal);
+        self.all().for_each(Line::heal);
     }
 }

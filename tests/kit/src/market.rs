@@ -45,9 +45,21 @@ pub enum Dialled {
     OverLines,
 }
 
+/// The way of the wallets' anonymous requests.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum WalletRoute {
+    /// Each wallet dials the nodes.
+    #[default]
+    Direct,
+    /// Through a relay, which each wallet has pinned.
+    Relayed,
+}
+
 /// The places of a market's nodes, and the connections between them.
 #[derive(Debug, Clone, Default)]
 pub struct Layout {
+    /// The way of the wallets' anonymous requests.
+    pub route: WalletRoute,
     /// The connections between nodes.
     pub dialled: Dialled,
     /// The disks of nodes that are not on the market's own disk.
@@ -80,6 +92,8 @@ pub struct Market {
     pub escrow: Node,
     /// The merchant.
     pub merchant: Node,
+    /// The relay, if wallets use one.
+    pub relay: Option<Node>,
     /// The key of the merchant's account at the bank (hex).
     pub merchant_account: String,
     /// The lines between the nodes.
@@ -99,7 +113,11 @@ impl Market {
             init(RoleName::Escrow),
             init(RoleName::Merchant)
         )?;
-        let mut market = Self::of(program, dir, layout, nodes).await?;
+        let relay = match layout.route {
+            WalletRoute::Direct => None,
+            WalletRoute::Relayed => Some(init(RoleName::Relay).await?),
+        };
+        let mut market = Self::of(program, dir, layout, nodes, relay).await?;
         if market.layout.dialled == Dialled::OverLines {
             market.lines = Lines::between_nodes(market.cards()).await?;
         }
@@ -118,6 +136,11 @@ impl Market {
             let card = self.lines.card(Party::Node(from), self.node(to).card());
             self.node(from).knows(&card).await?;
         }
+        if let Some(relay) = &self.relay {
+            for card in self.cards() {
+                relay.knows(card).await?;
+            }
+        }
         Ok(())
     }
 
@@ -127,12 +150,16 @@ impl Market {
     /// When a node does not exist.
     pub async fn existing(program: &Path, dir: &Path) -> Result<Market, ProcessError> {
         let of = |role: RoleName| dir.join(role.as_str());
+        let relay = match of(RoleName::Relay).exists() {
+            true => Some(Node::existing(program, RoleName::Relay, &of(RoleName::Relay)).await?),
+            false => None,
+        };
         let nodes = (
             Node::existing(program, RoleName::Bank, &of(RoleName::Bank)).await?,
             Node::existing(program, RoleName::Escrow, &of(RoleName::Escrow)).await?,
             Node::existing(program, RoleName::Merchant, &of(RoleName::Merchant)).await?,
         );
-        Self::of(program, dir, Layout::default(), nodes).await
+        Self::of(program, dir, Layout::default(), nodes, relay).await
     }
 
     async fn of(
@@ -140,6 +167,7 @@ impl Market {
         dir: &Path,
         layout: Layout,
         (bank, escrow, merchant): (Node, Node, Node),
+        relay: Option<Node>,
     ) -> Result<Market, ProcessError> {
         let account = merchant.admin(&["account"], &[]).await?;
         let account = account.get("account").and_then(Value::as_str);
@@ -152,6 +180,7 @@ impl Market {
             bank,
             escrow,
             merchant,
+            relay,
         })
     }
 
@@ -160,7 +189,7 @@ impl Market {
     /// # Errors
     /// When a node does not become ready.
     pub async fn start(&self) -> Result<(), ProcessError> {
-        for node in self.nodes() {
+        for node in self.nodes().into_iter().chain(&self.relay) {
             node.start().await?;
         }
         Ok(())
@@ -171,7 +200,7 @@ impl Market {
     /// # Errors
     /// When the operating system cannot tell how a process ended.
     pub async fn kill(&self) -> Result<(), ProcessError> {
-        for node in self.nodes() {
+        for node in self.nodes().into_iter().chain(&self.relay) {
             node.kill().await?;
         }
         Ok(())
@@ -190,12 +219,17 @@ impl Market {
     }
 
     /// The node of this role.
+    ///
+    /// # Panics
+    /// When the market has no relay, and it is asked for.
     #[must_use]
+    #[allow(clippy::expect_used, reason = "a test asks for the relay that it has made")]
     pub fn node(&self, role: RoleName) -> &Node {
         match role {
             RoleName::Bank => &self.bank,
             RoleName::Escrow => &self.escrow,
             RoleName::Merchant => &self.merchant,
+            RoleName::Relay => self.relay.as_ref().expect("the market has a relay"),
         }
     }
 
@@ -270,12 +304,14 @@ impl Market {
         Ok(())
     }
 
-    /// Opens lines for wallets, one to each of the nodes.
+    /// Opens lines for wallets, one to each of the nodes, the relay included.
     ///
     /// # Errors
     /// When no socket can be opened.
     pub async fn open_wallet_lines(&self) -> Result<Lines, ProcessError> {
-        Lines::of_wallet(self.cards()).await
+        let nodes = self.nodes().into_iter().chain(&self.relay);
+        let cards: Vec<&Card> = nodes.map(Node::card).collect();
+        Lines::of_wallet(&cards).await
     }
 
     /// A new customer with an empty wallet in `dir`, run by `program`, and an account with a deposit of `cash`. The
@@ -291,6 +327,9 @@ impl Market {
         cash: Amount,
     ) -> Result<Customer, ProcessError> {
         let customer = Customer::new(program, dir, lines, self.cards()).await?;
+        if let Some(relay) = &self.relay {
+            customer.knows(relay.card()).await?;
+        }
         let name = dir.file_name().unwrap_or_default().to_string_lossy();
         self.open_account(&customer.account, &name).await?;
         self.pay_in(&customer.account, cash).await?;

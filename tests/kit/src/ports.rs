@@ -1,6 +1,6 @@
 //! Ports for nodes that are killed and started again on the same address.
 //!
-//! The kernel may give the port of a stopped node to any wallet or relay that asks for a free port. The node could
+//! The kernel may give the port of a stopped node to any wallet or line that asks for a free port. The node could
 //! not start again. So nodes get ports below the kernel's range.
 
 use farthing_store::entropy::{Entropy, SystemEntropy};

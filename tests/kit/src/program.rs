@@ -58,6 +58,7 @@ fn run_node(role: RoleName, args: &[OsString]) -> ExitCode {
         RoleName::Bank => farthing_bank::cli::run(args),
         RoleName::Escrow => farthing_escrow::cli::run(args),
         RoleName::Merchant => farthing_merchant::cli::run(args),
+        RoleName::Relay => farthing_relay::cli::run(args),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use farthing_kit::{
     faults::Faults,
-    relay::{Relay, Way},
+    line::{Line, Way},
 };
 
 /// Longest delay of a datagram on a bad line (ms). Reordered datagrams may take longer.
@@ -32,7 +32,7 @@ pub fn slow(bits_per_s: u64, delay_ms: u64, percent: u8) -> Faults {
 }
 
 /// Makes a line bad in both directions. Each direction has its own seed.
-pub fn spoil(line: &Relay, percent: u8, seed: u64) {
+pub fn spoil(line: &Line, percent: u8, seed: u64) {
     line.set_faults(Way::ToServer, bad(percent, seed));
     line.set_faults(Way::ToClient, bad(percent, !seed));
 }

@@ -18,7 +18,7 @@ const LOOK_PAUSE: Duration = Duration::from_millis(5);
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
 
-/// The runtime of all relays and other asynchronous work.
+/// The runtime of all lines and other asynchronous work.
 pub fn runtime() -> &'static Runtime {
     &RUNTIME
 }

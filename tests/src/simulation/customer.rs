@@ -140,6 +140,7 @@ impl CustomerMachine {
     fn env(&self, life: Life) -> Env {
         Env {
             key: None,
+            route: Default::default(),
             network: self.network.wire(self.machine.party, life),
             clock: self.machine.clock.clone(),
             entropy: self.machine.entropy(),

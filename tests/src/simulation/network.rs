@@ -332,9 +332,8 @@ struct Under {
     line: LineNumber,
 }
 
-#[async_trait]
-impl Channel for MemoryChannel {
-    async fn call(&self, request: Vec<u8>, timeout: Duration) -> Result<Vec<u8>, NetworkError> {
+impl MemoryChannel {
+    async fn exchange(&self, request: Vec<u8>, timeout: Duration) -> Result<Vec<u8>, NetworkError> {
         if self.life.is_over() {
             // A dead process sends nothing.
             return std::future::pending().await;
@@ -356,6 +355,19 @@ impl Channel for MemoryChannel {
                 acted: Acted::Unknown,
             }),
         }
+    }
+}
+
+#[async_trait]
+impl Channel for MemoryChannel {
+    async fn call_into(
+        &self,
+        request: Vec<u8>,
+        timeout: Duration,
+        reply: &mut Vec<u8>,
+    ) -> Result<(), NetworkError> {
+        *reply = self.exchange(request, timeout).await?;
+        Ok(())
     }
 }
 

@@ -68,7 +68,7 @@ fn tapped(customer: &Buyer, cards: [&Card; 3]) -> impl Fn() -> [usize; 3] + use<
         (card.role, tap)
     });
     move || {
-        RoleName::ALL.map(|role| {
+        RoleName::PARTIES.map(|role| {
             let tap = taps.iter().find(|(of, _)| *of == role).unwrap();
             tap.1.sources().len()
         })

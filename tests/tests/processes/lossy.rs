@@ -1,7 +1,7 @@
 //! Every line between two parties loses, repeats, reorders and delays a part of its datagrams, by a seed.
 
 use crate::{in_parallel, testbed};
-use farthing_kit::{faults::Draws, relay::Way};
+use farthing_kit::{faults::Draws, line::Way};
 use farthing_tests::processes::{
     buyer::Buyer,
     goods::{POSTCARD, PRICE},

@@ -1,7 +1,7 @@
 //! Lost replies, and a lost wallet.
 
 use crate::testbed;
-use farthing_kit::{faults::Faults, points::Party, relay::Way};
+use farthing_kit::{faults::Faults, line::Way, points::Party};
 use farthing_node::card::{
     Card,
     RoleName::{Bank, Escrow, Merchant},

@@ -22,6 +22,7 @@
 //! | offers that are sealed, and whose merchant is down | `sealed` |
 //! | nodes that are started from an older copy of their directory | `restored` |
 //! | connections, which never join two matters | `lanes` |
+//! | a relay between wallets and nodes | `relayed` |
 //! | a wallet with a password | `password` |
 //! | two commands of one wallet at the same time | `together` |
 //! | a repeated command while its purchase is under way | `again` |
@@ -54,6 +55,7 @@ mod password;
 mod pinned;
 mod points;
 mod refused;
+mod relayed;
 mod repeated;
 mod restored;
 mod sealed;

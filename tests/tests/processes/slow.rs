@@ -1,7 +1,7 @@
 //! Slow lines: a slow reply is not silence, and every part of it that arrives counts.
 
 use crate::testbed;
-use farthing_kit::{faults::Faults, relay::Way};
+use farthing_kit::{faults::Faults, line::Way};
 use farthing_tests::processes::{
     buyer::Buyer,
     goods::{POSTCARD, PRICE},

@@ -89,7 +89,7 @@ pub async fn receipt(scene: &Scene, alice: &Shopper, report: &mut DemoReport) ->
     let number = alice.begin(scene, goods).await?;
     let lines = scene.wallet_lines.clone();
     alice.script.once(Moment::Answered(Question::Hold), move || {
-        lines.lose_answers_of(&RoleName::ALL)
+        lines.lose_answers_of(&RoleName::PARTIES)
     });
     lose_once_credited(scene, alice, number, &before).await?;
     report.line(

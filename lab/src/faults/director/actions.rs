@@ -10,8 +10,8 @@ use super::{
 use farthing_kit::{
     disk::SmallDisk,
     error::RunError,
+    line::{Gate, Way},
     points::{Message, Party},
-    relay::{Gate, Way},
 };
 use farthing_node::card::RoleName;
 use rustix::process::{Pid, Signal, kill_process};

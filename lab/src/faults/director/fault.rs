@@ -9,8 +9,8 @@ use super::{
 };
 use farthing_kit::{
     faults::Faults,
+    line::{Gate, Way},
     points::{Message, Party, Point, Reached},
-    relay::{Gate, Way},
 };
 use farthing_store::probe::{AFTER_APPEND, AFTER_INDEX, AFTER_OPEN, AFTER_REPLY, AFTER_SYNC, BEFORE_APPEND};
 
@@ -95,10 +95,10 @@ impl Director {
             Fault::DeadThere => self.lose(state, asker, message, there, Gate::Drop),
             Fault::DeadBack => self.lose(state, asker, message, back, Gate::Drop),
             Fault::Lossy => {
-                if let Some(relay) = self.0.stage.line(asker, line) {
+                if let Some(found) = self.0.stage.line(asker, line) {
                     for (way, more) in [(there, 0), (back, 1)] {
                         let seed = self.0.seed.wrapping_mul(2).wrapping_add(more);
-                        relay.set_faults(way, Faults { seed, ..LOSSY });
+                        found.set_faults(way, Faults { seed, ..LOSSY });
                     }
                 }
                 state.write(EventKind::Done(Action::Lossy(asker, line)));

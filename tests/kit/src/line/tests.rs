@@ -1,4 +1,4 @@
-//! Tests over plain datagrams: a relay looks only at the first byte of a datagram.
+//! Tests over plain datagrams: a line looks only at the first byte of a datagram.
 
 use super::*;
 use tokio::time::timeout;
@@ -24,12 +24,12 @@ async fn echo() -> SocketAddr {
     address
 }
 
-async fn client_of(relay: &Relay) -> UdpSocket {
+async fn client_of(line: &Line) -> UdpSocket {
     let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a port is free");
     socket
-        .connect(relay.address())
+        .connect(line.address())
         .await
-        .expect("the relay has an address");
+        .expect("the line has an address");
     socket
 }
 
@@ -48,8 +48,8 @@ async fn exchange(client: &UdpSocket, datagrams: &[&[u8]]) -> Vec<Vec<u8>> {
 
 #[tokio::test]
 async fn each_client_gets_its_own_answers() {
-    let relay = Relay::start(echo().await).await.expect("the relay starts");
-    let (first, second) = (client_of(&relay).await, client_of(&relay).await);
+    let line = Line::start(echo().await).await.expect("the line starts");
+    let (first, second) = (client_of(&line).await, client_of(&line).await);
     first.send(b"first").await.expect("loopback takes it");
     second.send(b"second").await.expect("loopback takes it");
     let mut buffer = [0; 64];
@@ -64,27 +64,27 @@ async fn each_client_gets_its_own_answers() {
         passed: 2,
         ..Counts::default()
     };
-    assert_eq!(relay.counts(Way::ToServer), both_passed);
-    assert_eq!(relay.counts(Way::ToClient), both_passed);
+    assert_eq!(line.counts(Way::ToServer), both_passed);
+    assert_eq!(line.counts(Way::ToClient), both_passed);
 }
 
 #[tokio::test]
 async fn a_closed_direction_loses_and_a_healed_one_does_not() {
-    let relay = Relay::start(echo().await).await.expect("the relay starts");
-    let client = client_of(&relay).await;
-    relay.set_gate(Way::ToClient, Gate::Drop);
+    let line = Line::start(echo().await).await.expect("the line starts");
+    let client = client_of(&line).await;
+    line.set_gate(Way::ToClient, Gate::Drop);
     assert!(exchange(&client, &[b"one"]).await.is_empty());
     assert_eq!(
-        relay.counts(Way::ToServer).passed,
+        line.counts(Way::ToServer).passed,
         1,
         "the server got it all the same"
     );
-    assert_eq!(relay.counts(Way::ToClient).dropped, 1);
+    assert_eq!(line.counts(Way::ToClient).dropped, 1);
 
-    relay.set_gate(Way::ToServer, Gate::Drop);
+    line.set_gate(Way::ToServer, Gate::Drop);
     assert!(exchange(&client, &[b"two"]).await.is_empty());
     assert_eq!(
-        relay.counts(Way::ToServer),
+        line.counts(Way::ToServer),
         Counts {
             passed: 1,
             dropped: 1,
@@ -92,27 +92,27 @@ async fn a_closed_direction_loses_and_a_healed_one_does_not() {
         }
     );
 
-    relay.heal();
+    line.heal();
     assert_eq!(exchange(&client, &[b"three"]).await, [b"three"]);
 }
 
 #[tokio::test]
 async fn the_handshakes_gate_tells_headers_apart() {
-    let relay = Relay::start(echo().await).await.expect("the relay starts");
-    let client = client_of(&relay).await;
-    relay.set_gate(Way::ToClient, Gate::Handshakes);
+    let line = Line::start(echo().await).await.expect("the line starts");
+    let client = client_of(&line).await;
+    line.set_gate(Way::ToClient, Gate::Handshakes);
     assert_eq!(
         exchange(&client, &[&[LONG, 1], &[SHORT, 2], &[]]).await,
         [[LONG, 1]]
     );
-    assert_eq!(relay.counts(Way::ToServer).passed, 3);
+    assert_eq!(line.counts(Way::ToServer).passed, 3);
 }
 
 #[tokio::test]
 async fn datagrams_are_repeated_and_lost_by_chance() {
-    let relay = Relay::start(echo().await).await.expect("the relay starts");
-    let client = client_of(&relay).await;
-    relay.set_faults(
+    let line = Line::start(echo().await).await.expect("the line starts");
+    let client = client_of(&line).await;
+    line.set_faults(
         Way::ToServer,
         Faults {
             repeat_percent: 100,
@@ -120,7 +120,7 @@ async fn datagrams_are_repeated_and_lost_by_chance() {
         },
     );
     assert_eq!(exchange(&client, &[b"twice"]).await, [b"twice", b"twice"]);
-    relay.set_faults(
+    line.set_faults(
         Way::ToServer,
         Faults {
             lose_percent: 100,
@@ -134,14 +134,14 @@ async fn datagrams_are_repeated_and_lost_by_chance() {
         repeated: 1,
         delayed: 0,
     };
-    assert_eq!(relay.counts(Way::ToServer), expected);
+    assert_eq!(line.counts(Way::ToServer), expected);
 }
 
 #[tokio::test]
 async fn delayed_datagrams_come_later_and_held_back_ones_are_overtaken() {
-    let relay = Relay::start(echo().await).await.expect("the relay starts");
-    let client = client_of(&relay).await;
-    relay.set_faults(
+    let line = Line::start(echo().await).await.expect("the line starts");
+    let client = client_of(&line).await;
+    line.set_faults(
         Way::ToServer,
         Faults {
             delay_ms: 40,
@@ -157,7 +157,7 @@ async fn delayed_datagrams_come_later_and_held_back_ones_are_overtaken() {
         reorder_percent: 50,
         ..Faults::default()
     };
-    relay.set_faults(Way::ToServer, faults);
+    line.set_faults(Way::ToServer, faults);
     let sent: Vec<Vec<u8>> = (0..20).map(|n| vec![n]).collect();
     let back = exchange(&client, &sent.iter().map(Vec::as_slice).collect::<Vec<_>>()).await;
     assert_ne!(back, sent);
@@ -170,8 +170,8 @@ async fn delayed_datagrams_come_later_and_held_back_ones_are_overtaken() {
 async fn a_server_that_is_away_for_a_while_is_found_again() {
     let server = UdpSocket::bind("127.0.0.1:0").await.expect("a port is free");
     let target = server.local_addr().expect("a bound socket has an address");
-    let relay = Relay::start(target).await.expect("the relay starts");
-    let client = client_of(&relay).await;
+    let line = Line::start(target).await.expect("the line starts");
+    let client = client_of(&line).await;
     drop(server);
     assert!(exchange(&client, &[b"lost"]).await.is_empty());
     let server = UdpSocket::bind(target).await.expect("the port is free again");

@@ -4,8 +4,8 @@ use super::tally::Tally;
 use crate::processes::{lines::spoil, run::Wait, testbed::Testbed};
 use farthing_kit::{
     faults::Draws,
+    line::{Gate, Line, Way},
     lines::Lines,
-    relay::{Gate, Relay, Way},
 };
 use farthing_node::card::RoleName;
 use std::{
@@ -32,14 +32,14 @@ const BAD_MAX_PERCENT: u64 = 20;
 /// A fault that ends at a set time.
 enum Passing<'a> {
     Frozen(RoleName),
-    Cut(&'a Relay, Way),
+    Cut(&'a Line, Way),
 }
 
 /// Kills a node every second, and at random freezes nodes, cuts lines and makes lines bad, until `over` is set. Then it
 /// repairs everything.
 pub fn happen(testbed: &Testbed, lines: &[Arc<Lines>], tally: &Tally, seed: u64, over: &AtomicBool) {
     let mut draws = Draws(seed);
-    let relays: Vec<&Relay> = lines
+    let chosen: Vec<&Line> = lines
         .iter()
         .flat_map(|lines| lines.all())
         .chain(testbed.lines.all())
@@ -56,42 +56,43 @@ pub fn happen(testbed: &Testbed, lines: &[Arc<Lines>], tally: &Tally, seed: u64,
         });
         let until = begun + Duration::from_millis(500 + draws.below(LASTS_MAX_MS));
         if draws.hits(20) {
-            let role = any(&mut draws, &RoleName::ALL);
+            let role = any(&mut draws, &RoleName::PARTIES);
             testbed.node(role).freeze().unwrap();
             tally.count("nodes frozen");
             passing.push((until, Passing::Frozen(role)));
         }
         if draws.hits(50) {
-            let (relay, way) = (any(&mut draws, &relays), any(&mut draws, &Way::ALL));
-            relay.set_gate(way, Gate::Drop);
+            let (line, way) = (any(&mut draws, &chosen), any(&mut draws, &Way::ALL));
+            line.set_gate(way, Gate::Drop);
             tally.count("lines cut in one direction");
-            passing.push((until, Passing::Cut(relay, way)));
+            passing.push((until, Passing::Cut(line, way)));
         }
         if draws.hits(50) {
-            let relay = any(&mut draws, &relays);
+            let line = any(&mut draws, &chosen);
             let percent = u8::try_from(draws.below(BAD_MAX_PERCENT + 1)).expect("below a hundred");
-            spoil(relay, percent, draws.draw());
+            spoil(line, percent, draws.draw());
             tally.count("lines made better or worse");
         }
         kill(testbed, tally, &mut draws);
         thread::sleep(EVERY.saturating_sub(begun.elapsed()));
     }
     passing.iter().for_each(|(_, what)| pass(testbed, what));
-    for relay in relays {
-        relay.heal();
-        tally.line(relay);
+    for line in chosen {
+        line.heal();
+        tally.line(line);
     }
 }
 
 /// Kills a node, and starts it again after a while.
 fn kill(testbed: &Testbed, tally: &Tally, draws: &mut Draws) {
-    let role = any(draws, &RoleName::ALL);
+    let role = any(draws, &RoleName::PARTIES);
     let node = testbed.node(role);
     node.kill().wait();
     tally.count(match role {
         RoleName::Bank => "kills of the bank",
         RoleName::Escrow => "kills of the escrow",
         RoleName::Merchant => "kills of the merchant",
+        RoleName::Relay => "kills of the relay",
     });
     thread::sleep(Duration::from_millis(draws.below(DOWN_MAX_MS)));
     node.start().wait();
@@ -101,7 +102,7 @@ fn kill(testbed: &Testbed, tally: &Tally, draws: &mut Draws) {
 fn pass(testbed: &Testbed, what: &Passing<'_>) {
     match what {
         Passing::Frozen(role) => testbed.node(*role).thaw().unwrap(),
-        Passing::Cut(relay, way) => relay.set_gate(*way, Gate::Pass),
+        Passing::Cut(line, way) => line.set_gate(*way, Gate::Pass),
     }
 }
 

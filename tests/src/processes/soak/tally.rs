@@ -1,7 +1,7 @@
 //! The counts of a soak.
 
 use crate::processes::buyer::Buyer;
-use farthing_kit::relay::{Relay, Way};
+use farthing_kit::line::{Line, Way};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
@@ -77,7 +77,7 @@ impl Tally {
     }
 
     /// Counts the datagrams of a line by their fate.
-    pub fn line(&self, line: &Relay) {
+    pub fn line(&self, line: &Line) {
         for counts in Way::ALL.map(|way| line.counts(way)) {
             self.add("datagrams passed", counts.passed);
             self.add("datagrams lost", counts.dropped);

@@ -38,6 +38,7 @@ fn is_answered_for_ever(role: RoleName, request: &[u8]) -> bool {
         }),
         RoleName::Merchant => MerchantRequest::decode(request)
             .is_ok_and(|question| matches!(question, MerchantRequest::Deliver(_))),
+        RoleName::Relay => false,
     }
 }
 
@@ -218,6 +219,7 @@ fn said(role: RoleName, message: &Sent) -> Vec<(PurchaseId, End)> {
                 said.extend(replies.map(|receipt| (receipt.body.purchase, End::Committed)));
             }
         }
+        RoleName::Relay => {}
     }
     said
 }

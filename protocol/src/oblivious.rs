@@ -1,0 +1,88 @@
+//! Oblivious requests: the relay knows who asks but not what, the target knows what is asked but not who asks.
+//!
+//! This is the idea of Oblivious HTTP (RFC 9458) with the requests of this protocol. A wallet encrypts each anonymous
+//! request to its target, with HPKE (RFC 9180). It sends the ciphertext to a relay, which forwards it. The reply comes
+//! back encrypted under a key that only wallet and target can derive.
+//!
+//! | what | file |
+//! |---|---|
+//! | the target's key as a signed document | `document` |
+//! | the target's secret keys, one a day | `key` |
+//! | a request, from wallet to target | `request` |
+//! | its reply, from target to wallet | `reply` |
+//! | the few sizes that requests and replies have | `padding` |
+//!
+//! # One run
+//!
+//! ```
+//! use farthing_coin::SecretKey;
+//! use farthing_protocol::oblivious::{DecryptionKeys, seal_request};
+//! # use getrandom::SysRng;
+//! # use rand_core::UnwrapErr;
+//! # let mut rng = UnwrapErr(SysRng);
+//! // The target draws the key of the day, and signs it. The relay hands it to every wallet.
+//! let identity = SecretKey::generate(&mut rng);
+//! let keys = DecryptionKeys::new(identity.public(), 1_800_000_000_000, &mut rng);
+//! let signed = keys.signed(&identity);
+//! assert!(signed.verify(&identity.public()).is_ok());
+//!
+//! // The wallet encrypts a request, and the target opens it and encrypts the reply.
+//! let (request, reply_key) = seal_request(&signed.body, b"what does it cost?", &mut rng)?;
+//! let (opened, sealer) = keys.open(&request)?;
+//! assert_eq!(*opened, b"what does it cost?");
+//! let reply = sealer.seal(b"two coins", &mut rng)?;
+//! assert_eq!(*reply_key.open(&reply)?, b"two coins");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod document;
+mod key;
+mod padding;
+mod reply;
+mod request;
+
+pub use document::{EncryptionKey, TwoKeys};
+pub use key::{DecryptionKeys, MS_PER_DAY, StoredKeys};
+pub use padding::{SIZE_CLASSES, padded_bytes};
+pub use reply::{REPLY_CHUNK_BYTES, ReplyOpener, ReplySealer, SEALED_REPLY_MAX_BYTES, SealedReply};
+pub use request::{SealedRequest, seal_request};
+
+use hpke::{aead::ChaCha20Poly1305, kdf::HkdfSha256, kem::X25519HkdfSha256};
+
+/// The key encapsulation of HPKE: X25519 with HKDF-SHA256 (RFC 9180, section 7.1).
+type Kem = X25519HkdfSha256;
+/// The key derivation of HPKE (RFC 9180, section 7.2).
+type Kdf = HkdfSha256;
+/// The AEAD of HPKE (RFC 9180, section 7.3).
+type Aead = ChaCha20Poly1305;
+
+/// The labels of this module's transcripts.
+mod label {
+    pub(super) const REQUEST: &[u8] = b"oblivious request";
+    pub(super) const REPLY: &[u8] = b"oblivious reply";
+    /// The exporter context of HPKE (RFC 9180, section 5.3).
+    pub(super) const EXPORT: &[u8] = b"farthing oblivious reply";
+}
+
+/// Why something could not be encrypted, or did not open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SealError {
+    /// The target's encryption key is not a public key of X25519.
+    #[error("the target's encryption key is not a valid key")]
+    Key,
+    /// The content is longer than the largest size.
+    #[error("the content is {got_bytes} bytes long, at most {most_bytes} fit")]
+    TooLong {
+        /// The length of the content (bytes).
+        got_bytes: usize,
+        /// The greatest length that fits (bytes).
+        most_bytes: usize,
+    },
+    /// The ciphertext does not open: it was changed or cut, or is under another key.
+    #[error("the ciphertext does not open: it was changed or cut, or belongs to another key")]
+    DoesNotOpen,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,176 @@
+//! The relay: what it answers to wallets.
+
+use crate::key_cache::KeyCache;
+use crate::pool::Pool;
+use async_trait::async_trait;
+use farthing_coin::{PublicKey, Signed};
+use farthing_node::admin::AdminHandler;
+use farthing_node::call::{CallError, ask, check_lane};
+use farthing_node::card::{Card, RoleName};
+use farthing_node::network::{Channel, Lane, Network, NetworkError, Service};
+use farthing_node::peers::Peers;
+use farthing_node::process::StopToken;
+use farthing_node::serve::Role;
+use farthing_protocol::{
+    api::{Call, ForwardRequest, RelayRequest, TargetKeyRequest, encode_reply},
+    limits::REPLY_TIMEOUT,
+    oblivious::{EncryptionKey, SealedReply, SealedRequest},
+    refusal::{Later, Refusal, RelayFault},
+};
+use farthing_store::{clock::Clock, entropy::Entropy};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What a relay needs from its environment.
+pub struct RelayParts {
+    /// The network over which it reaches the servers.
+    pub network: Arc<dyn Network>,
+    /// The pinned servers. It forwards to no others.
+    pub cards: Vec<Card>,
+    /// The clock. It decides when a server is asked for the key of the next day.
+    pub clock: Arc<dyn Clock>,
+    /// Chooses the connection for each request.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+/// A relay. It keeps connections and public keys in memory, and nothing else.
+pub struct Relay {
+    network: Arc<dyn Network>,
+    peers: Peers,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    pools: Mutex<BTreeMap<PublicKey, Arc<Pool>>>,
+    keys: KeyCache,
+}
+
+impl Relay {
+    /// A relay for the servers of the pinned cards. Nothing is sent before the first request.
+    #[must_use]
+    pub fn new(parts: RelayParts) -> Self {
+        Self {
+            peers: Peers::new(Arc::clone(&parts.network), parts.cards),
+            network: parts.network,
+            clock: parts.clock,
+            entropy: parts.entropy,
+            pools: Mutex::default(),
+            keys: KeyCache::default(),
+        }
+    }
+
+    /// The pinned servers.
+    #[must_use]
+    pub fn peers(&self) -> &Peers {
+        &self.peers
+    }
+
+    async fn dispatch(&self, lane: Lane, request: &[u8]) -> Result<Vec<u8>, Refusal> {
+        let request = RelayRequest::decode(request)?;
+        check_lane(lane, request.caller())?;
+        match request {
+            RelayRequest::Key(request) => Ok(encode_reply(&self.key(&request.target).await)),
+            RelayRequest::Forward(ForwardRequest { target, request }) => self.forward(&target, request).await,
+        }
+    }
+
+    /// The connections to a pinned server.
+    fn pool(&self, target: &PublicKey) -> Result<Arc<Pool>, Refusal> {
+        let card = RoleName::PARTIES
+            .into_iter()
+            .find_map(|role| self.peers.card(role, target))
+            .ok_or(RelayFault::UnknownTarget)?;
+        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pool) = pools.get(target)
+            && *pool.card() == card
+        {
+            return Ok(Arc::clone(pool));
+        }
+        // The cards were changed: the connections of removed ones close.
+        let is_pinned = |key: &PublicKey| {
+            RoleName::PARTIES
+                .into_iter()
+                .any(|role| self.peers.card(role, key).is_some())
+        };
+        pools.retain(|key, _| is_pinned(key));
+        self.keys.retain(is_pinned);
+        let pool = Arc::new(Pool::new(&self.network, card));
+        pools.insert(*target, Arc::clone(&pool));
+        Ok(pool)
+    }
+
+    /// The encryption key of a server, the same for every wallet.
+    async fn key(&self, target: &PublicKey) -> Result<Signed<EncryptionKey>, Refusal> {
+        let pool = self.pool(target)?;
+        let now_ms = self.clock.now_ms();
+        if let Some(key) = self.keys.fresh(target, now_ms) {
+            return Ok(key);
+        }
+        let told = ask(pool.any(&*self.entropy), TargetKeyRequest, REPLY_TIMEOUT).await;
+        let key = told.map_err(|error| not_answered(pool.card(), error))?;
+        if key.body.target != *target || key.verify(target).is_err() {
+            tracing::error!(server = %pool.card().title(), "a server has told an encryption key that it has not signed");
+            return Err(Later::PeerSilent(pool.card().role.to_string()).into());
+        }
+        self.keys.keep(key, now_ms).ok_or_else(|| {
+            tracing::error!(server = %pool.card().title(), "a server has told two encryption keys for one day; wallets get neither");
+            Later::PeerSilent(pool.card().role.to_string()).into()
+        })
+    }
+
+    /// Forwards a request, and returns the encoded reply as the server has sent it.
+    async fn forward(&self, target: &PublicKey, request: SealedRequest) -> Result<Vec<u8>, Refusal> {
+        let pool = self.pool(target)?;
+        let encoded = request.encode().map_err(|_| RelayFault::DoesNotOpen)?;
+        let channel = pool.any(&*self.entropy);
+        let reply = channel.call(encoded, REPLY_TIMEOUT).await;
+        let reply = reply.map_err(|error| not_answered(pool.card(), error.into()))?;
+        // The bytes go on as they are. They are decoded to see when the server's key is old.
+        if let Ok(Err(Refusal::Relay(RelayFault::OldKey))) = SealedRequest::decode_reply(&reply) {
+            self.keys.is_old(target);
+        }
+        Ok(reply)
+    }
+}
+
+/// The refusal when a server did not answer. It proves nothing to the wallet.
+fn not_answered(card: &Card, error: CallError) -> Refusal {
+    match error {
+        CallError::Network(NetworkError::Busy { retry_after_ms, .. })
+        | CallError::Refused(Refusal::Later(Later::Busy { retry_after_ms })) => {
+            Later::Busy { retry_after_ms }.into()
+        }
+        error => {
+            tracing::debug!(server = %card.title(), %error, "a server has not answered");
+            Later::PeerSilent(card.role.to_string()).into()
+        }
+    }
+}
+
+#[async_trait]
+impl Service for Relay {
+    async fn call(&self, lane: Lane, request: Vec<u8>) -> Vec<u8> {
+        self.dispatch(lane, &request)
+            .await
+            .unwrap_or_else(|refusal| encode_reply::<SealedReply>(&Err(refusal)))
+    }
+}
+
+#[async_trait]
+impl AdminHandler for Relay {
+    async fn admin(&self, _: Value) -> Result<Value, String> {
+        Err("a relay has no commands of its own; is this program older than the relay that runs?".to_owned())
+    }
+}
+
+#[async_trait]
+impl Role for Relay {
+    const NAME: RoleName = RoleName::Relay;
+
+    fn peers(&self) -> &Peers {
+        &self.peers
+    }
+
+    async fn background(self: Arc<Self>, stop: StopToken) {
+        stop.stopped().await;
+    }
+}
