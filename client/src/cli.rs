@@ -14,6 +14,7 @@
 //! | make and restore wallets; cards | `setup` |
 //! | the words of a wallet, in any text | `phrase` |
 //! | the wallet's password | `password` |
+//! | which parties can be reached | `network_check` |
 //! | coins and accounts | `money` |
 //! | the catalogue, and purchases | `catalog`, `purchases` |
 //! | everything that was done | `history` |
@@ -25,6 +26,7 @@ mod catalog;
 mod exit;
 mod history;
 mod money;
+mod network_check;
 mod opening;
 mod password;
 mod phrase;
@@ -39,7 +41,7 @@ pub use exit::Exit;
 
 use crate::wallet::Wallet;
 use anyhow::{Context, Result};
-use args::{Cli, Command, Options, ReceiptCommand};
+use args::{Cli, Command, NetworkCommand, Options, ReceiptCommand};
 use farthing_coin::Seed;
 use farthing_node::{
     home::files::Existing,
@@ -98,7 +100,9 @@ fn start(options: Options, command: Command) -> Result<Report> {
             new_password_file,
             remove,
         } => return password::change(&options, new_password_file.as_deref(), *remove),
-        Command::Network(command) => return setup::network(&options, command),
+        Command::Network(command) if !matches!(command, NetworkCommand::Check) => {
+            return setup::network(&options, command);
+        }
         // Read before the runtime starts, so that ctrl-c ends a prompt at once.
         Command::Restore(restore) => {
             let secrets = password::for_restore(&options, restore)?;
@@ -172,12 +176,14 @@ async fn execute(
 }
 
 async fn carry_out(wallet: &Wallet, options: &Options, command: Command) -> Result<Report> {
+    network_check::note_without_relay(wallet, options, &command)?;
     match command {
         Command::Account { key: true, bank } => money::account_key(wallet, bank.as_deref()),
         Command::Account { bank, .. } => money::account(wallet, bank.as_deref()).await,
         Command::Withdraw { amount, bank, again } => {
             money::withdraw(wallet, amount, bank.as_deref(), again).await
         }
+        Command::Network(NetworkCommand::Check) => network_check::show(wallet).await,
         Command::Balance => money::balance(wallet),
         Command::Coins { all } => money::coins(wallet, all),
         Command::Exchange { all } => money::exchange(wallet, all).await,

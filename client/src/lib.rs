@@ -54,6 +54,7 @@
 //! | exchanges that no purchase waits for | [`upkeep`] |
 //! | a wallet from its phrase | [`restore`], `rescan_schedule`, `scan_record` |
 //! | the relay, and the keys that it tells | [`relay_keys`] |
+//! | which parties can be reached | [`network_check`] |
 //! | a client of one party, which repeats requests | [`peer_client`] |
 //! | events | [`observer`] |
 //! | the command line | [`cli`] |
@@ -77,6 +78,7 @@ pub mod holder;
 mod issuance;
 mod keys;
 mod migrate;
+pub mod network_check;
 pub mod observer;
 pub mod peer_client;
 pub mod purchase;

@@ -13,7 +13,7 @@ use farthing_node::{
     relayed::{KeyWitness, RelayedNetwork},
 };
 use farthing_protocol::oblivious::{EncryptionKey, TwoKeys};
-use farthing_store::{Reads, Store, entropy::Entropy};
+use farthing_store::{Reads, Store, StoreError, entropy::Entropy};
 use std::sync::Arc;
 
 /// The way of anonymous requests.
@@ -68,9 +68,11 @@ impl KeyWitness for StoredKeys {
     async fn remember(&self, key: &Signed<EncryptionKey>) -> Result<bool, String> {
         let target = key.body.target;
         let known = ENCRYPTION_KEYS.peek(&self.0.view(), &target);
-        if known.is_ok_and(|known| known.is_some_and(|known| known.contains(key))) {
+        let known = known.map_err(|error| error.to_string())?;
+        if known.as_ref().is_some_and(|known| known.contains(key)) {
             return Ok(true);
         }
+        let agrees = witnessed(known, key.clone()).is_ok();
         let key = key.clone();
         let reads = Reads::none().and([ENCRYPTION_KEYS.key(&target), TWO_KEYS.key(&target)]);
         let stored = self.0.transact(reads, move |tx| {
@@ -87,7 +89,11 @@ impl KeyWitness for StoredKeys {
                 }
             }
         });
-        stored.await.map_err(|error| error.to_string())
+        match stored.await {
+            // Another command has the wallet. It remembers the keys that it is told itself.
+            Err(StoreError::ReadOnly) => Ok(agrees),
+            stored => stored.map_err(|error| error.to_string()),
+        }
     }
 }
 

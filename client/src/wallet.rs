@@ -383,6 +383,11 @@ impl Wallet {
         card_of(&self.network_file()?, role, identity)
     }
 
+    /// The network of the wallet's requests.
+    pub(crate) fn network(&self) -> &dyn Network {
+        self.network.as_ref()
+    }
+
     /// A new client of a party, which shares nothing with any other client.
     pub(crate) fn peer_client(&self, card: &Card, lane: Lane) -> PeerClient<'_> {
         let env = &self.env;

@@ -28,6 +28,7 @@ const SITUATIONS: [&str; 5] = [
 const COMMANDS: &[Row] = &[
     ("network add CARD", [1, 0, 0, 0, 0]),
     ("network list", [1, 0, 0, 0, 0]),
+    ("network check", [1, 0, 10, 10, 3]),
     ("network remove bank nobody", [1, 1, 1, 1, 1]),
     ("account", [1, 1, 10, 10, 3]),
     ("account --key", [1, 1, 0, 0, 3]),

@@ -314,7 +314,7 @@ fn mode(path: &Path) -> u32 {
 const NEW_CONFIG: &str = r#"# The bank `central`. farthing-bank reads this file when it starts. Stop the node before you change a
 # setting. docs/OPERATIONS.md explains the effect of each change.
 
-# The role of the node: bank, escrow or merchant. Do not change it.
+# The role of the node: bank, escrow, merchant or relay. Do not change it.
 role = "bank"
 # The name of the node. It is in its card.
 name = "central"

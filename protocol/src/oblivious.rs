@@ -11,6 +11,7 @@
 //! | a request, from wallet to target | `request` |
 //! | its reply, from target to wallet | `reply` |
 //! | the few sizes that requests and replies have | `padding` |
+//! | the algorithms, and what can fail | `suite` |
 //!
 //! # One run
 //!
@@ -40,49 +41,14 @@ mod key;
 mod padding;
 mod reply;
 mod request;
+mod suite;
 
 pub use document::{EncryptionKey, TwoKeys};
 pub use key::{DecryptionKeys, MS_PER_DAY, StoredKeys};
 pub use padding::{SIZE_CLASSES, padded_bytes};
 pub use reply::{REPLY_CHUNK_BYTES, ReplyOpener, ReplySealer, SEALED_REPLY_MAX_BYTES, SealedReply};
 pub use request::{SealedRequest, seal_request};
-
-use hpke::{aead::ChaCha20Poly1305, kdf::HkdfSha256, kem::X25519HkdfSha256};
-
-/// The key encapsulation of HPKE: X25519 with HKDF-SHA256 (RFC 9180, section 7.1).
-type Kem = X25519HkdfSha256;
-/// The key derivation of HPKE (RFC 9180, section 7.2).
-type Kdf = HkdfSha256;
-/// The AEAD of HPKE (RFC 9180, section 7.3).
-type Aead = ChaCha20Poly1305;
-
-/// The labels of this module's transcripts.
-mod label {
-    pub(super) const REQUEST: &[u8] = b"oblivious request";
-    pub(super) const REPLY: &[u8] = b"oblivious reply";
-    /// The exporter context of HPKE (RFC 9180, section 5.3).
-    pub(super) const EXPORT: &[u8] = b"farthing oblivious reply";
-}
-
-/// Why something could not be encrypted, or did not open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SealError {
-    /// The target's encryption key is not a public key of X25519.
-    #[error("the target's encryption key is not a valid key")]
-    Key,
-    /// The content is longer than the largest size.
-    #[error("the content is {got_bytes} bytes long, at most {most_bytes} fit")]
-    TooLong {
-        /// The length of the content (bytes).
-        got_bytes: usize,
-        /// The greatest length that fits (bytes).
-        most_bytes: usize,
-    },
-    /// The ciphertext does not open: it was changed or cut, or is under another key.
-    #[error("the ciphertext does not open: it was changed or cut, or belongs to another key")]
-    DoesNotOpen,
-}
+pub use suite::SealError;
 
 #[cfg(test)]
 mod tests;

@@ -240,6 +240,7 @@ impl Command {
                 | Command::Coins { .. }
                 | Command::Catalog { .. }
                 | Command::Export { .. }
+                | Command::Network(NetworkCommand::Check)
                 | Command::Purchases
                 | Command::History { .. }
                 | Command::Receipt(Show { .. } | Denied { .. })
@@ -330,9 +331,13 @@ pub(super) enum NetworkCommand {
     },
     /// List the cards.
     List,
+    /// Show which parties can be reached, and their round trips, directly and through the relay.
+    ///
+    /// A direct check shows every party the network address of this machine. Nothing else is asked.
+    Check,
     /// Remove a card.
     Remove {
-        /// Role: bank, escrow or merchant.
+        /// Role: bank, escrow, merchant or relay.
         role: RoleName,
         /// Name of the party.
         name: String,

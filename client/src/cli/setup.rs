@@ -104,6 +104,8 @@ pub(super) fn network(options: &Options, command: &NetworkCommand) -> Result<Rep
             ))
         }
         NetworkCommand::List => Ok(cards_report(file.cards())),
+        // It needs the open wallet.
+        NetworkCommand::Check => Ok(Report::done("", Value::Null)),
         NetworkCommand::Remove { role, name } => match file.remove(*role, name)? {
             Some(card) => Ok(Report::done(
                 format!("{} is not known any more", card.title()),

@@ -1,6 +1,6 @@
 //! `farthing-lab demo`: the whole system at work, and then under faults of networks and machines.
 //!
-//! A bank, an escrow and a merchant run as separate processes. Customers buy from the merchant. Messages are lost,
+//! A bank, an escrow, a merchant and a relay run as separate processes. Customers buy from the merchant. Messages are lost,
 //! processes are killed, and a coin is spent twice. Each step reads the nodes' own books. At the end everything is
 //! counted to the unit.
 //!
@@ -21,7 +21,7 @@ pub mod steps;
 use crate::session;
 use audit::{DemoAudit, Person};
 use farthing_kit::error::RunError;
-use farthing_node::terminal;
+use farthing_node::{card::RoleName, terminal};
 use farthing_protocol::{limits::TITLE_MAX_BYTES, money::Amount};
 use report::{DemoReport, Reader};
 use scene::{Goods, Scene};
@@ -120,11 +120,13 @@ async fn in_the_scene(
     let trifle = sample(TRIFLE, "A postcard", TRIFLE_PRICE, dir)?;
     let scene = Scene::build(&program, dir, goods, trifle).await?;
     report.say(&format!(
-        "A bank on {}, an escrow on {}, a merchant on {}: three processes on this machine.\n\
-         Customers reach them over lines, which lose what they are told to.",
+        "A bank on {}, an escrow on {}, a merchant on {}, and a relay on {}: four processes on this machine.\n\
+         Customers reach them through the relay, which sees who asks and not what. Only withdrawals go to the bank directly.\n\
+         All lines lose what they are told to.",
         scene.bank.card().address,
         scene.escrow.card().address,
         scene.merchant.card().address,
+        scene.node(RoleName::Relay).card().address,
     ));
     let outcome = steps(&scene, report).await;
     let ended = scene.kill().await;

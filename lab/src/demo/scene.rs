@@ -1,10 +1,10 @@
-//! The scene of the demonstration: a bank, an escrow and a merchant as separate processes, the goods, and a network
-//! between wallets and nodes that can lose messages.
+//! The scene of the demonstration: a bank, an escrow, a merchant and a relay as separate processes, the goods, and a
+//! network between wallets, relay and nodes that can lose messages.
 
 use farthing_kit::{
     error::RunError,
     lines::Lines,
-    market::{Layout, Market, Offers},
+    market::{Layout, Market, Offers, WalletRoute},
 };
 use farthing_protocol::money::Amount;
 use std::{
@@ -28,7 +28,7 @@ pub struct Goods {
 #[derive(Debug)]
 pub struct Scene {
     market: Market,
-    /// The network between wallets and nodes.
+    /// The network between wallets and nodes, with the relay between them.
     pub wallet_lines: Arc<Lines>,
     /// The goods of most purchases.
     pub goods: Goods,
@@ -50,7 +50,11 @@ impl Scene {
     /// # Errors
     /// When a node fails.
     pub async fn build(program: &Path, dir: &Path, goods: Goods, trifle: Goods) -> Result<Scene, RunError> {
-        let market = Market::make(program, dir, Layout::default()).await?;
+        let layout = Layout {
+            route: WalletRoute::Relayed,
+            ..Layout::default()
+        };
+        let market = Market::make(program, dir, layout).await?;
         market.start().await?;
         for item in [&goods, &trifle] {
             market
@@ -58,7 +62,7 @@ impl Scene {
                 .await?;
         }
         Ok(Scene {
-            wallet_lines: Arc::new(market.open_wallet_lines().await?),
+            wallet_lines: Arc::new(market.open_relayed_lines().await?),
             market,
             goods,
             trifle,

@@ -14,6 +14,7 @@ use farthing_kit::{
     books::{EscrowDecision, decisions},
     error::{RunError, must},
     lines::Lines,
+    nodes::Node,
     points::Party,
     script::Script,
 };
@@ -313,7 +314,11 @@ impl Scene {
         let seed = Seed::generate(&mut entropy.rng());
         Wallet::create(&dir, &seed).map_err(of(name))?;
         let mut cards = NetworkFile::load(&dir).map_err(|why| of(name)(why.into()))?;
-        for card in self.cards() {
+        for card in self
+            .cards()
+            .into_iter()
+            .chain(self.relay.as_ref().map(Node::card))
+        {
             cards.add(card.clone()).map_err(|why| of(name)(why.into()))?;
         }
         let shopper = Shopper::open(name, dir, &self.wallet_lines)?;

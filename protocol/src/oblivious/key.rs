@@ -1,10 +1,10 @@
 //! The keys of a target: one for each day (UTC), of which the last two are kept.
 
 use super::{
-    Kem,
     document::EncryptionKey,
     reply::ReplySealer,
     request::{SealedRequest, open_request},
+    suite::Kem,
 };
 use crate::{
     bounded::List,

@@ -1,6 +1,6 @@
 //! The sizes of requests and replies. A relay and an observer of the line see only which of them it is.
 
-use super::SealError;
+use super::suite::SealError;
 use zeroize::Zeroizing;
 
 /// The lengths that the plaintext of a request or a reply can have (bytes).

@@ -10,8 +10,8 @@
 //! marked, so a reply that was cut off does not open. What has arrived of it can still be read.
 
 use super::{
-    SealError, label,
     padding::{beginning, pad, unpad},
+    suite::{REPLY_LABEL, SealError},
 };
 use crate::{
     bounded,
@@ -66,7 +66,7 @@ fn cipher(
     encapsulated: &EncapsulatedKey,
     nonce: &[u8; NONCE_BYTES],
 ) -> ChaCha20Poly1305 {
-    let mut transcript = Zeroizing::new(Transcript::start(label::REPLY));
+    let mut transcript = Zeroizing::new(Transcript::start(REPLY_LABEL));
     transcript.bytes(b"secret", secret.as_bytes());
     transcript.bytes(b"encapsulated key", &encapsulated.0);
     transcript.bytes(b"nonce", nonce);

@@ -1,11 +1,10 @@
 //! A request, encrypted by the wallet and opened by its target.
 
 use super::{
-    Aead, Kdf, Kem, SealError,
     document::EncryptionKey,
-    label,
     padding::{pad, unpad},
     reply::{ReplyOpener, ReplySealer},
+    suite::{Aead, EXPORT_CONTEXT, Kdf, Kem, REQUEST_LABEL, SealError},
 };
 use crate::{
     bounded,
@@ -36,7 +35,7 @@ pub struct SealedRequest {
 /// The `info` of HPKE: what a request belongs to. The key names its target and its day. A target has one role, and only
 /// anonymous requests are oblivious. So the label stands for role and lane.
 fn info(key: &EncryptionKey) -> [u8; 32] {
-    let mut transcript = Transcript::start(label::REQUEST);
+    let mut transcript = Transcript::start(REQUEST_LABEL);
     transcript.bytes(b"target", &key.target.0);
     transcript.u32(b"day", key.day);
     transcript.bytes(b"key", &key.key.0);
@@ -57,7 +56,7 @@ pub fn seal_request(
     let (encapsulated, mut context) = sender.map_err(|_| SealError::Key)?;
     let body = context.seal(&pad(request)?, b"").map_err(|_| SealError::Key)?;
     let encapsulated = EncapsulatedKey(encapsulated.to_bytes().into());
-    let secret = exported(|out| context.export(label::EXPORT, out))?;
+    let secret = exported(|out| context.export(EXPORT_CONTEXT, out))?;
     let request = SealedRequest {
         day: key.day,
         encapsulated,
@@ -82,7 +81,7 @@ pub(super) fn open_request(
     let mut context = receiver.map_err(unopened)?;
     let plaintext = Zeroizing::new(context.open(&request.body, b"").map_err(unopened)?);
     let content = Zeroizing::new(unpad(&plaintext)?.to_vec());
-    let secret = exported(|out| context.export(label::EXPORT, out))?;
+    let secret = exported(|out| context.export(EXPORT_CONTEXT, out))?;
     Ok((content, ReplySealer::new(secret, request.encapsulated)))
 }
 

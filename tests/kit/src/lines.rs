@@ -4,7 +4,7 @@
 //! can be faulted from outside, and no code of a wallet or a node takes part in it.
 
 use crate::{
-    line::{Counts, Gate, Line, Way},
+    line::{Gate, Line, Way},
     points::Party,
     process::{ProcessError, io},
 };
@@ -44,6 +44,16 @@ impl Lines {
             pairs.extend(askers.map(|(from, _)| (Party::Node(*from), card)));
         }
         Self::open(pairs).await
+    }
+
+    /// The lines of wallets that use a relay: from a wallet to each node and to the relay, and from the relay to each node.
+    ///
+    /// # Errors
+    /// When no socket can be opened.
+    pub async fn through(relay: &Card, cards: [&Card; 3]) -> Result<Lines, ProcessError> {
+        let wallet = cards.into_iter().chain([relay]).map(|card| (Party::Wallet, card));
+        let relayed = cards.map(|card| (Party::Node(RoleName::Relay), card));
+        Self::open(wallet.chain(relayed).collect()).await
     }
 
     async fn open(pairs: Vec<(Party, &Card)>) -> Result<Lines, ProcessError> {
@@ -101,6 +111,12 @@ impl Lines {
         }
     }
 
+    /// The lines on which wallets' requests reach this node: the wallet's own, and the relay's, if there is one.
+    fn for_wallets(&self, server: RoleName) -> impl Iterator<Item = &Line> {
+        let relayed = self.find(Party::Node(RoleName::Relay), server);
+        std::iter::once(self.to(server)).chain(relayed)
+    }
+
     /// Lets connections of the wallet reach these nodes from now on, but no request.
     pub fn lose_requests_to(&self, servers: &[RoleName]) {
         self.gate(servers, Way::ToServer);
@@ -112,15 +128,16 @@ impl Lines {
     }
 
     fn gate(&self, servers: &[RoleName], way: Way) {
-        for server in servers {
-            self.to(*server).set_gate(way, Gate::Handshakes);
+        for line in servers.iter().flat_map(|server| self.for_wallets(*server)) {
+            line.set_gate(way, Gate::Handshakes);
         }
     }
 
-    /// The counts of the datagrams with this node's replies to the wallet.
+    /// The number of datagrams with this node's replies to wallets that were lost.
     #[must_use]
-    pub fn answers_of(&self, server: RoleName) -> Counts {
-        self.to(server).counts(Way::ToClient)
+    pub fn lost_answers_of(&self, server: RoleName) -> u64 {
+        let lines = self.for_wallets(server);
+        lines.map(|line| line.counts(Way::ToClient).dropped).sum()
     }
 
     /// Stops all losses.

@@ -314,6 +314,21 @@ impl Market {
         Lines::of_wallet(&cards).await
     }
 
+    /// Opens lines for wallets that use the relay, and lines from the relay to the nodes, which it uses from now on.
+    ///
+    /// # Errors
+    /// When no socket can be opened, or the relay refuses the new addresses.
+    pub async fn open_relayed_lines(&self) -> Result<Lines, ProcessError> {
+        let relay = self.node(RoleName::Relay);
+        let lines = Lines::through(relay.card(), self.cards()).await?;
+        for card in self.cards() {
+            relay
+                .knows(&lines.card(Party::Node(RoleName::Relay), card))
+                .await?;
+        }
+        Ok(lines)
+    }
+
     /// A new customer with an empty wallet in `dir`, run by `program`, and an account with a deposit of `cash`. The
     /// wallet's commands report their points to the same socket as the nodes.
     ///

@@ -46,7 +46,7 @@ fn a_request_on_another_lane_than_its_own_is_refused() {
             let reply = send(lane, bucket.encode().unwrap()).await;
             assert!(is_wrong_lane::<BucketRequest>(&reply));
         }
-        for lane in Lane::ALL {
+        for lane in [Lane::Identified, Lane::Anonymous, Lane::Peer] {
             let reply = send(lane, KeysRequest.encode().unwrap()).await;
             assert!(KeysRequest::decode_reply(&reply).unwrap().is_ok());
         }

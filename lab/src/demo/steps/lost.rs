@@ -27,7 +27,7 @@ pub async fn reply_to_hold(scene: &Scene, alice: &Shopper, report: &mut DemoRepo
     let (goods, before) = (&scene.goods, Before::of(scene, alice).await?);
     alice.script.forget();
     let number = alice.begin(scene, goods).await?;
-    let lost_before = scene.wallet_lines.answers_of(RoleName::Escrow).dropped;
+    let lost_before = scene.wallet_lines.lost_answers_of(RoleName::Escrow);
     let lines = scene.wallet_lines.clone();
     alice.script.once(Moment::Asked(Question::Hold), move || {
         lines.lose_answers_of(&[RoleName::Escrow])
@@ -38,7 +38,7 @@ pub async fn reply_to_hold(scene: &Scene, alice: &Shopper, report: &mut DemoRepo
     );
     lose_once_held(scene, alice, number, &before).await?;
     let asked = alice.script.count(Moment::Asked(Question::Hold));
-    let lost = scene.wallet_lines.answers_of(RoleName::Escrow).dropped - lost_before;
+    let lost = scene.wallet_lines.lost_answers_of(RoleName::Escrow) - lost_before;
     report.line(
         Label::Lost,
         format!(
