@@ -5,9 +5,18 @@ use zeroize::Zeroizing;
 
 /// The lengths that the plaintext of a request or a reply can have (bytes).
 ///
-/// The first holds most questions, the second a hold of a few coins, the third small goods with their offer. The fourth
-/// and fifth are for lists of coins and of records. The last holds a piece of goods.
-pub const SIZE_CLASSES: [usize; 6] = [1024, 4 * 1024, 20 * 1024, 64 * 1024, 127 * 1024, LARGEST_BYTES];
+/// The first holds most questions, the second a contract, the third a hold of up to twenty coins. The fourth holds one of 64
+/// coins, and small goods with their offer. The next two are for lists of coins and of records. The last holds a piece of
+/// goods.
+pub const SIZE_CLASSES: [usize; 7] = [
+    1024,
+    4 * 1024,
+    8 * 1024,
+    20 * 1024,
+    64 * 1024,
+    127 * 1024,
+    LARGEST_BYTES,
+];
 
 /// The largest of [`SIZE_CLASSES`].
 pub(super) const LARGEST_BYTES: usize = 516 * 1024;
