@@ -41,6 +41,12 @@ impl Host {
         &self.name
     }
 
+    /// Whether the name is that of an onion service, which no resolver may be asked for (RFC 7686).
+    #[must_use]
+    pub fn is_onion(&self) -> bool {
+        self.name.ends_with(".onion")
+    }
+
     /// The port.
     #[must_use]
     pub fn port(&self) -> u16 {

@@ -7,6 +7,7 @@ pub mod admin;
 pub mod bank_keys;
 pub mod call;
 pub mod card;
+pub mod carrier;
 pub mod fingerprint;
 pub mod history;
 pub mod home;

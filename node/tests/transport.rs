@@ -499,13 +499,14 @@ async fn a_server_is_reached_by_its_host_name_and_by_the_first_address_that_answ
 
 async fn a_host_name_without_an_address_can_be_tried_again(over: Over) {
     let mut card = start(ServerLimits::default()).card.clone();
-    card.address = "no.such.host.invalid:7001".parse().unwrap();
-    let error = over
-        .network()
-        .connect(&card, Lane::Anonymous)
-        .await
-        .err()
-        .unwrap();
-    assert!(matches!(error, NetworkError::Unreachable { .. }), "{error}");
-    assert!(!error.is_final(), "{error}");
+    for (address, says) in [
+        ("no.such.host.invalid:7001", "has no address"),
+        ("abcdef.onion:7001", "is reached only through Tor"),
+    ] {
+        card.address = address.parse().unwrap();
+        let error = over.network().connect(&card, Lane::Anonymous).await;
+        let error = error.err().unwrap();
+        assert!(matches!(error, NetworkError::Unreachable { .. }), "{error}");
+        assert!(!error.is_final() && error.to_string().contains(says), "{error}");
+    }
 }

@@ -1,8 +1,12 @@
 //! The commands and options of `farthing`.
 
 use super::exit::Exit;
-use clap::{Args, Parser, Subcommand};
-use farthing_node::card::{Card, RoleName, parse_name};
+use clap::{Args, Parser, Subcommand, builder::FalseyValueParser};
+use farthing_node::{
+    card::{Card, RoleName, parse_name},
+    carrier::Carrier,
+    tcp::SocksProxy,
+};
 use farthing_protocol::money::Amount;
 use std::path::PathBuf;
 
@@ -47,12 +51,38 @@ pub(super) struct Options {
     /// Use no relay. Merchants, escrows and banks then see the network address of this machine.
     #[arg(long, global = true)]
     pub(super) direct: bool,
+    /// Reach all parties over TCP, for networks without UDP.
+    #[arg(long, global = true, env = "FARTHING_TCP", value_parser = FalseyValueParser::new())]
+    pub(super) tcp: bool,
+    /// Reach all parties over TCP through this SOCKS5 proxy, for example Tor: socks5://[USER:PASSWORD@]HOST:PORT.
+    ///
+    /// The proxy resolves the host names of parties, and nothing goes past it. Without USER and PASSWORD, each connection
+    /// has random ones, so that Tor gives each a circuit of its own.
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "FARTHING_PROXY",
+        hide_env_values = true
+    )]
+    pub(super) proxy: Option<SocksProxy>,
     /// File with the wallet's password. FARTHING_PASSWORD may have it too. Otherwise a terminal asks for it.
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) password_file: Option<PathBuf>,
     /// The name of the command as it was typed. [`run`](super::run) sets it.
     #[arg(skip)]
     pub(super) typed: String,
+}
+
+impl Options {
+    /// What carries the connections.
+    pub(super) fn carrier(&self) -> Carrier {
+        match &self.proxy {
+            Some(proxy) => Carrier::TcpThrough(proxy.clone()),
+            None if self.tcp => Carrier::Tcp,
+            None => Carrier::Quic,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -440,6 +470,24 @@ mod tests {
     }
 
     #[test]
+    fn a_proxy_means_tcp() {
+        for (line, carrier) in [
+            ("balance", Carrier::Quic),
+            ("balance --tcp", Carrier::Tcp),
+            (
+                "--proxy socks5://[::1]:9050 balance",
+                Carrier::TcpThrough("socks5://[::1]:9050".parse().unwrap()),
+            ),
+            (
+                "--tcp --proxy socks5://a:b@tor:9050 balance",
+                Carrier::TcpThrough("socks5://a:b@tor:9050".parse().unwrap()),
+            ),
+        ] {
+            assert_eq!(parse(line).unwrap().options.carrier(), carrier, "{line}");
+        }
+    }
+
+    #[test]
     fn usage_errors_say_what_is_expected() {
         for (line, says) in [
             ("withdraw 1,00", "write it like 20, 20.5 or 20.00"),
@@ -450,6 +498,7 @@ mod tests {
             ),
             ("--patience 0 balance", "1..=86400"),
             ("--wait 90000 balance", "0..=86400"),
+            ("--proxy 127.0.0.1:9050 balance", "this is not a proxy"),
             ("buy studio postcard", "--output"),
             ("pay", "unrecognized"),
         ] {

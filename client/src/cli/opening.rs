@@ -16,7 +16,6 @@ use crate::{
 use anyhow::{Context, Result, bail};
 use farthing_node::{
     probe::ProcessProbe,
-    quic::QuicNetwork,
     terminal::{Shown, print_note},
     transport::ClientLimits,
 };
@@ -70,9 +69,15 @@ pub(super) fn require_wallet(dir: &Path) -> Result<(), WalletError> {
     }
 }
 
+/// How many times longer a wallet waits through a proxy. The answers of Tor may take seconds.
+const PROXIED_TIMES: u32 = 3;
+
 fn retry_policy(options: &Options, total_otherwise: Duration) -> RetryPolicy {
-    let total = options.patience.map_or(total_otherwise, Duration::from_secs);
-    let attempt = RetryPolicy::default().attempt.min(total);
+    let times = if options.proxy.is_some() { PROXIED_TIMES } else { 1 };
+    let total = options
+        .patience
+        .map_or(total_otherwise * times, Duration::from_secs);
+    let attempt = (RetryPolicy::default().attempt * times).min(total);
     RetryPolicy { attempt, total }
 }
 
@@ -85,7 +90,7 @@ pub(super) fn env(options: &Options, total_otherwise: Duration) -> Env {
         ..ClientLimits::default()
     };
     Env {
-        network: probe.around_network(Arc::new(QuicNetwork::new().with_limits(limits))),
+        network: probe.around_network(options.carrier().network(limits)),
         route: match (&options.relay, options.direct) {
             (_, true) => Route::Direct,
             (Some(name), false) => Route::Through(name.clone()),

@@ -151,6 +151,9 @@ where
         Address::Ip(address) => return handshake(target, address).await,
         Address::Host(host) => host,
     };
+    if host.is_onion() {
+        return Err(target.unreachable(format!("`{}` is reached only through Tor", host.name())));
+    }
     let unresolved =
         |why: String| target.unreachable(format!("the host name `{}` has no address: {why}", host.name()));
     let looking = tokio::net::lookup_host((host.name(), host.port()));

@@ -40,7 +40,7 @@ pub const HANDSHAKE_TIMEOUT_MS: u64 = 5_000;
 pub const REQUESTS_MAX: usize = 1_024;
 
 /// The number of slots beyond [`REQUESTS_MAX`] that are reserved for requests that end a purchase or ask how it ended
-/// ([`Service::is_reserved`]). A server that is full with other requests still answers these.
+/// ([`Service::is_reserved`](crate::network::Service::is_reserved)). A server that is full with other requests still answers these.
 pub const RESERVED_REQUESTS_MAX: usize = 64;
 
 /// The longest request in a reserved slot (bytes).

@@ -8,6 +8,7 @@
 //! | bank, escrow and merchant that know each other | [`market`] |
 //! | a customer: the wallet's command line | [`customer`] |
 //! | a faulty network | [`lines`] between any two parties, [`line`], [`faults`] |
+//! | lines over TCP, and a proxy | [`tcp_line`], [`socks`] |
 //! | a disk that can be filled | [`disk`] |
 //! | the points at which processes wait | [`points`] |
 //! | actions at an exact moment of a wallet's work | [`script`] |
@@ -32,3 +33,5 @@ pub mod process;
 pub mod program;
 pub mod scratch;
 pub mod script;
+pub mod socks;
+pub mod tcp_line;

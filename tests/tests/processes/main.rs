@@ -23,6 +23,7 @@
 //! | nodes that are started from an older copy of their directory | `restored` |
 //! | connections, which never join two matters | `lanes` |
 //! | a relay between wallets and nodes | `relayed` |
+//! | wallets whose network has no UDP | `tcp` |
 //! | a wallet with a password | `password` |
 //! | two commands of one wallet at the same time | `together` |
 //! | a repeated command while its purchase is under way | `again` |
@@ -60,6 +61,7 @@ mod repeated;
 mod restored;
 mod sealed;
 mod slow;
+mod tcp;
 mod together;
 
 use farthing_tests::processes::testbed::Testbed;
