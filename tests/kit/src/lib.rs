@@ -7,7 +7,7 @@
 //! | the nodes as processes | [`nodes`]; their fixed ports: [`ports`] |
 //! | bank, escrow and merchant that know each other | [`market`] |
 //! | a customer: the wallet's command line | [`customer`] |
-//! | a faulty network | [`lines`] between any two parties, [`line`], [`faults`] |
+//! | a faulty network | [`lines`] between any two parties, [`line`](mod@line), [`faults`] |
 //! | lines over TCP, and a proxy | [`tcp_line`], [`socks`] |
 //! | a disk that can be filled | [`disk`] |
 //! | the points at which processes wait | [`points`] |
