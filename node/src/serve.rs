@@ -11,7 +11,7 @@ use crate::peers::Peers;
 use crate::probe::ProcessProbe;
 use crate::process::{StopToken, stop_pair, stop_signal};
 use crate::server::Server;
-use crate::transport::{ServerError, ServerLimits};
+use crate::transport::{REQUESTS_PER_ADDRESS_MAX, ServerError, ServerLimits};
 use async_trait::async_trait;
 use farthing_coin::{SecretKey, SignatureError};
 use farthing_store::{Migration, OpenReport, Store, StoreError, StoreOptions};
@@ -26,6 +26,9 @@ use std::time::Instant;
 pub trait Role: Service + AdminHandler + 'static {
     /// The name of the role.
     const NAME: RoleName;
+
+    /// The maximum number of requests under way from one address.
+    const REQUESTS_PER_ADDRESS_MAX: usize = REQUESTS_PER_ADDRESS_MAX;
 
     /// The servers that it works with. A changed network file replaces their cards.
     fn peers(&self) -> &Peers;
@@ -124,7 +127,11 @@ pub async fn serve<C, R: Role>(
 ) -> Result<(), ServeError> {
     let (stopper, stop) = stop_pair();
     let service = service(home, &role, probe)?;
-    let server = Server::bind(home.config().listen, home.tls(), service, ServerLimits::default())?;
+    let limits = ServerLimits {
+        requests_per_address_max: R::REQUESTS_PER_ADDRESS_MAX,
+        ..ServerLimits::default()
+    };
+    let server = Server::bind(home.config().listen, home.tls(), service, limits)?;
     let admin = AdminServer::bind(home.dir()).await?;
     let handler: Arc<dyn AdminHandler> = Arc::new(NodeHandler {
         dir: home.dir().to_owned(),

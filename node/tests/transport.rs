@@ -330,10 +330,20 @@ async fn a_slow_or_failing_service_leaves_the_outcome_unknown_and_sends_no_empty
 }
 
 async fn a_busy_server_says_when_to_try_again(over: Over) {
-    let server = start(ServerLimits {
+    let busy = ServerLimits {
         requests_max: 1,
         ..ServerLimits::default()
-    });
+    };
+    says_when_to_try_again(over, busy).await;
+    let busy_with_this_client = ServerLimits {
+        requests_per_address_max: 1,
+        ..ServerLimits::default()
+    };
+    says_when_to_try_again(over, busy_with_this_client).await;
+}
+
+async fn says_when_to_try_again(over: Over, limits: ServerLimits) {
+    let server = start(limits);
     let channel = over.network().connect(&server.card, Lane::Peer).await.unwrap();
     let first = tokio::spawn({
         let channel = channel.clone();

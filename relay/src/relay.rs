@@ -22,6 +22,10 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// The maximum number of requests under way from one address. A wallet has at most eight under way. So one hostile client
+/// is a small part of what the relay brings to a server.
+pub const REQUESTS_PER_ADDRESS_MAX: usize = 64;
+
 /// What a relay needs from its environment.
 pub struct RelayParts {
     /// The network over which it reaches the servers.
@@ -165,6 +169,7 @@ impl AdminHandler for Relay {
 #[async_trait]
 impl Role for Relay {
     const NAME: RoleName = RoleName::Relay;
+    const REQUESTS_PER_ADDRESS_MAX: usize = REQUESTS_PER_ADDRESS_MAX;
 
     fn peers(&self) -> &Peers {
         &self.peers

@@ -20,6 +20,7 @@ use crate::network::{Lane, Service};
 use crate::process::StopToken;
 use crate::transport::code::{BUSY, Code};
 use crate::transport::gate::{CHUNK_MAX_BYTES, Chunks, Gone, RequestSlot, read_request};
+use crate::transport::shares::Origin;
 use crate::transport::timer::{HANDSHAKE_BYTES, slowest};
 use crate::transport::{
     Gate, HANDSHAKE_TIMEOUT_MS, ServerCounters, ServerError, ServerIdentity, ServerLimits,
@@ -218,9 +219,10 @@ fn admit(gate: &Arc<Gate>, incoming: Incoming, under_way: &UnderWay) {
         }
         return;
     }
-    let connection = gate.connections.clone().try_acquire_owned();
+    let client = Origin::of(incoming.remote_address().ip());
+    let connection = gate.connection(client);
     let handshake = gate.handshakes.clone().try_acquire_owned();
-    let (Ok(connection), Ok(handshake)) = (connection, handshake) else {
+    let (Some(connection), Ok(handshake)) = (connection, handshake) else {
         gate.counters.busy();
         incoming.refuse();
         return;
@@ -237,7 +239,8 @@ fn admit(gate: &Arc<Gate>, incoming: Incoming, under_way: &UnderWay) {
         gate.counters.connected();
         while let Ok((send, receive)) = connection.accept_bi().await {
             gate.counters.requested();
-            let (Some(slot), Some(under_way)) = (RequestSlot::take(&gate), under_way.upgrade()) else {
+            let (Some(slot), Some(under_way)) = (RequestSlot::take(&gate, client), under_way.upgrade())
+            else {
                 gate.counters.busy();
                 refuse(send, receive, BUSY);
                 continue;

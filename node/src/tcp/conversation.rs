@@ -17,6 +17,7 @@ use crate::network::Lane;
 use crate::process::StopToken;
 use crate::transport::code::{BUSY, Code};
 use crate::transport::gate::{Chunks, Gone, RequestSlot, read_request};
+use crate::transport::shares::Origin;
 use crate::transport::timer::slowest;
 use crate::transport::{Gate, IDLE_TIMEOUT_MS};
 use farthing_protocol::wire::FRAME_MAX_BYTES;
@@ -80,6 +81,7 @@ enum Phase {
 /// A connection and the state of its closing.
 struct Conversation<S> {
     shared: Arc<Shared>,
+    client: Origin,
     lane: Lane,
     connection: Connection<S, Bytes>,
     requests: Requests,
@@ -92,12 +94,14 @@ struct Conversation<S> {
 /// Answers the requests of a connection until it is idle for too long, its client closes it, or the server stops.
 pub(super) async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     shared: Arc<Shared>,
+    client: Origin,
     lane: Lane,
     connection: Connection<S, Bytes>,
     stop: StopToken,
 ) {
     let conversation = Conversation {
         shared,
+        client,
         lane,
         connection,
         requests: Requests::default(),
@@ -177,7 +181,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         if !is_head(&request) {
             return respond.send_reset(Reason::PROTOCOL_ERROR);
         }
-        let Some(slot) = RequestSlot::take(gate) else {
+        let Some(slot) = RequestSlot::take(gate, self.client) else {
             gate.counters.busy();
             return respond.send_reset(reason_of(BUSY));
         };
@@ -304,6 +308,7 @@ mod tests {
     use crate::transport::{STREAM_TIMEOUT_MS, ServerLimits};
     use async_trait::async_trait;
     use h2::client::{ResponseFuture, SendRequest};
+    use std::net::Ipv4Addr;
     use tokio::io::DuplexStream;
     use tokio::task::JoinHandle;
 
@@ -326,9 +331,10 @@ mod tests {
         let (near, far) = tokio::io::duplex(16 * 1024);
         let (stopper, stop) = stop_pair();
         let shared = Shared::new(Gate::new(Arc::new(Slow), ServerLimits::default()));
+        let client = Origin::of(Ipv4Addr::LOCALHOST.into());
         let server = tokio::spawn(async move {
             let shaking = server_builder(4).handshake(Lingering::new(far));
-            converse(shared, Lane::Anonymous, shaking.await.unwrap(), stop).await;
+            converse(shared, client, Lane::Anonymous, shaking.await.unwrap(), stop).await;
         });
         (server, stopper, near)
     }

@@ -10,7 +10,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::server::Connection;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -21,6 +20,8 @@ use super::http::server_builder;
 use super::stream::{Lingering, prepare};
 use crate::network::Lane;
 use crate::process::StopToken;
+use crate::transport::gate::Permit;
+use crate::transport::shares::Origin;
 use crate::transport::timer::{HANDSHAKE_BYTES, slowest};
 use crate::transport::{Gate, HANDSHAKE_TIMEOUT_MS, ServerError, ServerIdentity};
 
@@ -103,7 +104,7 @@ impl TcpServer {
                 () = stop.stopped() => break,
                 Some(_) = connections.tasks.join_next() => {}
                 accepted = self.listener.accept() => match accepted {
-                    Ok((stream, _)) => self.admit(&mut connections, stream, &stop),
+                    Ok((stream, client)) => self.admit(&mut connections, stream, Origin::of(client.ip()), &stop),
                     Err(error) => after_failure(&error).await,
                 },
             }
@@ -118,9 +119,9 @@ impl TcpServer {
     }
 
     /// Starts the task of a connection, or refuses the connection if the server is full.
-    fn admit(&self, connections: &mut Connections, stream: TcpStream, stop: &StopToken) {
+    fn admit(&self, connections: &mut Connections, stream: TcpStream, client: Origin, stop: &StopToken) {
         let gate = &self.shared.gate;
-        let Ok(permit) = gate.connections.clone().try_acquire_owned() else {
+        let Some(permit) = gate.connection(client) else {
             gate.counters.busy();
             return refuse(stream);
         };
@@ -130,6 +131,7 @@ impl TcpServer {
         let is_done = Arc::new(AtomicBool::new(false));
         let connection = Incoming {
             stream,
+            client,
             tls: self.tls.clone(),
             shared: Arc::clone(&self.shared),
             is_done: Arc::clone(&is_done),
@@ -209,11 +211,12 @@ impl Connections {
 /// A connection that the server has accepted.
 struct Incoming {
     stream: TcpStream,
+    client: Origin,
     tls: TlsAcceptor,
     shared: Arc<Shared>,
     /// Set when the handshake has ended.
     is_done: Arc<AtomicBool>,
-    _permit: OwnedSemaphorePermit,
+    _permit: Permit,
 }
 
 impl Incoming {
@@ -234,7 +237,7 @@ impl Incoming {
         };
         self.is_done.store(true, Ordering::Relaxed);
         self.shared.gate.counters.connected();
-        converse(self.shared, lane, connection, stop).await;
+        converse(self.shared, self.client, lane, connection, stop).await;
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use super::code::{BUSY, Code};
 use super::counts::ServerCounters;
 use super::limits::{REQUESTS_MAX_BYTES, RESERVED_REQUEST_MAX_BYTES, RESERVED_TIMEOUT_MS, ServerLimits};
+use super::shares::{Origin, Share, Shares};
 use super::timer::slowest;
 use crate::network::{Lane, Service};
 
@@ -23,11 +24,19 @@ pub struct Gate {
     pub(crate) limits: ServerLimits,
     pub(crate) counters: Arc<ServerCounters>,
     /// The permits for bounded resources.
-    pub(crate) connections: Arc<Semaphore>,
+    connections: Arc<Semaphore>,
     pub(crate) handshakes: Arc<Semaphore>,
     requests: Arc<Semaphore>,
     reserved: Arc<Semaphore>,
     request_bytes: Arc<Semaphore>,
+    connection_shares: Arc<Shares>,
+    request_shares: Arc<Shares>,
+}
+
+/// A permit for a bounded resource, with the client's share of it. A reserved slot needs no share.
+pub(crate) struct Permit {
+    _permit: OwnedSemaphorePermit,
+    _share: Option<Share>,
 }
 
 impl Gate {
@@ -43,6 +52,8 @@ impl Gate {
             requests: semaphore(limits.requests_max),
             reserved: semaphore(limits.reserved_requests_max),
             request_bytes: semaphore(REQUESTS_MAX_BYTES),
+            connection_shares: Shares::new(limits.connections_per_address_max),
+            request_shares: Shares::new(limits.requests_per_address_max),
             limits,
         })
     }
@@ -51,6 +62,11 @@ impl Gate {
     #[must_use]
     pub fn counters(&self) -> Arc<ServerCounters> {
         Arc::clone(&self.counters)
+    }
+
+    /// A permit for a connection of the client `of`, unless there are too many.
+    pub(crate) fn connection(&self, of: Origin) -> Option<Permit> {
+        permit(&self.connections, &self.connection_shares, of)
     }
 
     /// Accepts no more requests. From now on each is refused as busy.
@@ -92,27 +108,37 @@ impl std::fmt::Debug for Gate {
     }
 }
 
+/// Takes a permit, and one unit of the client's share.
+fn permit(of_all: &Arc<Semaphore>, shares: &Arc<Shares>, of: Origin) -> Option<Permit> {
+    let share = shares.take(of)?;
+    Some(Permit {
+        _permit: of_all.clone().try_acquire_owned().ok()?,
+        _share: Some(share),
+    })
+}
+
 /// A slot for one request under way. Without a slot a request is refused as busy.
 pub(crate) enum RequestSlot {
     /// A slot for any request: its permit, and the permit for its bytes in memory.
-    Ordinary(OwnedSemaphorePermit, Option<OwnedSemaphorePermit>),
+    Ordinary(Permit, Option<OwnedSemaphorePermit>),
     /// A reserved slot, for a short request that ends a purchase.
-    Reserved(OwnedSemaphorePermit),
+    Reserved(Permit),
 }
 
 impl RequestSlot {
-    /// Takes a slot for a request of which no byte has arrived yet.
-    pub(crate) fn take(gate: &Gate) -> Option<RequestSlot> {
-        let ordinary = gate.requests.clone().try_acquire_owned();
-        ordinary
+    /// Takes a slot for a request of the client `of`, of which no byte has arrived yet.
+    pub(crate) fn take(gate: &Gate, of: Origin) -> Option<RequestSlot> {
+        permit(&gate.requests, &gate.request_shares, of)
             .map(|permit| RequestSlot::Ordinary(permit, None))
-            .ok()
             .or_else(|| RequestSlot::reserve(gate))
     }
 
     fn reserve(gate: &Gate) -> Option<RequestSlot> {
-        let reserved = gate.reserved.clone().try_acquire_owned();
-        reserved.map(RequestSlot::Reserved).ok()
+        let reserved = gate.reserved.clone().try_acquire_owned().ok()?;
+        Some(RequestSlot::Reserved(Permit {
+            _permit: reserved,
+            _share: None,
+        }))
     }
 
     /// The time in which the request must arrive, if `bytes` of it have arrived so far. A reserved slot gives no extra
@@ -160,7 +186,7 @@ impl RequestSlot {
     }
 
     /// Returns the permit for the bytes, which are no longer in memory. The request is answered.
-    pub(crate) fn without_bytes(self) -> OwnedSemaphorePermit {
+    pub(crate) fn without_bytes(self) -> Permit {
         match self {
             RequestSlot::Ordinary(permit, _) | RequestSlot::Reserved(permit) => permit,
         }

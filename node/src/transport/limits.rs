@@ -10,8 +10,8 @@ use super::identity::IdentityError;
 /// The idle timeout of a connection (ms).
 pub const IDLE_TIMEOUT_MS: u32 = 30_000;
 
-/// The interval of keep-alive packets between servers, relays included (ms). Wallets send none: their connections serve one purpose and
-/// end with it.
+/// The interval of keep-alive packets between servers, relays included (ms). Wallets send none: their connections serve
+/// one purpose and end with it.
 pub const KEEP_ALIVE_MS: u64 = 10_000;
 
 /// The maximum number of requests under way on one connection.
@@ -38,6 +38,13 @@ pub const HANDSHAKE_TIMEOUT_MS: u64 = 5_000;
 
 /// The maximum number of requests under way, over all connections.
 pub const REQUESTS_MAX: usize = 1_024;
+
+/// The maximum number of requests under way from one address: half of all. So no one client, and no one relay, fills a
+/// server.
+pub const REQUESTS_PER_ADDRESS_MAX: usize = REQUESTS_MAX / 2;
+
+/// The maximum number of connections from one address: half of all.
+pub const CONNECTIONS_PER_ADDRESS_MAX: usize = CONNECTIONS_MAX / 2;
 
 /// The number of slots beyond [`REQUESTS_MAX`] that are reserved for requests that end a purchase or ask how it ended
 /// ([`Service::is_reserved`](crate::network::Service::is_reserved)). A server that is full with other requests still answers these.
@@ -67,12 +74,16 @@ pub const STOP_TIMEOUT_MS: u64 = 10_000;
 pub struct ServerLimits {
     /// The maximum number of connections.
     pub connections_max: usize,
+    /// The maximum number of connections from one address.
+    pub connections_per_address_max: usize,
     /// The maximum number of handshakes under way.
     pub handshakes_max: usize,
     /// The maximum number of requests under way on one connection.
     pub streams_per_connection_max: u32,
     /// The maximum number of requests under way, over all connections.
     pub requests_max: usize,
+    /// The maximum number of requests under way from one address.
+    pub requests_per_address_max: usize,
     /// The number of additional slots that are reserved for requests that end a purchase.
     pub reserved_requests_max: usize,
     /// The longest request (bytes).
@@ -87,9 +98,11 @@ impl Default for ServerLimits {
     fn default() -> Self {
         Self {
             connections_max: CONNECTIONS_MAX,
+            connections_per_address_max: CONNECTIONS_PER_ADDRESS_MAX,
             handshakes_max: HANDSHAKES_MAX,
             streams_per_connection_max: STREAMS_PER_CONNECTION_MAX,
             requests_max: REQUESTS_MAX,
+            requests_per_address_max: REQUESTS_PER_ADDRESS_MAX,
             reserved_requests_max: RESERVED_REQUESTS_MAX,
             request_max_bytes: FRAME_MAX_BYTES,
             stream_timeout: Duration::from_millis(STREAM_TIMEOUT_MS),

@@ -15,7 +15,7 @@ use farthing_tests::processes::{
 use std::fs;
 use std::time::Duration;
 
-fn testbed() -> Testbed {
+pub(crate) fn testbed() -> Testbed {
     let layout = Layout {
         route: WalletRoute::Relayed,
         ..Layout::default()

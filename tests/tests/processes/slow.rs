@@ -1,11 +1,12 @@
 //! Slow lines: a slow reply is not silence, and every part of it that arrives counts.
 
-use crate::testbed;
+use crate::{relayed, testbed};
 use farthing_kit::{faults::Faults, line::Way};
 use farthing_tests::processes::{
     buyer::Buyer,
     goods::{POSTCARD, PRICE},
     lines::slow,
+    testbed::Testbed,
 };
 use std::{fs, time::Instant};
 
@@ -69,17 +70,16 @@ fn a_wallet_on_a_telephone_line_withdraws_buys_and_is_restored() {
     testbed.check(&[&alice]);
 }
 
-#[test]
-#[ignore = "a measurement, for a machine that does nothing else"]
-fn how_long_a_film_takes_over_a_long_line() {
-    const FILM_BYTES: u32 = 20_000_000;
-    const BITS_PER_S: u64 = 100_000_000;
-    const DELAY_MS: u64 = 75;
-    let testbed = testbed();
+/// Rate of the long line (bits a second).
+const LONG_LINE_BITS_PER_S: u64 = 100_000_000;
+
+/// Delay of the long line in each direction (ms).
+const LONG_LINE_DELAY_MS: u64 = 75;
+
+/// Prints how long goods of `bytes` take over a long line, in relation to the time that the line alone takes for them.
+fn film_over_a_long_line(testbed: &Testbed, bytes: u32) {
     for (title, first) in [("A near film", 0), ("A far film", 1)] {
-        let film: Vec<u8> = (first..first + FILM_BYTES)
-            .map(|at| (at / 5 % 253) as u8)
-            .collect();
+        let film: Vec<u8> = (first..first + bytes).map(|at| (at / 5 % 253) as u8).collect();
         testbed.sell(title, &film);
     }
     let alice = testbed.newcomer("alice");
@@ -92,14 +92,30 @@ fn how_long_a_film_takes_over_a_long_line() {
     // The list of keys, and change.
     alice.buys(POSTCARD, "first");
     let work_s = -timed(POSTCARD, "second") + timed("A near film", "near");
-    on_lines(&alice, slow(BITS_PER_S, DELAY_MS, 0));
+    on_lines(&alice, slow(LONG_LINE_BITS_PER_S, LONG_LINE_DELAY_MS, 0));
     let (postcard_s, film_s) = (timed(POSTCARD, "third"), timed("A far film", "far"));
-    let line_s = f64::from(FILM_BYTES) * 8.0 / BITS_PER_S as f64;
+    let line_s = f64::from(bytes) * 8.0 / LONG_LINE_BITS_PER_S as f64;
     let goods_s = film_s - postcard_s - work_s;
     println!(
-        "20 MB over 100 Mbit/s and 150 ms: {film_s:.2} s. Messages take {postcard_s:.2} s of it, this machine's work on \
-         the goods {work_s:.2} s, the goods {goods_s:.2} s. The line's own time is {line_s:.2} s: {:.2} times that",
-        goods_s / line_s
+        "{} MB over 100 Mbit/s and 150 ms: {film_s:.2} s. Messages take {postcard_s:.2} s of it, this machine's work on \
+         the goods {work_s:.2} s, the goods {goods_s:.2} s. The line's own time is {line_s:.2} s: {:.2} times that, {:.2} \
+         times with the work, {:.2} times with the messages too",
+        bytes / 1_000_000,
+        goods_s / line_s,
+        (goods_s + work_s) / line_s,
+        film_s / line_s
     );
     testbed.check(&[&alice]);
+}
+
+#[test]
+#[ignore = "a measurement, for a machine that does nothing else"]
+fn how_long_a_film_takes_over_a_long_line() {
+    film_over_a_long_line(&testbed(), 20_000_000);
+}
+
+#[test]
+#[ignore = "a measurement, for a machine that does nothing else"]
+fn how_long_a_long_film_takes_through_a_relay() {
+    film_over_a_long_line(&relayed::testbed(), 200_000_000);
 }
