@@ -42,7 +42,7 @@ pub(super) async fn show(wallet: &Wallet) -> Result<Report> {
         ("DIRECT", Align::Right),
         ("RELAYED", Align::Right),
     ];
-    let failed = |check: &&PartyCheck| check.used().is_err();
+    let failed = |check: &PartyCheck| check.used().is_err();
     let mut lines = vec![match checks.is_empty() {
         true => "no cards yet; add one with `farthing network add CARD`".to_owned(),
         false => table(columns, &rows),
@@ -53,12 +53,16 @@ pub(super) async fn show(wallet: &Wallet) -> Result<Report> {
         Some(name) => format!("Anonymous requests go through the relay `{name}`."),
         None => NO_RELAY.to_owned(),
     });
-    let json = json!({ "relay": relay, "parties": checks.iter().map(party).collect::<Vec<Value>>() });
-    let mut report = Report::done(lines.join("\n"), json);
-    if checks.iter().any(|check| failed(&check)) {
-        report.exit = Exit::NotFinished;
-    }
-    Ok(report)
+    let exit = match checks.iter().any(failed) {
+        true => Exit::NotFinished,
+        false => Exit::Done,
+    };
+    let parties: Vec<Value> = checks.iter().map(party).collect();
+    let json = json!({ "relay": relay, "parties": parties, "code": exit.code() });
+    Ok(Report {
+        exit,
+        ..Report::done(lines.join("\n"), json)
+    })
 }
 
 fn row(check: &PartyCheck) -> [String; 5] {
