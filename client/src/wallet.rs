@@ -295,17 +295,27 @@ impl Wallet {
     }
 
     fn of(dir: &Path, seed: Seed, store: Store, env: Env) -> Result<Wallet, WalletError> {
-        let relay = env
-            .route
-            .relay(&NetworkFile::load_sealed(dir, env.file_cipher())?)?;
+        let file = NetworkFile::load_sealed(dir, env.file_cipher())?;
         Ok(Wallet {
             dir: dir.to_path_buf(),
-            network: relay_keys::network(Arc::clone(&env.network), relay, &store, &env.entropy),
+            network: network_of(&env, &store, &file)?,
             seed,
             store,
             env,
             books: Mutex::default(),
         })
+    }
+
+    /// Adds cards. From now on, anonymous requests take this way, whose relay may be among the cards.
+    ///
+    /// # Errors
+    /// When a card contradicts a pinned one, the file cannot be written, or the relay is not pinned.
+    pub fn add_cards(&mut self, cards: Vec<Card>, route: Route) -> Result<NetworkFile, WalletError> {
+        let mut file = self.network_file()?;
+        file.add_all(cards)?;
+        self.env.route = route;
+        self.network = network_of(&self.env, &self.store, &file)?;
+        Ok(file)
     }
 
     /// The relay that carries the wallet's anonymous requests, if there is one.
@@ -415,6 +425,17 @@ impl Wallet {
     ) -> Result<T, WalletError> {
         Ok(self.store.transact(reads, transaction).await?)
     }
+}
+
+/// The network of a wallet with these cards: through the relay, if there is one.
+fn network_of(env: &Env, store: &Store, file: &NetworkFile) -> Result<Arc<dyn Network>, WalletError> {
+    let relay = env.route.relay(file)?;
+    Ok(relay_keys::network(
+        Arc::clone(&env.network),
+        relay,
+        store,
+        &env.entropy,
+    ))
 }
 
 /// The card in `file` of the party that signs with `identity`.

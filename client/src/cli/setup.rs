@@ -14,6 +14,7 @@ use crate::{
     exported::Exported,
     file_names::RESTORED_DIR,
     peer_client::RetryPolicy,
+    relay_keys::Route,
     restore::LackingParty,
     vault::{self, Password},
     wallet::{Env, SEED_FILE, Wallet},
@@ -378,11 +379,15 @@ fn open_restored(
         Some(password) => Some(password::unlock(dir, password)?),
         None => secrets.key,
     };
+    let env = env(options, RetryPolicy::default().total);
+    let route = env.route.clone();
     let env = Env {
         key,
-        ..env(options, RetryPolicy::default().total)
+        // Nothing is asked before the cards are there.
+        route: Route::Direct,
+        ..env
     };
-    let wallet = when_free(options, dir, || Wallet::open(dir, env.clone()))?;
+    let mut wallet = when_free(options, dir, || Wallet::open(dir, env.clone()))?;
     if !wallet.is_of(seed) {
         bail!(
             "the wallet in {} has other words; choose another directory with --wallet DIR",
@@ -390,8 +395,7 @@ fn open_restored(
         );
     }
     // Cards are added only after the words were checked.
-    let mut file = wallet.network_file()?;
-    file.add_all(cards)?;
+    let file = wallet.add_cards(cards, route)?;
     Ok((wallet, file))
 }
 

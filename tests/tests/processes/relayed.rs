@@ -28,6 +28,12 @@ fn direct(customer: &Buyer) -> [u64; 3] {
     [Bank, Escrow, Merchant].map(|role| customer.lines.to(role).counts(Way::ToServer).passed)
 }
 
+/// The number of requests that the relay was asked.
+fn carried(testbed: &Testbed) -> u64 {
+    let status = testbed.node(Relay).admin(&["status"], &[]).wait();
+    status["network"]["requests"].as_u64().unwrap()
+}
+
 #[test]
 fn only_withdrawals_go_around_the_relay() {
     let testbed = testbed();
@@ -52,8 +58,10 @@ fn only_withdrawals_go_around_the_relay() {
     // A restore from the words asks the bank for records, which identifies nobody.
     let cards = [testbed.bank.card(), testbed.relay.as_ref().unwrap().card()];
     let before = direct(&alice);
+    let carried_before = carried(&testbed);
     let (again, _) = alice.restored(&testbed.dir().join("again"), cards);
     let after = direct(&again);
+    assert!(carried(&testbed) >= carried_before + 4, "a bucket of each shelf");
     assert!(
         after[0] > before[0],
         "the account's record is asked for as its owner"
