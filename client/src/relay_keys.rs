@@ -10,10 +10,10 @@ use farthing_node::{
     card::{Card, RoleName},
     network::Network,
     network_file::NetworkFile,
-    relayed::{KeyWitness, RelayedNetwork},
+    relayed::{KEY_DAYS_MAX, KeyWitness, RelayedNetwork},
 };
 use farthing_protocol::oblivious::{EncryptionKey, TwoKeys};
-use farthing_store::{Reads, Store, StoreError, entropy::Entropy};
+use farthing_store::{Reads, Store, StoreError, clock::Clock, entropy::Entropy};
 use std::sync::Arc;
 
 /// The way of anonymous requests.
@@ -51,13 +51,20 @@ pub(crate) fn network(
     direct: Arc<dyn Network>,
     relay: Option<Card>,
     store: &Store,
+    clock: &Arc<dyn Clock>,
     entropy: &Arc<dyn Entropy>,
 ) -> Arc<dyn Network> {
     let Some(relay) = relay else {
         return direct;
     };
     let witness = Arc::new(StoredKeys(store.clone()));
-    Arc::new(RelayedNetwork::new(direct, relay, witness, Arc::clone(entropy)))
+    Arc::new(RelayedNetwork::new(
+        direct,
+        relay,
+        witness,
+        Arc::clone(clock),
+        Arc::clone(entropy),
+    ))
 }
 
 /// The keys of the last two days, by server, in the wallet's store.
@@ -76,6 +83,10 @@ impl KeyWitness for StoredKeys {
         let key = key.clone();
         let reads = Reads::none().and([ENCRYPTION_KEYS.key(&target), TWO_KEYS.key(&target)]);
         let stored = self.0.transact(reads, move |tx| {
+            let two = TWO_KEYS.get(tx, &target)?;
+            if two.is_some_and(|two| two.first.body.day.abs_diff(key.body.day) <= KEY_DAYS_MAX) {
+                return Ok(false);
+            }
             match witnessed(ENCRYPTION_KEYS.get(tx, &target)?, key.clone()) {
                 Ok(known) => {
                     ENCRYPTION_KEYS.put(tx, &target, &known)?;

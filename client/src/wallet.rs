@@ -434,6 +434,7 @@ fn network_of(env: &Env, store: &Store, file: &NetworkFile) -> Result<Arc<dyn Ne
         Arc::clone(&env.network),
         relay,
         store,
+        &env.clock,
         &env.entropy,
     ))
 }

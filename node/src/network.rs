@@ -217,8 +217,8 @@ pub enum NetworkError {
     /// A server has signed two encryption keys for one day, so that it could tell wallets apart. Trying again does not
     /// help.
     #[error(
-        "{peer} has signed two encryption keys for one day: it may be telling wallets apart; nothing was sent, and the \
-         wallet has kept both keys as evidence (`farthing evidence`)"
+        "{peer} has signed two encryption keys for one day, so it may be telling wallets apart; nothing more is sent to it \
+         for some days, and the wallet keeps both keys"
     )]
     TwoKeys {
         /// The server.

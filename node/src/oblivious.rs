@@ -6,8 +6,9 @@ mod key_file;
 
 pub use key_file::{KeyFile, KeyFileError, KeyPlace};
 
-use crate::call::check_lane;
+use crate::call::{RETRY_AFTER_MS, check_lane};
 use crate::network::{Lane, Service};
+use crate::process::StopToken;
 use async_trait::async_trait;
 use farthing_coin::{SecretKey, Signed};
 use farthing_protocol::{
@@ -16,8 +17,12 @@ use farthing_protocol::{
     refusal::{Later, Refusal},
 };
 use farthing_store::{clock::Clock, entropy::Entropy};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Duration;
 use tokio::sync::Mutex;
+
+/// How often a node without requests looks whether a new day has begun (ms).
+const LOOK_EVERY_MS: u64 = 60 * 60 * 1000;
 
 /// What an [`ObliviousService`] needs beside the service inside.
 pub struct ObliviousParts {
@@ -60,16 +65,32 @@ impl ObliviousService {
         let request = TargetRequest::decode(request)?;
         check_lane(lane, request.caller())?;
         Ok(match request {
+            // The reserved places are for requests that end a purchase.
+            TargetRequest::Key(_) if reserved => encode_reply::<()>(&Err(busy())),
             TargetRequest::Key(_) => encode_reply(&self.key().await),
             TargetRequest::Forward(request) => encode_reply(&self.forward(&request, reserved).await),
         })
     }
 
-    /// The key of today, signed. If it is the first question of a day, the key is drawn and stored before it is told.
-    async fn key(&self) -> Result<Signed<EncryptionKey>, Refusal> {
+    /// Looks at the clock every hour until `stop`, so that old keys go even if nobody asks anything.
+    pub async fn keep_current(self: Arc<Self>, stop: StopToken) {
+        let every = Duration::from_millis(LOOK_EVERY_MS);
+        while tokio::time::timeout(every, stop.stopped()).await.is_err() {
+            // An error was logged. The next request or look tries again.
+            let _later = self.rotate().await;
+        }
+    }
+
+    /// Draws the key of today if the day has begun, and stores it before anything is done with it. The key of the day
+    /// before yesterday is then gone.
+    async fn rotate(&self) -> Result<(), Refusal> {
+        let now_ms = self.parts.clock.now_ms();
+        if !self.current().is_due(now_ms) {
+            return Ok(());
+        }
         let _rotating = self.rotating.lock().await;
-        let mut keys = self.keys.read().unwrap_or_else(PoisonError::into_inner).clone();
-        if keys.rotate(self.parts.clock.now_ms(), &mut self.parts.entropy.rng()) {
+        let mut keys = self.current().clone();
+        if keys.rotate(now_ms, &mut self.parts.entropy.rng()) {
             let (place, stored) = (Arc::clone(&self.parts.place), keys.to_stored());
             let saved = tokio::task::spawn_blocking(move || key_file::save(&*place, &stored)).await;
             let unsaved = match saved {
@@ -80,21 +101,26 @@ impl ObliviousService {
                 tracing::error!(%error, "the encryption key of the day cannot be stored");
                 return Err(Later::Unavailable("it cannot store its encryption key".into()).into());
             }
-            *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys.clone();
+            *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
         }
-        Ok(keys.signed(&self.parts.identity))
+        Ok(())
+    }
+
+    fn current(&self) -> RwLockReadGuard<'_, DecryptionKeys> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The key of today, signed.
+    async fn key(&self) -> Result<Signed<EncryptionKey>, Refusal> {
+        self.rotate().await?;
+        Ok(self.current().signed(&self.parts.identity))
     }
 
     async fn forward(&self, request: &SealedRequest, reserved: bool) -> Result<SealedReply, Refusal> {
-        let (content, sealer) = {
-            let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-            keys.open(request)?
-        };
+        self.rotate().await?;
+        let (content, sealer) = self.current().open(request)?;
         let reply = match reserved && !self.inner.is_reserved(Lane::Anonymous, &content) {
-            true => encode_reply::<()>(&Err(Later::Busy {
-                retry_after_ms: crate::call::RETRY_AFTER_MS,
-            }
-            .into())),
+            true => encode_reply::<()>(&Err(busy())),
             false => self.inner.call(Lane::Anonymous, content.to_vec()).await,
         };
         sealer
@@ -104,6 +130,13 @@ impl ObliviousService {
                 Later::Unavailable("its reply is too long for a relay".into()).into()
             })
     }
+}
+
+fn busy() -> Refusal {
+    Later::Busy {
+        retry_after_ms: RETRY_AFTER_MS,
+    }
+    .into()
 }
 
 #[async_trait]

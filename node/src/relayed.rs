@@ -16,12 +16,15 @@ use farthing_protocol::{
     oblivious::{EncryptionKey, ReplyOpener, SealedReply, seal_request},
     refusal::{Later, Refusal, RelayFault},
 };
-use farthing_store::entropy::Entropy;
+use farthing_store::{clock::Clock, entropy::Entropy};
+use tokio::time::Instant;
 
 use crate::call::{CallError, ask};
 use crate::card::Card;
 use crate::link::Link;
 use crate::network::{Channel, Lane, Network, NetworkError};
+use crate::transport::RATE_LEAST_BYTES;
+use crate::transport::timer::HANDSHAKE_BYTES;
 
 /// Remembers the encryption keys that a wallet was told, so that two keys of one day are noticed.
 #[async_trait]
@@ -44,6 +47,7 @@ pub struct RelayedNetwork {
 struct RelayLine {
     link: Link,
     witness: Arc<dyn KeyWitness>,
+    clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     /// At most one for each pinned card.
     keys: Mutex<BTreeMap<PublicKey, EncryptionKey>>,
@@ -56,11 +60,13 @@ impl RelayedNetwork {
         direct: Arc<dyn Network>,
         card: Card,
         witness: Arc<dyn KeyWitness>,
+        clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Self {
         let line = RelayLine {
             link: Link::new(Arc::clone(&direct), card, Lane::Anonymous),
             witness,
+            clock,
             entropy,
             keys: Mutex::default(),
         };
@@ -94,8 +100,13 @@ impl Network for RelayedNetwork {
     }
 }
 
-/// How long a relay may be silent on the question for a key.
-const CONNECT_TIMEOUT: Duration = Duration::from_millis(crate::transport::CONNECT_TIMEOUT_MS);
+/// How far the day of an encryption key may be from the wallet's clock (days). So a key that a server has lost long ago
+/// is of no use, and no server has many keys to tell wallets apart by.
+pub const KEY_DAYS_MAX: u32 = 3;
+
+/// How long the connection to the relay and the question for a key may take: the time of a handshake on the slowest line.
+const CONNECT_TIMEOUT: Duration =
+    Duration::from_millis(crate::transport::CONNECT_TIMEOUT_MS + HANDSHAKE_BYTES * 1_000 / RATE_LEAST_BYTES);
 
 impl RelayLine {
     /// The encryption key of a server, as the relay has told it once.
@@ -115,6 +126,12 @@ impl RelayLine {
         if signed.body.target != target.identity || signed.verify(&target.identity).is_err() {
             return Err(self.silent(target, "its encryption key is not signed by the server"));
         }
+        if !signed.body.is_of(self.clock.now_ms(), KEY_DAYS_MAX) {
+            return Err(self.silent(
+                target,
+                "its encryption key is of another time; is the clock of this machine right?",
+            ));
+        }
         match self.witness.remember(&signed).await {
             Ok(true) => {}
             Ok(false) => {
@@ -129,7 +146,8 @@ impl RelayLine {
 
     fn known(&self, target: &PublicKey) -> Option<EncryptionKey> {
         let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        keys.get(target).cloned()
+        let is_recent = |key: &&EncryptionKey| key.is_of(self.clock.now_ms(), KEY_DAYS_MAX);
+        keys.get(target).filter(is_recent).cloned()
     }
 
     fn forget(&self, target: &PublicKey) {
@@ -158,6 +176,17 @@ impl RelayLine {
                 }
             }
             other => self.silent(target, &other.to_string()),
+        }
+    }
+
+    /// The error for what happened after a request may have been sent. Nothing is known of the server then.
+    fn sent(&self, target: &Card, error: CallError) -> NetworkError {
+        if let CallError::Network(error @ NetworkError::TwoKeys { .. }) = error {
+            return error;
+        }
+        match self.not_brought(target, error) {
+            error @ NetworkError::NotBrought { .. } => error,
+            error => self.silent(target, &error.to_string()),
         }
     }
 
@@ -193,7 +222,7 @@ impl RelayLine {
         let mut brought = Vec::new();
         if let Err(error) = self.link.call_into(encoded, timeout, &mut brought).await {
             *reply = opened_beginning(&opener, &brought);
-            return Err(self.not_brought(target, error.into()));
+            return Err(self.sent(target, error.into()));
         }
         match ForwardRequest::decode_reply(&brought) {
             Ok(Ok(sealed)) => match opener.open(&sealed) {
@@ -204,8 +233,8 @@ impl RelayLine {
                 Err(error) => Err(self.silent(target, &error.to_string())),
             },
             Ok(Err(Refusal::Relay(RelayFault::OldKey))) => Ok(None),
-            Ok(Err(refusal)) => Err(self.not_brought(target, refusal.into())),
-            Err(garbled) => Err(self.not_brought(target, garbled.into())),
+            Ok(Err(refusal)) => Err(self.sent(target, refusal.into())),
+            Err(garbled) => Err(self.sent(target, garbled.into())),
         }
     }
 }
@@ -231,6 +260,9 @@ impl Channel for RelayedChannel {
         reply: &mut Vec<u8>,
     ) -> Result<(), NetworkError> {
         let (line, target) = (&self.line, &self.target);
+        let until = Instant::now() + timeout;
+        // The last of several questions has only the time that the ones before have left.
+        let left = || until.saturating_duration_since(Instant::now());
         let key = line.key(target, timeout).await?;
         if line
             .forward(target, &key, &request, timeout, reply)
@@ -240,9 +272,10 @@ impl Channel for RelayedChannel {
             return Ok(());
         }
         line.forget(&target.identity);
-        let newer = line.key(target, timeout).await?;
+        let newer = line.key(target, left()).await;
+        let newer = newer.map_err(|error| line.sent(target, error.into()))?;
         // A relay can say at any time that a key is old. With the same key, it is asked once more, not for ever.
-        match line.forward(target, &newer, &request, timeout, reply).await? {
+        match line.forward(target, &newer, &request, left(), reply).await? {
             Some(()) => Ok(()),
             None => {
                 line.forget(&target.identity);

@@ -92,11 +92,13 @@ pub fn open_store(
     Ok(store)
 }
 
-/// The service of a node: its role, which also answers what a relay brings. A relay answers only wallets.
+/// The service of a node: its role, which also answers what a relay brings. A relay answers only wallets. Work in the
+/// background goes on until `stop`.
 fn service<C, R: Role>(
     home: &Home<C>,
     role: &Arc<R>,
     probe: &ProcessProbe,
+    stop: StopToken,
 ) -> Result<Arc<dyn Service>, ServeError> {
     let service = probe.around_service(role.clone(), R::NAME);
     if R::NAME == RoleName::Relay {
@@ -108,7 +110,9 @@ fn service<C, R: Role>(
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
     };
-    Ok(Arc::new(ObliviousService::new(service, parts)?))
+    let service = Arc::new(ObliviousService::new(service, parts)?);
+    tokio::spawn(Arc::clone(&service).keep_current(stop));
+    Ok(service)
 }
 
 /// Runs the `role` of the node in `home` until the process gets a stop signal. Then requests under way finish, and the
@@ -126,7 +130,7 @@ pub async fn serve<C, R: Role>(
     ready: impl FnOnce(SocketAddr),
 ) -> Result<(), ServeError> {
     let (stopper, stop) = stop_pair();
-    let service = service(home, &role, probe)?;
+    let service = service(home, &role, probe, stop.clone())?;
     let limits = ServerLimits {
         requests_per_address_max: R::REQUESTS_PER_ADDRESS_MAX,
         ..ServerLimits::default()

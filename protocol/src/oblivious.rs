@@ -43,8 +43,8 @@ mod reply;
 mod request;
 mod suite;
 
-pub use document::{EncryptionKey, TwoKeys};
-pub use key::{DecryptionKeys, MS_PER_DAY, StoredKeys};
+pub use document::{EncryptionKey, MS_PER_DAY, TwoKeys};
+pub use key::{DecryptionKeys, StoredKeys};
 pub use padding::{SIZE_CLASSES, padded_bytes};
 pub use reply::{REPLY_CHUNK_BYTES, ReplyOpener, ReplySealer, SEALED_REPLY_MAX_BYTES, SealedReply};
 pub use request::{SealedRequest, seal_request};

@@ -9,8 +9,9 @@ use std::sync::{Mutex, PoisonError};
 /// How long a key is told before its server is asked for a newer one, if its day is not over (ms).
 const ASK_AGAIN_AFTER_MS: u64 = 60 * 60 * 1000;
 
-/// How long the relay waits before it asks for a newer key because a server has called the cached key old (ms).
-const ASK_AGAIN_FIRST_MS: u64 = 1_000;
+/// How long the relay waits before it asks for a newer key because a server has called the cached key old, or the key's
+/// day is over (ms). If it asked more often, a server could soon give each wallet a key of another day.
+const ASK_AGAIN_FIRST_MS: u64 = 60_000;
 
 struct Cached {
     key: Signed<EncryptionKey>,
@@ -27,7 +28,8 @@ impl KeyCache {
     pub(crate) fn fresh(&self, target: &PublicKey, now_ms: u64) -> Option<Signed<EncryptionKey>> {
         let cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let cached = cached.get(target)?;
-        let age_ms = now_ms.saturating_sub(cached.asked_ms);
+        // After a clock was set back, the age is unknown.
+        let age_ms = now_ms.checked_sub(cached.asked_ms)?;
         let is_over = now_ms / MS_PER_DAY > u64::from(cached.key.body.day);
         let wait_ms = match cached.is_old || is_over {
             true => ASK_AGAIN_FIRST_MS,

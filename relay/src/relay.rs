@@ -5,7 +5,7 @@ use crate::pool::Pool;
 use async_trait::async_trait;
 use farthing_coin::{PublicKey, Signed};
 use farthing_node::admin::AdminHandler;
-use farthing_node::call::{CallError, ask, check_lane};
+use farthing_node::call::{CallError, RETRY_AFTER_MS, ask, check_lane};
 use farthing_node::card::{Card, RoleName};
 use farthing_node::network::{Channel, Lane, Network, NetworkError, Service};
 use farthing_node::peers::Peers;
@@ -25,6 +25,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// The maximum number of requests under way from one address. A wallet has at most eight under way. So one hostile client
 /// is a small part of what the relay brings to a server.
 pub const REQUESTS_PER_ADDRESS_MAX: usize = 64;
+
+/// How far the day of a server's key may be from the relay's clock (days): tomorrow's is the key of a server that has lost
+/// today's.
+const KEY_DAYS_MAX: u32 = 1;
 
 /// What a relay needs from its environment.
 pub struct RelayParts {
@@ -81,9 +85,13 @@ impl Relay {
     fn pool(&self, target: &PublicKey) -> Result<Arc<Pool>, Refusal> {
         let card = RoleName::PARTIES
             .into_iter()
-            .find_map(|role| self.peers.card(role, target))
-            .ok_or(RelayFault::UnknownTarget)?;
+            .find_map(|role| self.peers.card(role, target));
         let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(card) = card else {
+            // The card may have been removed: its connections close.
+            pools.remove(target);
+            return Err(RelayFault::UnknownTarget.into());
+        };
         if let Some(pool) = pools.get(target)
             && *pool.card() == card
         {
@@ -109,10 +117,19 @@ impl Relay {
         if let Some(key) = self.keys.fresh(target, now_ms) {
             return Ok(key);
         }
+        // One question at a time. Whoever waited takes the answer of the one before.
+        let _asking = pool.asking.lock().await;
+        if let Some(key) = self.keys.fresh(target, now_ms) {
+            return Ok(key);
+        }
         let told = ask(pool.any(&*self.entropy), TargetKeyRequest, REPLY_TIMEOUT).await;
         let key = told.map_err(|error| not_answered(pool.card(), error))?;
         if key.body.target != *target || key.verify(target).is_err() {
             tracing::error!(server = %pool.card().title(), "a server has told an encryption key that it has not signed");
+            return Err(Later::PeerSilent(pool.card().role.to_string()).into());
+        }
+        if !key.body.is_of(now_ms, KEY_DAYS_MAX) {
+            tracing::error!(server = %pool.card().title(), "a server has told an encryption key of another time");
             return Err(Later::PeerSilent(pool.card().role.to_string()).into());
         }
         self.keys.keep(key, now_ms).ok_or_else(|| {
@@ -124,6 +141,9 @@ impl Relay {
     /// Forwards a request, and returns the encoded reply as the server has sent it.
     async fn forward(&self, target: &PublicKey, request: SealedRequest) -> Result<Vec<u8>, Refusal> {
         let pool = self.pool(target)?;
+        let _slot = pool.requests.try_acquire().map_err(|_| Later::Busy {
+            retry_after_ms: RETRY_AFTER_MS,
+        })?;
         let encoded = request.encode().map_err(|_| RelayFault::DoesNotOpen)?;
         let channel = pool.any(&*self.entropy);
         let reply = channel.call(encoded, REPLY_TIMEOUT).await;

@@ -225,6 +225,7 @@ impl Scene {
             direct,
             self.relay.0.clone(),
             Arc::<Told>::default(),
+            self.clock.clone(),
             Arc::new(SystemEntropy),
         )
     }
@@ -275,7 +276,7 @@ async fn keys_change_at_midnight_and_survive_a_restart() {
     // The file is lost: the next key is one of tomorrow, so that there are never two of one day.
     *scene.bank_keys.0.lock().unwrap() = None;
     scene.start(&scene.bank, scene.bank_keys.clone());
-    scene.clock.0.fetch_add(2_000, Ordering::SeqCst);
+    scene.clock.0.fetch_add(61_000, Ordering::SeqCst);
     let said = scene.ask(&wallet, &scene.bank.1, "after a loss").await;
     assert_eq!(said.unwrap(), "bank Anonymous after a loss");
 }

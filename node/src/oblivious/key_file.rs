@@ -1,7 +1,8 @@
 //! Where a target keeps its encryption keys between two starts.
 //!
 //! They are outside the store, and outside its backups: whoever has a key can read the requests of that day that
-//! someone recorded. The file is replaced each day, and the bytes of the old one are overwritten with zeros.
+//! someone recorded. The file is replaced each day, and the bytes of the old one are overwritten with zeros, as far as the
+//! disk does what it is told.
 
 use crate::home::ENCRYPTION_KEYS_FILE;
 use crate::home::files::{self, Mode, read_bounded};
@@ -11,7 +12,7 @@ use farthing_protocol::{
     wire,
 };
 use farthing_store::{clock::Clock, entropy::Entropy};
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
@@ -72,6 +73,13 @@ impl KeyFile {
     }
 }
 
+/// Overwrites a file with zeros.
+fn overwrite(file: &mut File) -> io::Result<()> {
+    let length = usize::try_from(file.metadata()?.len()).unwrap_or(FILE_MAX_BYTES);
+    file.write_all(&vec![0; length.min(FILE_MAX_BYTES)])?;
+    file.sync_all()
+}
+
 impl KeyPlace for KeyFile {
     fn load(&self) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
         match read_bounded(&self.0, FILE_MAX_BYTES as u64) {
@@ -84,11 +92,12 @@ impl KeyPlace for KeyFile {
     fn save(&self, bytes: &[u8]) -> io::Result<()> {
         let old = OpenOptions::new().write(true).open(&self.0).ok();
         files::replace(&self.0, bytes, Mode::Secret)?;
-        // The keys of days that are over must not be found on the disk later.
-        if let Some(mut old) = old {
-            let length = usize::try_from(old.metadata()?.len()).unwrap_or(FILE_MAX_BYTES);
-            old.write_all(&vec![0; length.min(FILE_MAX_BYTES)])?;
-            old.sync_all()?;
+        // The keys of days that are over should not be found on the disk later. A file system that copies on write, or a
+        // flash disk, may keep them all the same.
+        if let Some(mut old) = old
+            && let Err(error) = overwrite(&mut old)
+        {
+            tracing::warn!(%error, "the encryption keys of a past day could not be overwritten");
         }
         Ok(())
     }

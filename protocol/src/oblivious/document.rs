@@ -4,6 +4,14 @@ use crate::ids::ObliviousKey;
 use farthing_coin::{Document, PublicKey, Signed, Transcript, TranscriptExt};
 use serde::{Deserialize, Serialize};
 
+/// The length of a day (ms).
+pub const MS_PER_DAY: u64 = 24 * 60 * 60 * 1000;
+
+/// The number of the day of `now_ms` (ms since 1970).
+pub(super) fn day_of(now_ms: u64) -> u32 {
+    u32::try_from(now_ms / MS_PER_DAY).unwrap_or(u32::MAX)
+}
+
 /// The key to which requests for one target are encrypted on one day. Signed by the target.
 ///
 /// A target signs one key a day. With a key for each wallet it could tell wallets apart, although it does not see who
@@ -16,6 +24,14 @@ pub struct EncryptionKey {
     pub day: u32,
     /// The key.
     pub key: ObliviousKey,
+}
+
+impl EncryptionKey {
+    /// Whether the day of the key is at most `days` before or after `now_ms` (ms since 1970).
+    #[must_use]
+    pub fn is_of(&self, now_ms: u64, days: u32) -> bool {
+        self.day.abs_diff(day_of(now_ms)) <= days
+    }
 }
 
 impl Document for EncryptionKey {

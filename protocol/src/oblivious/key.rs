@@ -1,7 +1,7 @@
 //! The keys of a target: one for each day (UTC), of which the last two are kept.
 
 use super::{
-    document::EncryptionKey,
+    document::{EncryptionKey, day_of},
     reply::ReplySealer,
     request::{SealedRequest, open_request},
     suite::Kem,
@@ -20,9 +20,6 @@ use zeroize::{Zeroize, Zeroizing};
 
 /// The number of days whose keys a target keeps.
 const KEPT_DAYS: usize = 2;
-
-/// The length of a day (ms).
-pub const MS_PER_DAY: u64 = 24 * 60 * 60 * 1000;
 
 secret32! {
     /// The secret key of one day.
@@ -67,11 +64,6 @@ impl fmt::Debug for DecryptionKeys {
     }
 }
 
-/// The number of the day of `now_ms` (ms since 1970).
-fn day_of(now_ms: u64) -> u32 {
-    u32::try_from(now_ms / MS_PER_DAY).unwrap_or(u32::MAX)
-}
-
 impl DecryptionKeys {
     /// Draws the key of the day of `now_ms` (ms since 1970) for `target`.
     #[must_use]
@@ -112,11 +104,17 @@ impl DecryptionKeys {
         StoredKeys(List(stored.collect()))
     }
 
+    /// Whether the key of the day of `now_ms` (ms since 1970) has still to be drawn.
+    #[must_use]
+    pub fn is_due(&self, now_ms: u64) -> bool {
+        day_of(now_ms) > self.latest.public.day
+    }
+
     /// Draws the key of the day of `now_ms` (ms since 1970), unless it is the latest day or before it. Returns whether
     /// it did. Only a key of the day before is kept.
     pub fn rotate(&mut self, now_ms: u64, rng: &mut impl CryptoRng) -> bool {
         let (day, latest) = (day_of(now_ms), self.latest.public.day);
-        if day <= latest {
+        if !self.is_due(now_ms) {
             return false;
         }
         let fresh = DayKey::generate(self.latest.public.target, day, rng);
