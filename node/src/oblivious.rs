@@ -61,9 +61,15 @@ impl ObliviousService {
         })
     }
 
-    async fn dispatch(&self, lane: Lane, request: &[u8], reserved: bool) -> Result<Vec<u8>, Refusal> {
+    /// The encoded reply to a request from a relay.
+    async fn relayed(&self, request: &[u8], reserved: bool) -> Vec<u8> {
+        let reply = self.dispatch(request, reserved).await;
+        reply.unwrap_or_else(|refusal| encode_reply::<()>(&Err(refusal)))
+    }
+
+    async fn dispatch(&self, request: &[u8], reserved: bool) -> Result<Vec<u8>, Refusal> {
         let request = TargetRequest::decode(request)?;
-        check_lane(lane, request.caller())?;
+        check_lane(Lane::Relayed, request.caller())?;
         Ok(match request {
             // The reserved places are for requests that end a purchase.
             TargetRequest::Key(_) if reserved => encode_reply::<()>(&Err(busy())),
@@ -143,20 +149,14 @@ fn busy() -> Refusal {
 impl Service for ObliviousService {
     async fn call(&self, lane: Lane, request: Vec<u8>) -> Vec<u8> {
         match lane {
-            Lane::Relayed => {
-                let reply = self.dispatch(lane, &request, false).await;
-                reply.unwrap_or_else(|refusal| encode_reply::<()>(&Err(refusal)))
-            }
+            Lane::Relayed => self.relayed(&request, false).await,
             _ => self.inner.call(lane, request).await,
         }
     }
 
     async fn call_reserved(&self, lane: Lane, request: Vec<u8>) -> Vec<u8> {
         match lane {
-            Lane::Relayed => {
-                let reply = self.dispatch(lane, &request, true).await;
-                reply.unwrap_or_else(|refusal| encode_reply::<()>(&Err(refusal)))
-            }
+            Lane::Relayed => self.relayed(&request, true).await,
             _ => self.inner.call_reserved(lane, request).await,
         }
     }
