@@ -58,6 +58,15 @@ pub struct CampaignResult {
 
 /// Runs the campaign of this seed. Needs tokio's paused time and a `LocalSet`.
 pub async fn campaign(seed: u64) -> CampaignResult {
+    campaign_of(seed, false).await
+}
+
+/// Runs the campaign of this seed, with wallets that use a relay.
+pub async fn relayed_campaign(seed: u64) -> CampaignResult {
+    campaign_of(seed, true).await
+}
+
+async fn campaign_of(seed: u64, relayed: bool) -> CampaignResult {
     let dice = Dice::new(seed);
     // Separate dice: the other dice then give the same results as before there were sealed offers.
     let sealing = Dice::new(seed ^ SEALING);
@@ -66,6 +75,7 @@ pub async fn campaign(seed: u64) -> CampaignResult {
         prices: (0..=dice.below(3)).map(|_| Amount(1 + dice.below(900))).collect(),
         goods_bytes: dice.one_of(&[0, 1, 1_000, 20_000]),
         sealed: (0..MERCHANTS_MAX).filter(|_| sealing.percent(40)).collect(),
+        relayed,
     };
     let world = World::of(seed, population).await;
     let mut shoppers = Vec::new();

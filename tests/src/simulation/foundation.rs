@@ -41,6 +41,8 @@ pub struct Population {
     pub goods_bytes: usize,
     /// The merchants whose offers are sealed.
     pub sealed: BTreeSet<usize>,
+    /// Whether there is a relay, which all wallets use.
+    pub relayed: bool,
 }
 
 impl Default for Population {
@@ -50,11 +52,21 @@ impl Default for Population {
             prices: vec![Amount(725)],
             goods_bytes: 100_000,
             sealed: BTreeSet::new(),
+            relayed: false,
         }
     }
 }
 
 impl Population {
+    /// The same, with a relay.
+    #[must_use]
+    pub fn relayed(self) -> Self {
+        Self {
+            relayed: true,
+            ..self
+        }
+    }
+
     /// One of each, with a merchant whose offers are sealed.
     pub fn sealed() -> Self {
         Self {
@@ -111,6 +123,10 @@ impl Foundation {
             let home = homes.path().join(number.to_string());
             std::fs::create_dir(&home).expect("a directory");
             MerchantSecret::generate(entropy).save(&home).expect("a secret");
+        }
+        // Last, so that the other identities are the same with and without a relay.
+        if population.relayed {
+            identify(Party::Relay, RoleName::Relay, "veil".into());
         }
         Foundation {
             seed,

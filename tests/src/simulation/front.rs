@@ -57,15 +57,6 @@ impl World {
         self.network
             .attach(identity, party, service, self.machine(party).life());
     }
-
-    fn service(&self, party: Party) -> Arc<dyn Service> {
-        match party {
-            Party::Bank => self.bank(),
-            Party::Escrow(number) => self.escrow(number),
-            Party::Merchant(number) => self.merchant(number),
-            Party::Customer(_) | Party::Stranger => panic!("nobody asks a {party}"),
-        }
-    }
 }
 
 /// A reply with this refusal.

@@ -1,6 +1,7 @@
 //! A machine: its disk, its clock, and the process that runs on it.
 
 use super::{
+    keys::MemoryKeyPlace,
     party::{LocalClock, Party, VirtualClock},
     trace::Trace,
 };
@@ -133,6 +134,8 @@ pub struct Machine {
     pub party: Party,
     /// Its disk.
     pub disk: MemoryDisk,
+    /// Its encryption keys, which are outside its disk.
+    pub keys: Arc<MemoryKeyPlace>,
     /// Its clock.
     pub clock: Arc<LocalClock>,
     trace: Trace,
@@ -161,10 +164,12 @@ impl Machine {
             Party::Merchant(number) => 0x200 + number as u64,
             Party::Customer(number) => 0x1000 + number as u64,
             Party::Stranger => 2,
+            Party::Relay => 3,
         };
         Arc::new(Self {
             party,
             disk,
+            keys: Arc::default(),
             clock: LocalClock::new(clock.clone()),
             trace,
             seed: seed ^ (salt << 32),
@@ -234,8 +239,15 @@ impl Machine {
 
     /// Randomness of this process. Different after every start.
     pub fn entropy(&self) -> Arc<dyn Entropy> {
+        self.entropy_for(0)
+    }
+
+    /// Randomness of this process for one purpose. It follows from the seed alone, whatever else the process draws.
+    pub fn entropy_for(&self, purpose: u16) -> Arc<dyn Entropy> {
         let starts = self.starts.load(Ordering::SeqCst);
-        Arc::new(SeededEntropy::new(self.seed ^ (starts << 16)))
+        Arc::new(SeededEntropy::new(
+            self.seed ^ (starts << 16) ^ u64::from(purpose),
+        ))
     }
 
     /// The store options of its process.

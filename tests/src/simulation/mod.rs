@@ -5,7 +5,8 @@
 //! | parties and their clocks | [`party`] |
 //! | machines: disk, process, crash points | [`machine`] |
 //! | messages and their faults | [`network`], [`fault`]; random ones, [`weather`] |
-//! | servers | [`server`]; identities and goods, [`foundation`] |
+//! | servers | [`server`]; identities and goods, [`foundation`]; encryption keys for a relay, [`keys`] |
+//! | what servers open of a relay's requests | [`recorder`] |
 //! | customers | [`customer`], [`shopping`] |
 //! | the world | [`world`] |
 //! | stories | [`stories`]; of a wallet's numbers, [`numbers`]; without an escrow, [`recovered`] |
@@ -26,11 +27,13 @@ pub mod dice;
 pub mod fault;
 pub mod foundation;
 pub mod front;
+pub mod keys;
 pub mod life;
 pub mod machine;
 pub mod network;
 pub mod numbers;
 pub mod party;
+pub mod recorder;
 pub mod recovered;
 pub mod schedule;
 pub mod server;

@@ -10,10 +10,11 @@ use super::{
 use async_trait::async_trait;
 use farthing_coin::PublicKey;
 use farthing_node::{
-    card::Card,
+    card::{Card, RoleName},
     network::{Acted, Channel, Lane, Network, NetworkError, Service},
     probe::question,
 };
+use farthing_protocol::api::TargetRequest;
 use farthing_store::disk::MemoryDisk;
 use std::{
     collections::BTreeMap,
@@ -76,6 +77,8 @@ struct State {
     parties: BTreeMap<PublicKey, Party>,
     schedule: BTreeMap<u64, Fault>,
     sent: Vec<Sent>,
+    /// What servers opened of the requests that a relay brought.
+    opened: Vec<Sent>,
     connections: u64,
     blocked: Option<Blocked>,
     /// End of the partition from one party to another.
@@ -150,6 +153,7 @@ impl MemoryNetwork {
         let mut state = self.state();
         state.schedule = faults.into_iter().collect();
         state.sent.clear();
+        state.opened.clear();
     }
 
     /// Sets the weather: delays and random faults. `None` for none.
@@ -201,6 +205,37 @@ impl MemoryNetwork {
         self.state().sent.len() as u64
     }
 
+    /// What servers opened of the requests that a relay brought, since the last
+    /// [`schedule`](MemoryNetwork::schedule). In the order of arrival.
+    pub fn all_opened(&self) -> Vec<Sent> {
+        self.state().opened.clone()
+    }
+
+    /// Records an opened request. Returns its number.
+    pub(super) fn opened(&self, opened: Sent) -> usize {
+        let what = role_of(opened.to).map_or("nothing", |role| question(role, &opened.request));
+        self.trace.note(format!("{} opens: {what}", opened.to));
+        let mut state = self.state();
+        state.opened.push(opened);
+        state.opened.len() - 1
+    }
+
+    /// Records the reply to an opened request.
+    pub(super) fn opened_replied(&self, number: usize, reply: &[u8]) {
+        if let Some(opened) = self.state().opened.get_mut(number) {
+            opened.replies.push(reply.to_vec());
+        }
+    }
+
+    /// Whether this request is blocked.
+    pub(super) fn is_blocked(&self, card: &Card, request: &[u8]) -> bool {
+        let state = self.state();
+        state
+            .blocked
+            .as_ref()
+            .is_some_and(|blocked| blocked(card, request))
+    }
+
     fn send(&self, channel: &MemoryChannel, request: &[u8]) -> Under {
         let mut state = self.state();
         let number = state.sent.len();
@@ -225,7 +260,11 @@ impl MemoryNetwork {
         });
         drop(state);
         let (from, connection) = (channel.from, channel.connection);
-        let what = question(channel.card.role, request);
+        let what = match channel.lane {
+            Lane::Relayed => TargetRequest::decode(request)
+                .map_or("nothing that is understood", |request| request.question().name()),
+            _ => question(channel.card.role, request),
+        };
         let line = self.trace.note(format!(
             "#{number} {from} -> {to}, connection {connection}: {what}"
         ));
@@ -261,11 +300,7 @@ impl MemoryNetwork {
 
     /// One request at its server. Ends if the server dies.
     async fn act(&self, card: &Card, lane: Lane, request: Vec<u8>) -> Result<Vec<u8>, NetworkError> {
-        let blocked = self
-            .state()
-            .blocked
-            .as_ref()
-            .is_some_and(|blocked| blocked(card, &request));
+        let blocked = self.is_blocked(card, &request);
         let Some((service, life)) = self.server(&card.identity).filter(|_| !blocked) else {
             return Err(NetworkError::Unreachable {
                 peer: card.title(),
@@ -275,6 +310,17 @@ impl MemoryNetwork {
         // A process that died here has sent nothing.
         let reply = life.run(service.call(lane, request)).await;
         reply.ok_or_else(|| closed(card))
+    }
+}
+
+/// What a server is.
+pub(super) fn role_of(party: Party) -> Option<RoleName> {
+    match party {
+        Party::Bank => Some(RoleName::Bank),
+        Party::Escrow(_) => Some(RoleName::Escrow),
+        Party::Merchant(_) => Some(RoleName::Merchant),
+        Party::Relay => Some(RoleName::Relay),
+        Party::Customer(_) | Party::Stranger => None,
     }
 }
 

@@ -18,6 +18,8 @@ pub enum Party {
     Escrow(usize),
     /// A merchant.
     Merchant(usize),
+    /// The relay.
+    Relay,
     /// A customer's machine.
     Customer(usize),
     /// A test that makes messages by hand.
@@ -30,6 +32,7 @@ impl fmt::Display for Party {
             Party::Bank => f.write_str("bank"),
             Party::Escrow(number) => write!(f, "escrow-{number}"),
             Party::Merchant(number) => write!(f, "merchant-{number}"),
+            Party::Relay => f.write_str("relay"),
             Party::Customer(number) => write!(f, "customer-{number}"),
             Party::Stranger => f.write_str("stranger"),
         }

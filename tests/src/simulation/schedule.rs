@@ -3,6 +3,7 @@
 use super::{
     customer::CustomerMachine,
     fault::Fault,
+    foundation::Population,
     machine::{CrashPoint, Death, START_POINTS, WRITE_POINTS},
     network::{MUCH_LATER, PARTITION},
     party::Party,
@@ -149,7 +150,16 @@ pub struct Morning {
 impl Morning {
     /// A customer with money in the account, and a bank, an escrow and a merchant, before a day of this mode.
     pub async fn new(seed: u64, mode: Mode) -> Morning {
-        let world = World::of(seed, mode.population()).await;
+        Self::of(seed, mode, mode.population()).await
+    }
+
+    /// Like [`new`](Morning::new), with a relay.
+    pub async fn relayed(seed: u64, mode: Mode) -> Morning {
+        Self::of(seed, mode, mode.population().relayed()).await
+    }
+
+    async fn of(seed: u64, mode: Mode, population: Population) -> Morning {
+        let world = World::of(seed, population).await;
         let customer = world.customer("alice", FUNDS).await;
         Morning {
             world,
@@ -183,6 +193,8 @@ impl Morning {
             messages: world.network.messages(),
             writes: everyone
                 .iter()
+                // A relay writes nothing.
+                .filter(|party| **party != Party::Relay)
                 .map(|party| (*party, world.machine(*party).writes()))
                 .collect(),
         };

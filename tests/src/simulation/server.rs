@@ -5,6 +5,7 @@ use super::{
     machine::{Died, Life, Machine},
     network::MemoryNetwork,
     party::Party,
+    recorder::{Recorder, Target},
 };
 use farthing_bank::{
     bank::{Bank, BankParts},
@@ -20,9 +21,11 @@ use farthing_merchant::{
 use farthing_node::{
     card::Card,
     network::Service,
+    oblivious::{ObliviousParts, ObliviousService},
     process::{StopToken, Stopper, stop_pair},
     serve::Role,
 };
+use farthing_relay::{Relay, RelayParts};
 use farthing_store::{
     Migration, Store, StoreError, StoreOptions,
     disk::MemoryDisk,
@@ -34,6 +37,9 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 use tokio::task::JoinHandle;
+
+/// The purpose of the randomness for keys and nonces of requests from a relay.
+const OBLIVIOUS: u16 = 0x0B11;
 
 /// A server: its identity, its machine, and its process.
 pub struct Server<R> {
@@ -48,6 +54,7 @@ pub struct Server<R> {
 /// Its process.
 struct Up<R> {
     role: Arc<R>,
+    service: Arc<dyn Service>,
     background: JoinHandle<()>,
     _stopper: Stopper,
 }
@@ -81,6 +88,14 @@ impl<R> Server<R> {
         let up = self.up.lock().unwrap_or_else(PoisonError::into_inner);
         let up = up.as_ref().filter(|_| !self.machine.life().is_over());
         up.map(|up| up.role.clone())
+    }
+
+    /// What answers to others.
+    pub fn service(&self) -> Arc<dyn Service> {
+        let up = self.up.lock().unwrap_or_else(PoisonError::into_inner);
+        up.as_ref()
+            .map(|up| up.service.clone())
+            .expect("the server is up")
     }
 
     fn set(&self, up: Option<Up<R>>) {
@@ -132,19 +147,38 @@ impl<R: Service + 'static> Server<R> {
         }
     }
 
+    /// The role with the answers to a relay.
+    fn target(&self, network: &Arc<MemoryNetwork>, role: Arc<R>) -> Target {
+        let machine = &self.machine;
+        let opened = Recorder::new(role.clone(), network, self.card.clone(), machine.party);
+        let parts = ObliviousParts {
+            identity: self.secret(),
+            place: machine.keys.clone(),
+            clock: machine.clock.clone(),
+            entropy: machine.entropy_for(OBLIVIOUS),
+        };
+        let oblivious = ObliviousService::new(Arc::new(opened), parts).expect("keys");
+        Target { role, oblivious }
+    }
+
     /// Lets the process answer.
     fn answer<F: Future<Output = ()> + Send + 'static>(
         &self,
-        network: &MemoryNetwork,
+        (network, foundation): (&Arc<MemoryNetwork>, &Foundation),
         role: Arc<R>,
         life: Life,
         background: impl FnOnce(Arc<R>, StopToken) -> F,
     ) {
         let (stopper, stop) = stop_pair();
-        network.attach(self.card.identity, self.machine.party, role.clone(), life);
+        let service: Arc<dyn Service> = match foundation.population.relayed {
+            true if self.machine.party != Party::Relay => Arc::new(self.target(network, role.clone())),
+            _ => role.clone(),
+        };
+        network.attach(self.card.identity, self.machine.party, service.clone(), life);
         let background = tokio::spawn(background(role.clone(), stop));
         self.set(Some(Up {
             role,
+            service,
             background,
             _stopper: stopper,
         }));
@@ -209,7 +243,7 @@ async fn run_bank(
         Err(error) => panic!("the bank does not open: {error}"),
     };
     let background = |bank: Arc<Bank>, stop| async move { bank.background(stop).await };
-    server.answer(network, bank, life, background);
+    server.answer((network, foundation), bank, life, background);
 }
 
 /// Starts an escrow, unless its disk fails.
@@ -225,7 +259,7 @@ pub fn start_escrow(server: &Server<Escrow>, network: &Arc<MemoryNetwork>, found
         clock: server.machine.clock.clone(),
         entropy: server.machine.entropy(),
     }));
-    server.answer(network, escrow, life, Escrow::background);
+    server.answer((network, foundation), escrow, life, Escrow::background);
 }
 
 /// Starts a merchant, unless its disk fails. Its secret and goods are in the directory `home`.
@@ -249,5 +283,17 @@ pub fn start_merchant(
         clock: server.machine.clock.clone(),
         entropy: server.machine.entropy(),
     }));
-    server.answer(network, merchant, life, Merchant::background);
+    server.answer((network, foundation), merchant, life, Merchant::background);
+}
+
+/// Starts the relay. It has no disk that could fail.
+pub fn start_relay(server: &Server<Relay>, network: &Arc<MemoryNetwork>, foundation: &Foundation) {
+    let life = server.machine.start();
+    let relay = Arc::new(Relay::new(RelayParts {
+        network: network.wire(Party::Relay, life.clone()),
+        cards: foundation.cards(),
+        clock: server.machine.clock.clone(),
+        entropy: server.machine.entropy(),
+    }));
+    server.answer((network, foundation), relay, life, Relay::background);
 }

@@ -135,6 +135,8 @@ async fn strike(
             });
         }
         Trouble::ClockWrong => set_clock_wrong(world, anyone, dice, a_while),
+        // A relay has no journal.
+        Trouble::BitFlipped if server == Party::Relay => return false,
         Trouble::BitFlipped => flip_a_bit(world, server, dice).await,
         Trouble::OlderCopy => {
             let escrow = Party::Escrow(dice.below(world.foundation.population.escrows as u64) as usize);

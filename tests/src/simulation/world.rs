@@ -5,7 +5,7 @@ use super::{
     machine::{Death, Machine},
     network::{MemoryNetwork, Power},
     party::{Party, VirtualClock},
-    server::{Server, clone_bank, start_bank, start_escrow, start_merchant},
+    server::{Server, clone_bank, start_bank, start_escrow, start_merchant, start_relay},
 };
 use async_trait::async_trait;
 use farthing_bank::{
@@ -16,8 +16,13 @@ use farthing_client::purchase::Parties;
 use farthing_coin::PublicKey;
 use farthing_escrow::escrow::Escrow;
 use farthing_merchant::merchant::Merchant;
-use farthing_node::{card::Card, history::witness::COMPARE_MS, network::Network};
+use farthing_node::{
+    card::Card,
+    history::witness::COMPARE_MS,
+    network::{Network, Service},
+};
 use farthing_protocol::{money::Amount, refusal::Later};
+use farthing_relay::Relay;
 use farthing_store::{clock::Clock, disk::MemoryDisk};
 use std::{
     path::{Path, PathBuf},
@@ -57,6 +62,7 @@ pub struct World {
     bank: Server<Bank>,
     escrows: Vec<Server<Escrow>>,
     merchants: Vec<Server<Merchant>>,
+    relay: Option<Server<Relay>>,
     customers: Mutex<Vec<Arc<Machine>>>,
     dir: TempDir,
 }
@@ -103,8 +109,9 @@ impl World {
     /// A fork of this world from what is on its disks: the same servers, each with a copy of its disk, and no faults.
     /// Wallets are forked with [`CustomerMachine::fork`](super::customer::CustomerMachine::fork).
     pub async fn fork(&self) -> Arc<World> {
+        let before = |party: Party, machine: &Machine| machine.keys.copy_from(&self.machine(party).keys);
         let disk = |party| self.machine(party).disk.copy();
-        Self::upon(self.foundation.clone(), self.clock.now_ms(), disk).await
+        Self::upon_with(self.foundation.clone(), self.clock.now_ms(), disk, before).await
     }
 
     async fn upon(
@@ -112,10 +119,24 @@ impl World {
         now_ms: u64,
         disk: impl Fn(Party) -> MemoryDisk,
     ) -> Arc<World> {
+        Self::upon_with(foundation, now_ms, disk, |_, _| {}).await
+    }
+
+    async fn upon_with(
+        foundation: Arc<Foundation>,
+        now_ms: u64,
+        disk: impl Fn(Party) -> MemoryDisk,
+        before: impl Fn(Party, &Machine),
+    ) -> Arc<World> {
         let clock = VirtualClock::new(now_ms);
         let network = MemoryNetwork::new();
-        let machine =
-            |party| Machine::new(party, disk(party), &clock, network.trace.clone(), foundation.seed);
+        let machine = |party| {
+            let trace = network.trace.clone();
+            let machine = Machine::new(party, disk(party), &clock, trace, foundation.seed);
+            before(party, &machine);
+            machine
+        };
+        let has_relay = foundation.population.relayed;
         let world = Arc::new(World {
             bank: foundation.server(Party::Bank, machine(Party::Bank)),
             escrows: (0..foundation.population.escrows)
@@ -124,6 +145,7 @@ impl World {
             merchants: (0..foundation.population.prices.len())
                 .map(|number| foundation.server(Party::Merchant(number), machine(Party::Merchant(number))))
                 .collect(),
+            relay: has_relay.then(|| foundation.server(Party::Relay, machine(Party::Relay))),
             customers: Mutex::default(),
             dir: Foundation::directory(),
             foundation,
@@ -169,6 +191,7 @@ impl World {
             .into_iter()
             .chain(escrows)
             .chain(merchants)
+            .chain(self.relay.as_ref().map(|_| Party::Relay))
             .collect()
     }
 
@@ -184,6 +207,7 @@ impl World {
             Party::Bank => self.bank.machine.clone(),
             Party::Escrow(number) => self.escrows[number].machine.clone(),
             Party::Merchant(number) => self.merchants[number].machine.clone(),
+            Party::Relay => self.relay().machine.clone(),
             Party::Customer(number) => self.customers()[number].clone(),
             Party::Stranger => panic!("a stranger has no machine here"),
         }
@@ -195,6 +219,7 @@ impl World {
             Party::Bank => &self.bank.card,
             Party::Escrow(number) => &self.escrows[number].card,
             Party::Merchant(number) => &self.merchants[number].card,
+            Party::Relay => &self.relay().card,
             Party::Customer(_) | Party::Stranger => panic!("{party} is no server"),
         }
     }
@@ -244,6 +269,21 @@ impl World {
         self.merchants[number].role()
     }
 
+    fn relay(&self) -> &Server<Relay> {
+        self.relay.as_ref().expect("a world with a relay")
+    }
+
+    /// What a server answers to others.
+    pub(super) fn service(&self, party: Party) -> Arc<dyn Service> {
+        match party {
+            Party::Bank => self.bank.service(),
+            Party::Escrow(number) => self.escrows[number].service(),
+            Party::Merchant(number) => self.merchants[number].service(),
+            Party::Relay => self.relay().service(),
+            Party::Customer(_) | Party::Stranger => panic!("nobody asks a {party}"),
+        }
+    }
+
     /// The parties of a purchase from this merchant through this escrow.
     pub fn parties_of(&self, merchant: usize, escrow: usize) -> Parties {
         Parties {
@@ -289,6 +329,7 @@ impl World {
             Party::Bank => self.bank.stop(&self.network),
             Party::Escrow(number) => self.escrows[number].stop(&self.network),
             Party::Merchant(number) => self.merchants[number].stop(&self.network),
+            Party::Relay => self.relay().stop(&self.network),
             Party::Customer(_) | Party::Stranger => self.machine(party).life().end(),
         }
     }
@@ -318,6 +359,7 @@ impl World {
                 let home = self.merchant_home(number);
                 start_merchant(&self.merchants[number], network, foundation, &home);
             }
+            Party::Relay => start_relay(self.relay(), network, foundation),
             Party::Customer(_) | Party::Stranger => {}
         }
     }

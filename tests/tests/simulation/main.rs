@@ -13,6 +13,7 @@
 //! | upkeep of a wallet | `upkeep` |
 //! | the numbers of a wallet, and restores that find all of them | `numbers` |
 //! | purchases whose escrow gives no decision | `recovered` |
+//! | wallets that use a relay | `relayed` |
 //! | a wallet at a bank whose list of keys is full | `key_lists` |
 
 mod campaigns;
@@ -23,6 +24,7 @@ mod late;
 mod life;
 mod numbers;
 mod recovered;
+mod relayed;
 mod schedules;
 mod small_coins;
 mod stories;

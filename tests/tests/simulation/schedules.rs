@@ -21,6 +21,12 @@ const SEED: u64 = 1;
 /// About how many pairs of each mode are run, unless others are asked for.
 const PAIRS: usize = 800;
 
+/// About how many schedules of one fault with a relay are run of each mode.
+const RELAYED_SINGLES: usize = 2000;
+
+/// About how many pairs with a relay are run of each mode.
+const RELAYED_PAIRS: usize = 100;
+
 /// Interval between two lines of progress of a long row.
 const TELL_EVERY: usize = 5_000;
 
@@ -29,6 +35,8 @@ struct Row {
     mode: Mode,
     /// Whether the customer has withdrawn before the day.
     with_coins: bool,
+    /// Whether the customer uses a relay.
+    relayed: bool,
     what: &'static str,
     schedules: fn(&Length) -> Vec<Schedule>,
     which: Which,
@@ -83,7 +91,10 @@ fn prime_from(number: usize) -> usize {
 impl Row {
     /// The world before the day: the same for everyone who makes it.
     async fn morning(&self) -> Morning {
-        let morning = Morning::new(SEED, self.mode).await;
+        let morning = match self.relayed {
+            true => Morning::relayed(SEED, self.mode).await,
+            false => Morning::new(SEED, self.mode).await,
+        };
         if self.with_coins {
             morning.with_coins().await
         } else {
@@ -173,6 +184,7 @@ fn singles(mode: Mode) -> Row {
     Row {
         mode,
         with_coins: false,
+        relayed: false,
         what: "one fault",
         schedules: Length::singles,
         which: Which::asked_or(Which::All),
@@ -183,9 +195,19 @@ fn pairs(mode: Mode) -> Row {
     Row {
         mode,
         with_coins: true,
+        relayed: false,
         what: "two faults",
         schedules: Length::pairs,
         which: Which::asked_or(Which::Sample(PAIRS)),
+    }
+}
+
+/// About this many of the schedules with a relay.
+fn relayed(row: Row, sample: usize) -> Row {
+    Row {
+        relayed: true,
+        which: Which::asked_or(Which::Sample(sample)),
+        ..row
     }
 }
 
@@ -237,4 +259,38 @@ fn pairs_of_faults_of_a_cancelled_sealed_purchase() {
 #[test]
 fn pairs_of_faults_of_a_purchase_whose_escrow_is_silent() {
     pairs(Mode::EscrowSilent).run("pairs_of_faults_of_a_purchase_whose_escrow_is_silent");
+}
+
+#[test]
+fn single_faults_of_a_relayed_purchase() {
+    relayed(singles(Mode::Buy), RELAYED_SINGLES).run("single_faults_of_a_relayed_purchase");
+}
+
+#[test]
+fn single_faults_of_a_relayed_cancelled_purchase() {
+    relayed(singles(Mode::Cancel), RELAYED_SINGLES).run("single_faults_of_a_relayed_cancelled_purchase");
+}
+
+#[test]
+fn single_faults_of_a_relayed_sealed_purchase() {
+    relayed(singles(Mode::Sealed), RELAYED_SINGLES).run("single_faults_of_a_relayed_sealed_purchase");
+}
+
+#[test]
+fn single_faults_of_a_relayed_cancelled_sealed_purchase() {
+    relayed(singles(Mode::SealedCancel), RELAYED_SINGLES)
+        .run("single_faults_of_a_relayed_cancelled_sealed_purchase");
+}
+
+#[test]
+fn single_faults_of_a_relayed_purchase_whose_escrow_is_silent() {
+    relayed(singles(Mode::EscrowSilent), RELAYED_SINGLES)
+        .run("single_faults_of_a_relayed_purchase_whose_escrow_is_silent");
+}
+
+#[test]
+fn relayed_pairs_of_faults() {
+    for mode in [Mode::Buy, Mode::Sealed] {
+        relayed(pairs(mode), RELAYED_PAIRS).run("relayed_pairs_of_faults");
+    }
 }

@@ -2,8 +2,12 @@
 //! (`tests/blindness.rs` shows that the bytes themselves link nothing.)
 
 use super::{
-    super::{network::Sent, party::Party, world::World},
-    decisions::{replies, role},
+    super::{
+        network::{Sent, role_of},
+        party::Party,
+        world::World,
+    },
+    decisions::replies,
 };
 use farthing_client::wallet::Wallet;
 use farthing_coin::{Challenge, Commitment, PublicKey, Signed};
@@ -39,11 +43,27 @@ struct Seen {
     challenges: BTreeMap<([u8; 32], usize), Challenge>,
 }
 
-pub(super) fn check(world: &World, sent: &[Sent], wallets: &[&Wallet], safety: &mut Vec<String>) {
+pub(super) fn check(
+    world: &World,
+    sent: &[Sent],
+    opened: &[Sent],
+    wallets: &[&Wallet],
+    safety: &mut Vec<String>,
+) {
     let bank = world.parties().bank.identity;
     let account = |wallet: &&Wallet| wallet.account(&bank).expect("an account");
     let accounts: BTreeSet<PublicKey> = wallets.iter().map(account).collect();
     let mut seen = Seen::default();
+    let no_twin = !world
+        .everyone()
+        .iter()
+        .any(|party| world.machine(*party).is_twin());
+    for message in opened {
+        if names(message, &accounts) {
+            safety.push("anonymity: an account is named in what a relay brings".into());
+        }
+        seen.contents(message, no_twin, safety);
+    }
     for message in sent
         .iter()
         .filter(|message| matches!(message.from, Party::Customer(_)))
@@ -52,12 +72,14 @@ pub(super) fn check(world: &World, sent: &[Sent], wallets: &[&Wallet], safety: &
             safety.push("anonymity: an identified connection carries what could be asked anonymously".into());
         }
         if message.lane != Lane::Identified {
-            for account in &accounts {
-                if message.request.windows(32).any(|bytes| bytes == account.0) {
-                    safety.push(format!(
-                        "anonymity: {account} is named on an anonymous connection"
-                    ));
-                }
+            if names(message, &accounts) {
+                safety.push("anonymity: an account is named on an anonymous connection".into());
+            }
+            if world.foundation.population.relayed {
+                safety.push(format!(
+                    "anonymity: a wallet goes around its relay, to {}",
+                    message.to
+                ));
             }
         }
         // Two copies of a wallet show the same coins. A wallet that was restored from its phrase does not know what
@@ -83,6 +105,12 @@ pub(super) fn check(world: &World, sent: &[Sent], wallets: &[&Wallet], safety: &
     }
 }
 
+/// Whether a request has the key of one of these accounts in it.
+fn names(message: &Sent, accounts: &BTreeSet<PublicKey>) -> bool {
+    let mut windows = message.request.windows(32);
+    windows.any(|bytes| accounts.iter().any(|account| bytes == account.0))
+}
+
 /// Whether only the owner of an account can send this request.
 fn takes_an_account(message: &Sent) -> bool {
     let asked = BankRequest::decode(&message.request);
@@ -91,8 +119,7 @@ fn takes_an_account(message: &Sent) -> bool {
 
 impl Seen {
     fn message(&mut self, message: &Sent, alone: bool, safety: &mut Vec<String>) {
-        let Some(role) = role(message.to) else { return };
-        let (about, coins) = matters(role, message);
+        let about = self.contents(message, alone, safety);
         let (party, lane, matters) = self.connections.entry(message.connection).or_insert((
             message.from,
             message.lane,
@@ -105,10 +132,19 @@ impl Seen {
             ));
         }
         matters.extend(&about);
+    }
+
+    /// What a request shows to its server, on whatever way it came. Returns its tasks.
+    fn contents(&mut self, message: &Sent, alone: bool, safety: &mut Vec<String>) -> Vec<Matter> {
+        let Some(role) = role_of(message.to) else {
+            return Vec::new();
+        };
+        let (about, coins) = matters(role, message);
         for coin in coins.into_iter().filter(|_| alone) {
             self.coins.entry(coin).or_default().extend(&about);
         }
         self.nonces(role, message, safety);
+        about
     }
 
     fn nonces(&mut self, role: RoleName, message: &Sent, safety: &mut Vec<String>) {

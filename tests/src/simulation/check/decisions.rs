@@ -1,7 +1,10 @@
 //! Finality: no two messages say that a purchase was committed and that it was aborted. And equal requests always got
 //! equal replies, byte for byte.
 
-use super::super::{network::Sent, party::Party};
+use super::super::{
+    network::{Sent, role_of},
+    party::Party,
+};
 use farthing_coin::Signed;
 use farthing_node::{card::RoleName, probe::question};
 use farthing_protocol::{
@@ -102,7 +105,7 @@ pub(super) fn check(sent: &[Sent], safety: &mut Vec<String>) {
     let mut answers: BTreeMap<(Party, Vec<u8>), Vec<u8>> = BTreeMap::new();
     let mut granted: BTreeSet<(Party, Vec<u8>)> = BTreeSet::new();
     for message in sent {
-        let Some(role) = role(message.to) else { continue };
+        let Some(role) = role_of(message.to) else { continue };
         let for_ever = is_answered_for_ever(role, &message.request);
         for (purchase, end) in said(role, message) {
             ends.entry(purchase).or_default().insert(end);
@@ -152,16 +155,6 @@ pub(super) fn check(sent: &[Sent], safety: &mut Vec<String>) {
 /// The refusal that a reply is, if it is one.
 fn refusal(reply: &[u8]) -> Option<Refusal> {
     KeysRequest::decode_reply(reply).ok()?.err()
-}
-
-/// What a server is.
-pub(super) fn role(party: Party) -> Option<RoleName> {
-    match party {
-        Party::Bank => Some(RoleName::Bank),
-        Party::Escrow(_) => Some(RoleName::Escrow),
-        Party::Merchant(_) => Some(RoleName::Merchant),
-        Party::Customer(_) | Party::Stranger => None,
-    }
 }
 
 /// Every decision that a message or one of its replies shows.

@@ -6,7 +6,7 @@
 //! | 2 goods if and only if paid, 6 evidence that verifies offline | `goods` |
 //! | 3 finality, and that the same request always gets the same reply | `decisions` |
 //! | 4 progress | this one |
-//! | 5 anonymity, as far as it shows in what was sent | `anonymity` |
+//! | 5 anonymity, as far as it shows in what was sent | `anonymity`; with a relay, `relay` |
 //! | 7 bad input | `bad_input` |
 
 mod anonymity;
@@ -14,14 +14,16 @@ mod bad_input;
 mod decisions;
 mod goods;
 mod money;
+mod relay;
 
-use super::world::World;
+use super::{network::Sent, party::Party, world::World};
 use farthing_bank::{admin::Command, audit::AuditReport};
 use farthing_client::{
     rows::{CoinStatus, Delivery},
     wallet::Wallet,
 };
 use farthing_coin::PublicKey;
+use farthing_node::network::Lane;
 use farthing_protocol::{money::Amount, purchase::Purchase};
 use std::time::Duration;
 
@@ -137,9 +139,14 @@ impl World {
         let all_ended = found.progress.is_empty();
         self.check_money(wallets, all_ended, &mut found.safety).await;
         self.check_goods(wallets, all_ended, &mut found.safety).await;
-        let sent = self.network.sent();
-        decisions::check(&sent, &mut found.safety);
-        anonymity::check(self, &sent, wallets, &mut found.safety);
+        let (sent, opened) = (self.network.sent(), self.network.all_opened());
+        // What only its target can read is checked as the target has opened it.
+        let is_sealed = |message: &Sent| message.to == Party::Relay || message.lane == Lane::Relayed;
+        let (sealed, mut plain): (Vec<Sent>, Vec<Sent>) = sent.into_iter().partition(is_sealed);
+        anonymity::check(self, &plain, &opened, wallets, &mut found.safety);
+        relay::check(&sealed, &mut found.safety);
+        plain.extend(opened);
+        decisions::check(&plain, &mut found.safety);
         found
     }
 }
