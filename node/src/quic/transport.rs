@@ -8,9 +8,9 @@ use quinn::{IdleTimeout, TransportConfig, VarInt};
 use crate::transport::code::Code;
 use crate::transport::{CONNECTION_WINDOW_BYTES, IDLE_TIMEOUT_MS, STREAM_WINDOW_BYTES};
 
-/// The bytes that a sender may have under way before the first acknowledgement: 64 datagrams. Ten are usual (RFC 9002,
+/// The bytes that a sender may have under way before the first acknowledgement: 32 datagrams. Ten are usual (RFC 9002,
 /// section 7.2). On a long line each doubling takes a round trip.
-const INITIAL_WINDOW_BYTES: u64 = 64 * 1200;
+const INITIAL_WINDOW_BYTES: u64 = 32 * 1200;
 
 /// The number that QUIC carries for `code`.
 pub(super) fn number_of(code: Code) -> VarInt {
