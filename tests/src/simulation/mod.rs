@@ -15,6 +15,7 @@
 //! | a random campaign | [`campaign`], [`shopper`], [`trouble`] |
 //! | the invariants | [`check`] |
 //! | servers that cheat | [`cheats`], [`denials`], [`setting`] |
+//! | a relay that cheats, and what it sees | [`hostile_relay`] |
 //! | traces for people | [`trace`] |
 
 pub mod backup;
@@ -27,6 +28,7 @@ pub mod dice;
 pub mod fault;
 pub mod foundation;
 pub mod front;
+pub mod hostile_relay;
 pub mod keys;
 pub mod life;
 pub mod machine;

@@ -7,6 +7,7 @@ use farthing_protocol::money::Amount;
 use farthing_tests::simulation::{
     customer::CustomerMachine,
     fault::Fault,
+    hostile_relay,
     machine::Death,
     numbers, recovered,
     shopping::{Mode, day},
@@ -59,6 +60,30 @@ pub(crate) const CHECKS: &[Check] = &[
     story!(
         "an index of another journal, and older rows",
         disks::an_index_of_another_journal_and_older_rows
+    ),
+    story!(
+        "nothing that a hostile relay says is final",
+        hostile_relay::nothing_that_a_hostile_relay_says_is_final
+    ),
+    story!(
+        "a key that the server has not signed is not used",
+        hostile_relay::a_key_that_the_server_has_not_signed_is_not_used
+    ),
+    story!(
+        "two keys of one day stop the wallet and convict the server",
+        hostile_relay::two_keys_of_one_day_stop_the_wallet_and_convict_the_server
+    ),
+    story!(
+        "an honest relay tells no two keys of one day",
+        hostile_relay::an_honest_relay_tells_no_two_keys_of_one_day
+    ),
+    story!(
+        "a target that has lost its keys signs no second one for a day",
+        hostile_relay::a_target_that_has_lost_its_keys_signs_no_second_one_for_a_day
+    ),
+    story!(
+        "two worlds that differ in what is asked are the same at the relay",
+        hostile_relay::two_worlds_that_differ_in_what_is_asked_are_the_same_at_the_relay
     ),
     story!("a bit of a journal flips", stories::a_bit_of_a_journal_flips),
     story!("more than the account has", strangers::more_than_the_account_has),

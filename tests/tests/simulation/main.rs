@@ -14,11 +14,13 @@
 //! | the numbers of a wallet, and restores that find all of them | `numbers` |
 //! | purchases whose escrow gives no decision | `recovered` |
 //! | wallets that use a relay | `relayed` |
+//! | a relay that breaks the protocol, and what a relay sees | `hostile_relay` |
 //! | a wallet at a bank whose list of keys is full | `key_lists` |
 
 mod campaigns;
 mod deaths;
 mod expired;
+mod hostile_relay;
 mod key_lists;
 mod late;
 mod life;

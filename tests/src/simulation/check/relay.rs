@@ -33,9 +33,6 @@ pub(super) fn check(sealed: &[Sent], safety: &mut Vec<String>) {
             Err(_) if message.from == Party::Stranger => {}
             Err(_) => safety.push("anonymity: a relay is sent what it does not understand".into()),
         }
-        let replies = message.replies.iter();
-        let opened = replies.filter_map(|reply| ForwardRequest::decode_reply(reply).ok()?.ok());
-        opened.for_each(|SealedReply(reply)| has_a_size(plaintext_bytes(&reply), safety));
     }
     let key = TargetKeyRequest.encode().expect("a question is short");
     let mut replies: BTreeMap<(Party, &[u8]), BTreeSet<Vec<u8>>> = BTreeMap::new();
@@ -56,6 +53,7 @@ pub(super) fn check(sealed: &[Sent], safety: &mut Vec<String>) {
         let sealed = message.replies.iter();
         let sealed = sealed.filter_map(|reply| SealedRequest::decode_reply(reply).ok()?.ok());
         for SealedReply(reply) in sealed {
+            has_a_size(plaintext_bytes(&reply), safety);
             // Equal content under one key has an equal ciphertext, whatever its nonce is.
             let body = reply.get(NONCE_BYTES..).unwrap_or_default().to_vec();
             if !of_request.insert(body) {
