@@ -77,14 +77,16 @@ impl KeyWitness for StoredKeys {
         let known = ENCRYPTION_KEYS.peek(&self.0.view(), &target);
         let known = known.map_err(|error| error.to_string())?;
         if known.as_ref().is_some_and(|known| known.contains(key)) {
-            return Ok(true);
+            let two = TWO_KEYS.peek(&self.0.view(), &target);
+            let two = two.map_err(|error| error.to_string())?;
+            return Ok(!two.is_some_and(|two| is_recent(&two, key)));
         }
         let agrees = witnessed(known, key.clone()).is_ok();
         let key = key.clone();
         let reads = Reads::none().and([ENCRYPTION_KEYS.key(&target), TWO_KEYS.key(&target)]);
         let stored = self.0.transact(reads, move |tx| {
             let two = TWO_KEYS.get(tx, &target)?;
-            if two.is_some_and(|two| two.first.body.day.abs_diff(key.body.day) <= KEY_DAYS_MAX) {
+            if two.is_some_and(|two| is_recent(&two, &key)) {
                 return Ok(false);
             }
             match witnessed(ENCRYPTION_KEYS.get(tx, &target)?, key.clone()) {
@@ -106,6 +108,11 @@ impl KeyWitness for StoredKeys {
             stored => stored.map_err(|error| error.to_string()),
         }
     }
+}
+
+/// Whether `two` keys of one day are so recent that the wallet uses no `key` of their server.
+fn is_recent(two: &TwoKeys, key: &Signed<EncryptionKey>) -> bool {
+    two.first.body.day.abs_diff(key.body.day) <= KEY_DAYS_MAX
 }
 
 /// The keys to remember when a server's `key` is told, after those that are `known`.
