@@ -183,9 +183,10 @@ impl Wallet {
                 }
                 // One request for each coin: a common one could link coins of different purchases.
                 let (worth, errors) = self.exchange_despite_refusals(vec![row.clone()]).await?;
-                // If the coin is used up, the request has served its purpose, and its error is none to report.
-                let is_used_up = is_used_up(self, &row)?;
-                add((worth, if is_used_up { Vec::new() } else { errors }));
+                // If the use of the coin is known now, the request has served its purpose, and its error is none to
+                // report.
+                let is_clear = is_use_known(self, &row)?;
+                add((worth, if is_clear { Vec::new() } else { errors }));
             } else if row.status == CoinStatus::Available {
                 let book = books.entry(row.bank).or_insert_with(|| {
                     let known = self.party_by_key(RoleName::Bank, &row.bank);
@@ -260,10 +261,12 @@ fn is_past(wallet: &Wallet, row: &CoinRow) -> bool {
     is_past_redeem(keys.as_deref(), row, wallet.now_ms())
 }
 
-/// Whether a coin is used up by now.
-fn is_used_up(wallet: &Wallet, row: &CoinRow) -> Result<bool, WalletError> {
+/// Whether a coin is used up by now, or in a purchase of this wallet. A purchase gets such a coin late if its bank
+/// carried it out while the wallet was restored, coin after coin.
+fn is_use_known(wallet: &Wallet, row: &CoinRow) -> Result<bool, WalletError> {
     let key = (row.coin.key_id, row.coin.public);
-    Ok(COINS.peek(&wallet.rows(), &key)?.is_none())
+    let now = COINS.peek(&wallet.rows(), &key)?;
+    Ok(now.is_none_or(|now| matches!(now.status, CoinStatus::InPurchase(_))))
 }
 
 fn needs_driving(row: &PurchaseRow, has_released_coins: bool) -> bool {
