@@ -41,8 +41,9 @@ use tokio::time::Instant;
 /// The most pieces of goods under way at once. Their bytes fit into the send window that a server has for a connection.
 const PIECES_UNDER_WAY_MAX: usize = CONNECTION_WINDOW_BYTES as usize / GOODS_PIECE_BYTES;
 
-/// The pieces under way at first. With one, a long line would be idle for a round trip after it.
-const PIECES_UNDER_WAY_AT_FIRST: usize = 2;
+/// The pieces under way at first: more than a long line carries before the first of them has come. With fewer, it would
+/// be idle for a round trip.
+const PIECES_UNDER_WAY_AT_FIRST: usize = 4;
 
 /// A piece that comes within this time lets more pieces be under way. The first one on a long line takes six round trips.
 const PIECE_QUICK: Duration = Duration::from_secs(2);
