@@ -224,6 +224,16 @@ pub enum NetworkError {
         /// The server.
         peer: String,
     },
+    /// A server has signed an encryption key that is no key, so nothing can be encrypted to it. Trying again does not help
+    /// until the server has another key.
+    #[error(
+        "{peer} has signed an encryption key that is not a valid key, so no request can be encrypted to it; nothing was \
+         sent, and only its operator can repair this"
+    )]
+    BadKey {
+        /// The server.
+        peer: String,
+    },
     /// The server has refused the request. It has not acted on it.
     #[error("{peer} has refused the request: {reason}")]
     Refused {
@@ -255,6 +265,7 @@ impl NetworkError {
             | NetworkError::WrongProtocol { .. }
             | NetworkError::Busy { .. }
             | NetworkError::TwoKeys { .. }
+            | NetworkError::BadKey { .. }
             | NetworkError::Refused { .. }
             | NetworkError::Local { .. } => Acted::No,
         }
@@ -270,6 +281,7 @@ impl NetworkError {
                 | NetworkError::WrongProtocol { .. }
                 | NetworkError::TooLong { .. }
                 | NetworkError::TwoKeys { .. }
+                | NetworkError::BadKey { .. }
         )
     }
 }

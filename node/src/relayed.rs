@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use farthing_coin::{PublicKey, Signed};
 use farthing_protocol::{
     api::{Call, ForwardRequest, RelayKeyRequest},
-    oblivious::{EncryptionKey, ReplyOpener, SealedReply, seal_request},
+    oblivious::{EncryptionKey, ReplyOpener, SealError, SealedReply, seal_request},
     refusal::{Later, Refusal, RelayFault},
 };
 use farthing_store::{clock::Clock, entropy::Entropy};
@@ -199,6 +199,20 @@ impl RelayLine {
         }
     }
 
+    /// The error for a request that could not be encrypted. Nothing was sent.
+    fn not_sealed(&self, target: &Card, error: SealError) -> NetworkError {
+        match error {
+            // The server has signed this key. The relay may have a better one later.
+            SealError::Key => {
+                self.forget(&target.identity);
+                NetworkError::BadKey { peer: target.title() }
+            }
+            error => NetworkError::Local {
+                reason: error.to_string(),
+            },
+        }
+    }
+
     /// Sends one request to `target`, under `key`. `None` if the target does not have the key any more.
     async fn forward(
         &self,
@@ -208,10 +222,8 @@ impl RelayLine {
         timeout: Duration,
         reply: &mut Vec<u8>,
     ) -> Result<Option<()>, NetworkError> {
-        let (request, opener) =
-            seal_request(key, request, &mut self.entropy.rng()).map_err(|error| NetworkError::Local {
-                reason: error.to_string(),
-            })?;
+        let sealed = seal_request(key, request, &mut self.entropy.rng());
+        let (request, opener) = sealed.map_err(|error| self.not_sealed(target, error))?;
         let call = ForwardRequest {
             target: target.identity,
             request,
@@ -275,7 +287,8 @@ impl Channel for RelayedChannel {
         let newer = line.key(target, left()).await;
         let newer = newer.map_err(|error| line.sent(target, error.into()))?;
         // A relay can say at any time that a key is old. With the same key, it is asked once more, not for ever.
-        match line.forward(target, &newer, &request, left(), reply).await? {
+        let again = line.forward(target, &newer, &request, left(), reply).await;
+        match again.map_err(|error| line.sent(target, error.into()))? {
             Some(()) => Ok(()),
             None => {
                 line.forget(&target.identity);

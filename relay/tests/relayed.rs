@@ -421,6 +421,27 @@ async fn keys_of_a_relays_own_making_are_not_used_and_two_of_one_day_are_noticed
     assert!(error.is_final());
 }
 
+/// The bank signs a point of a small order for its key: what is encrypted to it does not depend on the bank.
+#[tokio::test]
+async fn a_signed_key_to_which_nothing_can_be_encrypted_is_a_fault_of_its_server() {
+    let scene = Scene::new();
+    let wallet = scene.wallet();
+    let body = EncryptionKey {
+        target: scene.bank.1.identity,
+        day: u32::try_from(NOON_MS / MS_PER_DAY).unwrap(),
+        key: ObliviousKey([0; 32]),
+    };
+    let bad = encode_reply(&Ok(Signed::sign(body, &scene.bank.0)));
+    scene.cheats(move |request, honest| match request {
+        RelayRequest::Key(_) => bad.clone(),
+        RelayRequest::Forward(_) => honest,
+    });
+    let error = scene.ask(&wallet, &scene.bank.1, "one").await.unwrap_err();
+    assert!(matches!(error, NetworkError::BadKey { .. }), "{error}");
+    assert!(error.is_final() && error.acted() == Acted::No);
+    assert_eq!(scene.bank.2.1.load(Ordering::SeqCst), 0);
+}
+
 #[tokio::test]
 async fn a_relay_forwards_only_to_the_servers_that_it_has_pinned() {
     let scene = Scene::new();
