@@ -17,7 +17,7 @@ use crate::{
     bounded,
     goods::{ChunkKind, TAG_BYTES, nonce},
     ids::{EncapsulatedKey, ReplySecret},
-    refusal::Refusal,
+    refusal::{Refusal, RelayFault},
     wire::{self, VARIANT_BYTES},
 };
 use chacha20poly1305::{AeadInOut, ChaCha20Poly1305, KeyInit, Tag};
@@ -49,6 +49,13 @@ pub struct SealedReply(
 );
 
 impl SealedReply {
+    /// Whether an encoded reply is the refusal that the key of the request is old. Nothing is decoded or copied.
+    #[must_use]
+    pub fn is_old_key(reply: &[u8]) -> bool {
+        let old: Result<SealedReply, Refusal> = Err(RelayFault::OldKey.into());
+        wire::encode(&old).is_ok_and(|old| old == reply)
+    }
+
     /// The beginning of the ciphertext in the beginning of an encoded reply. `None` if the reply is a refusal, or too
     /// short.
     #[must_use]

@@ -5,7 +5,11 @@
 )]
 
 use super::*;
-use crate::{refusal::RelayFault, wire};
+use crate::{
+    api::encode_reply,
+    refusal::{Refusal, RelayFault},
+    wire,
+};
 use farthing_coin::{PublicKey, SecretKey, Signed};
 use getrandom::SysRng;
 use rand_core::UnwrapErr;
@@ -258,4 +262,18 @@ fn two_keys_for_one_day_convict_only_their_signer() {
     assert!(!convict(signed(&identity, target, 8, 2)));
     assert!(!convict(signed(&other, target, 7, 2)));
     assert!(!convict(signed(&identity, other.public(), 7, 2)));
+}
+
+#[test]
+fn the_refusal_of_an_old_key_is_seen_without_decoding() {
+    let reply = |reply: Result<SealedReply, Refusal>| encode_reply(&reply);
+    let old = reply(Err(RelayFault::OldKey.into()));
+    assert!(SealedReply::is_old_key(&old));
+    assert!(!SealedReply::is_old_key(&[&old[..], &[0]].concat()));
+    assert!(!SealedReply::is_old_key(&old[..old.len() - 1]));
+    assert!(!SealedReply::is_old_key(&[]));
+    assert!(!SealedReply::is_old_key(&reply(Err(
+        RelayFault::DoesNotOpen.into()
+    ))));
+    assert!(!SealedReply::is_old_key(&reply(Ok(SealedReply(vec![0; 100])))));
 }
