@@ -68,6 +68,8 @@ pub struct Layout {
     pub hosts: BTreeMap<RoleName, Host>,
     /// The socket that is told of every point that the nodes reach, if there is a listener.
     pub probe: Option<PathBuf>,
+    /// The level of the nodes' logs, if it is not the usual one.
+    pub log_level: Option<String>,
 }
 
 /// The kind of offers for goods.
@@ -367,5 +369,6 @@ async fn init(program: &Path, dir: &Path, layout: &Layout, role: RoleName) -> Re
     let program = host.map_or(program, |host| &host.program);
     let listen = host.map(|host| SocketAddr::new(host.address, HOST_PORT));
     let node = Node::init(program, role, &disk.join(role.as_str()), listen).await?;
-    Ok(node.with_probe(layout.probe.clone()))
+    let node = node.with_probe(layout.probe.clone());
+    Ok(node.with_log_level(layout.log_level.clone()))
 }

@@ -9,6 +9,7 @@ use crate::{
 };
 use farthing_node::{
     card::{Card, RoleName},
+    logging::LOG_VARIABLE,
     probe::PROBE_VARIABLE,
 };
 use rustix::process::{Pid, Signal, kill_process};
@@ -57,6 +58,7 @@ pub struct Node {
     dir: PathBuf,
     card: Card,
     probe: Option<PathBuf>,
+    log_level: Option<String>,
     process: Arc<Mutex<Option<Child>>>,
 }
 
@@ -140,6 +142,7 @@ impl Node {
             dir: dir.to_path_buf(),
             card,
             probe: None,
+            log_level: None,
             process: Arc::default(),
         })
     }
@@ -149,6 +152,13 @@ impl Node {
     #[must_use]
     pub fn with_probe(mut self, socket: Option<PathBuf>) -> Node {
         self.probe = socket;
+        self
+    }
+
+    /// Sets the level of the log, if there is one. Takes effect with the next start.
+    #[must_use]
+    pub fn with_log_level(mut self, level: Option<String>) -> Node {
+        self.log_level = level;
         self
     }
 
@@ -194,6 +204,9 @@ impl Node {
             .process_group(0);
         if let Some(socket) = &self.probe {
             command.env(PROBE_VARIABLE, socket);
+        }
+        if let Some(level) = &self.log_level {
+            command.env(LOG_VARIABLE, level);
         }
         let mut child = command
             .spawn()

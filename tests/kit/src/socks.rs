@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     task::{AbortHandle, JoinSet},
 };
 
@@ -45,6 +45,15 @@ impl SocksProxy {
     /// # Errors
     /// When no socket can be opened.
     pub async fn start(hosts: BTreeMap<String, SocketAddr>) -> io::Result<SocksProxy> {
+        Self::start_at(Ipv4Addr::LOCALHOST, hosts).await
+    }
+
+    /// As [`start`](SocksProxy::start). The hosts see `own` as the address of all clients, an address of the loopback
+    /// device.
+    ///
+    /// # Errors
+    /// When no socket can be opened.
+    pub async fn start_at(own: Ipv4Addr, hosts: BTreeMap<String, SocketAddr>) -> io::Result<SocksProxy> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -55,7 +64,7 @@ impl SocksProxy {
                 let (hosts, seen) = (Arc::clone(&hosts), Arc::clone(&seen));
                 clients.spawn(async move {
                     // A client that fails sees it.
-                    let _ended = serve(client, &hosts, &seen).await;
+                    let _ended = serve(client, own, &hosts, &seen).await;
                 });
             }
         });
@@ -81,6 +90,7 @@ impl SocksProxy {
 
 async fn serve(
     client: TcpStream,
+    own: Ipv4Addr,
     hosts: &BTreeMap<String, SocketAddr>,
     seen: &Mutex<Vec<Asked>>,
 ) -> Option<()> {
@@ -100,7 +110,9 @@ async fn serve(
     let Some(address) = found else {
         return client.reply_error(&ReplyError::HostUnreachable).await.ok();
     };
-    let server = TcpStream::connect(address).await.ok()?;
+    let socket = TcpSocket::new_v4().ok()?;
+    socket.bind((own, 0).into()).ok()?;
+    let server = socket.connect(address).await.ok()?;
     let client = client.reply_success(address).await.ok()?;
     carry(client, server, None).await;
     Some(())

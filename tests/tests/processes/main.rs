@@ -65,12 +65,38 @@ mod tcp;
 mod together;
 
 use farthing_tests::processes::testbed::Testbed;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// The wallet and every node, built with these tests.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_farthing-tested");
 
 fn testbed() -> Testbed {
     Testbed::new(PROGRAM)
+}
+
+/// All files below `dir`, with their bytes. The zeros at their ends, which are the journal's room, are left out.
+fn files(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    // A socket of a running node is no file.
+    let entries = entries.filter(|path| path.is_dir() || path.is_file());
+    entries
+        .flat_map(|path| match path.is_dir() {
+            true => files(&path),
+            false => {
+                let mut bytes = fs::read(&path).unwrap();
+                let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |at| at + 1);
+                bytes.truncate(end);
+                vec![(path, bytes)]
+            }
+        })
+        .collect()
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
 }
 
 /// Calls `each` with every element in parallel. These tests mostly wait.

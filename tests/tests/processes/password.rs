@@ -1,6 +1,6 @@
 //! A wallet with a password, in whose directory nothing lies in clear.
 
-use crate::testbed;
+use crate::{contains, files, testbed};
 use farthing_kit::points::Party;
 use farthing_tests::processes::{buyer::Buyer, goods::POSTCARD};
 use serde_json::Value;
@@ -8,26 +8,6 @@ use std::{
     fs,
     path::{Path, PathBuf},
 };
-
-/// All files below `dir`, with their bytes. The zeros at their ends, which are the journal's room, are left out.
-fn files(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
-    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
-    entries
-        .flat_map(|path| match path.is_dir() {
-            true => files(&path),
-            false => {
-                let mut bytes = fs::read(&path).unwrap();
-                let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |at| at + 1);
-                bytes.truncate(end);
-                vec![(path, bytes)]
-            }
-        })
-        .collect()
-}
-
-fn contains(bytes: &[u8], part: &[u8]) -> bool {
-    bytes.windows(part.len()).any(|window| window == part)
-}
 
 /// The texts of at least 8 characters in `value`. A text of hex digits also counts as the bytes that it stands for.
 fn texts(value: &Value, found: &mut Vec<Vec<u8>>) {

@@ -2,11 +2,19 @@
 //!
 //! The cards of these wallets name addresses at which UDP reaches nobody.
 
-use crate::testbed;
-use farthing_kit::{socks::SocksProxy, tcp_line::TcpLine};
+use crate::{PROGRAM, contains, files, testbed};
+use farthing_kit::{
+    market::{Layout, WalletRoute},
+    nodes::Node,
+    socks::SocksProxy,
+    tcp_line::TcpLine,
+};
 use farthing_node::{
     address::Addresses,
-    card::{Card, RoleName::Bank},
+    card::{
+        Card,
+        RoleName::{Bank, Relay},
+    },
 };
 use farthing_tests::processes::{
     buyer::{Buyer, SILENT},
@@ -17,13 +25,14 @@ use farthing_tests::processes::{
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
 };
 
-/// A customer of the testbed whose cards have these addresses.
+/// A customer of the testbed whose cards, that of a relay included, have these addresses.
 fn customer(testbed: &Testbed, name: &str, address: impl Fn(&Card) -> Addresses) -> Buyer {
     let customer = testbed.newcomer(name);
-    for card in testbed.cards() {
+    let relay = testbed.relay.as_ref().map(Node::card);
+    for card in testbed.cards().into_iter().chain(relay) {
         let card = Card {
             address: address(card),
             ..card.clone()
@@ -107,4 +116,60 @@ fn a_wallet_withdraws_and_buys_through_a_proxy_that_resolves_the_names() {
     drop(proxy);
     reaches_nobody(&bob, &["--proxy", &url]);
     testbed.check(&[&bob]);
+}
+
+/// The address of the wallet, as relay and bank see it. Nobody else uses it.
+const WALLET: Ipv4Addr = Ipv4Addr::new(127, 31, 41, 59);
+
+/// The wallet uses TCP, a proxy and a relay together. What it buys reaches the nodes through the relay alone, and nothing
+/// on their disks and in their logs has the wallet's address.
+#[test]
+fn a_wallet_reaches_its_relay_through_a_proxy_and_no_node_keeps_its_address() {
+    let layout = Layout {
+        route: WalletRoute::Relayed,
+        log_level: Some("trace".into()),
+        ..Layout::default()
+    };
+    let testbed = Testbed::laid_out(PROGRAM, layout);
+    let host = |card: &Card| format!("{}.farthing.invalid", card.role);
+    let nodes = testbed.nodes().into_iter().chain([testbed.node(Relay)]);
+    let nodes: Vec<&Node> = nodes.collect();
+    let hosts = nodes
+        .iter()
+        .map(|node| (host(node.card()), address_of(node.card())));
+    let proxy = SocksProxy::start_at(WALLET, hosts.collect()).wait();
+    let carol = customer(&testbed, "carol", |card| {
+        format!("{}:7001", host(card)).parse().unwrap()
+    });
+    reaches_nobody(&carol, &["--tcp"]);
+    let url = proxy.url();
+    carol.done(&["withdraw", "20.00", "--proxy", &url]);
+    let before = proxy.asked().len();
+    let buying = carol.buying(POSTCARD, "card.txt");
+    let buying: Vec<&str> = buying.iter().map(String::as_str).collect();
+    carol.done(&[&buying[..], &["--proxy", &url]].concat());
+    assert_eq!(carol.status(0), "committed");
+    let asked = proxy.asked();
+    let of_purchase: BTreeSet<&str> = asked[before..].iter().map(|it| it.host.as_str()).collect();
+    assert_eq!(
+        of_purchase.into_iter().collect::<Vec<_>>(),
+        ["relay.farthing.invalid"]
+    );
+    testbed.check(&[&carol]);
+
+    for node in nodes {
+        let files = files(node.dir());
+        let found = |part: &[u8]| {
+            let having = files.iter().filter(|(_, bytes)| contains(bytes, part));
+            having
+                .map(|(path, _)| path.display().to_string())
+                .collect::<Vec<_>>()
+        };
+        // The search finds the node's own address, and the log is of the deepest level.
+        assert!(!found(address_of(node.card()).to_string().as_bytes()).is_empty());
+        assert!(node.log().contains("TRACE"), "the log of the {}", node.role());
+        for form in [WALLET.to_string().as_bytes(), &WALLET.octets()] {
+            assert!(found(form).is_empty(), "{}: {:?}", node.role(), found(form));
+        }
+    }
 }
