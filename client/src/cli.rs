@@ -202,6 +202,9 @@ async fn carry_out(wallet: &Wallet, options: &Options, command: Command) -> Resu
         Command::Receipt(ReceiptCommand::Denied { output, force }) => {
             receipt::denied(wallet, output.as_deref(), Existing::by_force(force))
         }
+        Command::Receipt(ReceiptCommand::Keys { output, force }) => {
+            receipt::keys(wallet, output.as_deref(), Existing::by_force(force))
+        }
         // These need no open wallet. They were handled before.
         Command::Init { .. }
         | Command::Password { .. }

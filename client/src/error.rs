@@ -151,6 +151,15 @@ pub enum WalletError {
         /// Its status.
         status: &'static str,
     },
+    /// A server has signed two encryption keys for one day.
+    #[error(
+        "{party} has signed two encryption keys for one day, so it may be telling wallets apart; this wallet sends it \
+         nothing for some days, and `farthing receipt keys -o FILE` writes what convicts it"
+    )]
+    TwoKeys {
+        /// The server.
+        party: String,
+    },
     /// The bank denies a coin that it has issued, without proof.
     #[error(
         "{bank} denies the coin {coin} without proof that it was used ({refusal}); the coin stays in this wallet, and \
@@ -292,6 +301,9 @@ pub(crate) enum Unanswered {
 impl Unanswered {
     pub(crate) fn of(party: &str, error: CallError) -> Unanswered {
         match error {
+            CallError::Network(NetworkError::TwoKeys { peer }) => {
+                Unanswered::Final(WalletError::TwoKeys { party: peer })
+            }
             CallError::Network(error) if error.is_final() => Unanswered::Final(error.into()),
             CallError::Network(error) => Unanswered::Again(error.to_string()),
             CallError::Refused(refusal @ Refusal::Later(_)) => Unanswered::Again(refusal.to_string()),

@@ -1,4 +1,5 @@
-//! Evidence that the wallet can show: how a purchase ended, and that a bank denies a coin.
+//! Evidence that the wallet can show: how a purchase ended, that a bank denies a coin, and that a server has signed two
+//! encryption keys for one day.
 
 use crate::{
     coin_finding::{claimed_use, own_purchase},
@@ -93,6 +94,18 @@ impl Wallet {
     /// When the store fails.
     pub fn two_keys(&self) -> Result<Vec<(PublicKey, TwoKeys)>, WalletError> {
         Ok(all(&self.rows(), &TWO_KEYS)?)
+    }
+
+    /// The documents that prove that servers have signed two encryption keys for one day, by server.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn two_keys_papers(&self) -> Result<Vec<Papers>, WalletError> {
+        let papers = |(_, TwoKeys { first, second })| Papers {
+            encryption_keys: vec![first, second],
+            ..Papers::default()
+        };
+        Ok(self.two_keys()?.into_iter().map(papers).collect())
     }
 }
 

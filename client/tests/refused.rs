@@ -47,6 +47,8 @@ const COMMANDS: &[Row] = &[
     ("receipt show 0", [1, 1, 1, 1, 3]),
     ("receipt denied", [1, 0, 0, 0, 3]),
     ("receipt denied -o documents", [1, 1, 1, 1, 3]),
+    ("receipt keys", [1, 0, 0, 0, 3]),
+    ("receipt keys -o documents", [1, 1, 1, 1, 3]),
     ("export -o exported --force", [1, 1, 0, 0, 3]),
     ("run --once", [1, 0, 0, 1, 3]),
     ("password --remove", [1, 0, 0, 0, 0]),

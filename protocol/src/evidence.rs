@@ -4,6 +4,7 @@
 //! |---|---|
 //! | the documents of a purchase, and what they prove about escrow, bank and merchant | [`judge`], `case` |
 //! | a coin that its bank denies by a signed [`Denial`](crate::denial::Denial) | [`judge`], `coins` |
+//! | two encryption keys of a server for one day | [`judge`], `encryption_keys` |
 //! | whether the goods are as described | [`Judge`], `delivery` |
 //!
 //! A party is convicted by two documents that it must not both sign, or by its own promise that it does not keep. The
@@ -15,6 +16,7 @@ mod case;
 mod coins;
 mod conviction;
 mod delivery;
+mod encryption_keys;
 mod judge;
 mod papers;
 

@@ -13,7 +13,9 @@ use farthing_protocol::{
     },
     evidence::{Charge, Conviction, Culprit, PAPERS_MAX, Papers, judge},
     goods::{GoodsKey, PurchaseSecret, SealingSecret},
+    ids::ObliviousKey,
     money::Amount,
+    oblivious::EncryptionKey,
     offered_key::OfferedKey,
     purchase::{PurchaseError, check_abort_cause},
 };
@@ -108,7 +110,10 @@ fn proves(papers: &[Papers], expected: &[(Culprit, Charge)]) {
         .map(|(culprit, charge)| Conviction {
             culprit: *culprit,
             charge: *charge,
-            purchase: Some(terms().purchase_id()),
+            purchase: match charge {
+                Charge::TwoEncryptionKeys { .. } => None,
+                _ => Some(terms().purchase_id()),
+            },
         })
         .collect();
     assert_eq!(judge(papers), expected);
@@ -640,6 +645,45 @@ fn a_document_that_a_cheat_signs_for_others_convicts_nobody() {
         ..honest()
     };
     proves(&[by_escrow], &[]);
+}
+
+/// The papers of a wallet that was told this key of the merchant's, signed by `signer`.
+fn told(signer: u8, target: u8, day: u32, key_byte: u8) -> Papers {
+    let body = EncryptionKey {
+        target: key(target),
+        day,
+        key: ObliviousKey([key_byte; 32]),
+    };
+    Papers {
+        encryption_keys: by(signer, body).into_iter().collect(),
+        ..Papers::default()
+    }
+}
+
+#[test]
+fn a_server_with_two_encryption_keys_for_one_day_is_convicted_whoever_was_told_which() {
+    let first = told(MERCHANT, MERCHANT, 7, 1);
+    let server = |day| (Culprit::Server(key(MERCHANT)), Charge::TwoEncryptionKeys { day });
+    proves(&[first.clone(), told(MERCHANT, MERCHANT, 7, 2)], &[server(7)]);
+    let mut both = first.clone();
+    both.encryption_keys
+        .extend(told(MERCHANT, MERCHANT, 7, 2).encryption_keys);
+    both.encryption_keys
+        .extend(told(MERCHANT, MERCHANT, 7, 3).encryption_keys);
+    proves(&[both.clone()], &[server(7)]);
+    let next = [told(MERCHANT, MERCHANT, 8, 4), told(MERCHANT, MERCHANT, 8, 5)];
+    proves(&[&[both], &next[..]].concat(), &[server(7), server(8)]);
+    assert!(server(7).1.unless().is_none());
+    for honest in [
+        first.clone(),
+        // Another day, another target, and a key that the target has not signed.
+        told(MERCHANT, MERCHANT, 8, 2),
+        told(ESCROW, ESCROW, 7, 2),
+        told(ESCROW, MERCHANT, 7, 2),
+        told(MERCHANT, ESCROW, 7, 2),
+    ] {
+        proves(&[first.clone(), honest], &[]);
+    }
 }
 
 #[test]

@@ -98,7 +98,7 @@ fn choices(count: usize) -> Vec<Vec<bool>> {
 }
 
 /// The kinds of documents: each field of [`Papers`], and each kind of denial and use that a judge tells apart.
-pub const KINDS: [&str; 23] = [
+pub const KINDS: [&str; 24] = [
     "contract",
     "terms",
     "escrow",
@@ -114,6 +114,7 @@ pub const KINDS: [&str; 23] = [
     "coins",
     "denials",
     "uses",
+    "encryption_keys",
     "denial: held",
     "denial: spent, with the commit",
     "denial: spent, without",
@@ -143,6 +144,7 @@ pub fn kinds(papers: &Papers) -> Vec<&'static str> {
         coins,
         denials,
         uses,
+        encryption_keys,
     } = papers;
     let fields = [
         contract.is_some(),
@@ -160,6 +162,7 @@ pub fn kinds(papers: &Papers) -> Vec<&'static str> {
         !coins.is_empty(),
         !denials.is_empty(),
         !uses.is_empty(),
+        !encryption_keys.is_empty(),
     ];
     let fields = KINDS.into_iter().zip(fields);
     let fields = fields.filter_map(|(kind, occurs)| occurs.then_some(kind));

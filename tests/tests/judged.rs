@@ -30,7 +30,9 @@ use farthing_tests::{
             TellsCustomerAbort, cancels, overdue, seals_another_key,
         },
         denials::{StealsInExchange, Theft},
-        foundation::Population,
+        foundation::{ITEM, Population},
+        hostile_relay::SecondKey,
+        machine::Death,
         party::Party,
         setting::{Setting, setting},
     },
@@ -325,6 +327,32 @@ fn a_bank_that_denies_a_hold_or_a_credit_is_cleared_by_nothing_but_the_credit() 
     });
 }
 
+#[test]
+fn a_server_that_signs_two_encryption_keys_for_one_day_is_never_cleared() {
+    run(21, Population::default().relayed(), async |it| {
+        it.buy().await;
+        it.world.settle().await;
+        let mut witnesses = it.witnesses().await;
+        it.world.cheat(Party::Relay, SecondKey::of(&it.world, MERCHANT));
+        let wallet = it.customer.wallet_after(Death::Killed);
+        let (parties, output) = (it.world.parties(), it.world.dir().join("second.png"));
+        let bought = wallet.buy(&parties, ITEM, &output).await;
+        assert!(
+            matches!(bought, Err(WalletError::TwoKeys { .. })),
+            "{:?}",
+            bought.err()
+        );
+        witnesses[0].papers.extend(wallet.two_keys_papers().unwrap());
+        let server = Culprit::Server(it.identity(MERCHANT));
+        witnesses.push(Witness {
+            name: "server",
+            accused: Some(server),
+            papers: Vec::new(),
+        });
+        all_judged(&witnesses, &[(server, "customer")]);
+    });
+}
+
 // ---- coins --------------------------------------------------------------------------------------------------------
 
 #[test]
@@ -486,6 +514,7 @@ fn everything_that_papers_have_occurs_in_a_run() {
         an_escrow_that_decides_twice_is_never_cleared,
         an_escrow_that_aborts_without_a_cause_is_never_cleared,
         an_escrow_that_signs_wrong_keys_is_never_cleared,
+        a_server_that_signs_two_encryption_keys_for_one_day_is_never_cleared,
         a_bank_that_takes_no_coin_back_is_cleared_by_nothing_that_it_has,
         a_bank_that_denies_a_held_a_spent_or_an_exchanged_coin_is_honest,
     ];

@@ -262,7 +262,7 @@ impl Command {
 
     /// Whether it changes nothing in the wallet, so that it runs while another command does.
     pub(super) fn only_reads(&self) -> bool {
-        use ReceiptCommand::{Denied, Show};
+        use ReceiptCommand::{Denied, Keys, Show};
         matches!(
             self,
             Command::Account { .. }
@@ -273,7 +273,7 @@ impl Command {
                 | Command::Network(NetworkCommand::Check)
                 | Command::Purchases
                 | Command::History { .. }
-                | Command::Receipt(Show { .. } | Denied { .. })
+                | Command::Receipt(Show { .. } | Denied { .. } | Keys { .. })
         )
     }
 }
@@ -396,6 +396,18 @@ pub(super) enum ReceiptCommand {
         #[arg(long, requires = "output")]
         force: bool,
     },
+    /// Print the documents that prove that a server has signed two encryption keys for one day.
+    ///
+    /// Requests through a relay are encrypted to these keys. With a key for each wallet a server could tell wallets
+    /// apart.
+    Keys {
+        /// Write them to FILE. Only you can read it.
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// Overwrite FILE if it exists.
+        #[arg(long, requires = "output")]
+        force: bool,
+    },
     /// Judge from documents and encrypted goods whether the goods were delivered, or who broke the contract. Works
     /// offline, without a wallet.
     #[command(after_long_help = "Examples:\n  \
@@ -403,9 +415,9 @@ pub(super) enum ReceiptCommand {
         farthing receipt verify receipt.json ~/.farthing/goods/NAME.sealed\n\n\
         Files that a merchant or a bank has exported count too: all documents are judged together. \
         Exit codes: 0 delivered as described, 4 the merchant broke the contract, 5 the escrow did, 7 the bank broke its \
-        word, 6 the documents prove nothing.")]
+        word, 8 a server signed two encryption keys for one day, 6 the documents prove nothing.")]
     Verify {
-        /// Files of documents from `receipt show`, a merchant or a bank, and encrypted goods, in any order.
+        /// Files of documents from other `receipt` commands, a merchant or a bank, and encrypted goods, in any order.
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },

@@ -25,6 +25,8 @@ pub enum Exit {
     ProvesNothing = 6,
     /// The bank broke the protocol, and the documents prove it.
     BankBroke = 7,
+    /// A server signed two encryption keys for one day, and the documents prove it.
+    ServerBroke = 8,
     /// Not finished, because a party is silent.
     NotFinished = 10,
     /// A purchase was aborted against the customer's wish.
@@ -37,7 +39,7 @@ pub enum Exit {
 
 impl Exit {
     /// All exit codes.
-    pub const ALL: [Exit; 12] = [
+    pub const ALL: [Exit; 13] = [
         Exit::Done,
         Exit::Failed,
         Exit::Usage,
@@ -46,6 +48,7 @@ impl Exit {
         Exit::EscrowBroke,
         Exit::ProvesNothing,
         Exit::BankBroke,
+        Exit::ServerBroke,
         Exit::NotFinished,
         Exit::Aborted,
         Exit::Password,
@@ -72,6 +75,7 @@ impl Exit {
             Exit::EscrowBroke => "the escrow broke the contract, and the documents prove it",
             Exit::ProvesNothing => "the documents prove nothing (`receipt verify`)",
             Exit::BankBroke => "the bank broke its word, and the documents prove it",
+            Exit::ServerBroke => "a server signed two encryption keys for one day (`receipt keys`)",
             Exit::NotFinished => {
                 "not finished, a party is silent; nothing is lost, `farthing resume` carries on"
             }
@@ -108,6 +112,7 @@ impl Exit {
             WalletError::Locked(_) | WalletError::WrongPassword => Exit::Password,
             WalletError::NotAsDescribed(_) => Exit::MerchantBroke,
             WalletError::CoinDenied { .. } => Exit::BankBroke,
+            WalletError::TwoKeys { .. } => Exit::ServerBroke,
             WalletError::Purchase(
                 PurchaseError::BothOutcomes | PurchaseError::WrongGoodsKey | PurchaseError::PaidAfterRecovery,
             ) => Exit::EscrowBroke,
@@ -155,7 +160,7 @@ mod tests {
     fn codes_are_distinct_and_documented() {
         let mut codes: Vec<u8> = Exit::ALL.iter().map(|exit| exit.code()).collect();
         codes.dedup();
-        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 7, 10, 11, 12, 130]);
+        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 130]);
         for code in codes {
             assert!(Exit::table().contains(&format!("  {code:>3}  ")), "{code}");
         }

@@ -72,6 +72,25 @@ pub(super) fn denied(wallet: &Wallet, output: Option<&Path>, existing: Existing)
     })
 }
 
+/// Prints the documents that prove that servers have signed two encryption keys for one day, or writes them to a file.
+pub(super) fn keys(wallet: &Wallet, output: Option<&Path>, existing: Existing) -> Result<Report> {
+    let papers = wallet.two_keys_papers()?;
+    if papers.is_empty() {
+        let none = "no server has told this wallet two encryption keys for one day";
+        if let Some(output) = output {
+            bail!("{none}, so {} was not written", output.display());
+        }
+        return Ok(Report::done(none, json!([])));
+    }
+    give(&papers, output, existing, |path| {
+        let text = format!(
+            "the encryption keys are in {0}; anyone can run\n  farthing receipt verify {0}",
+            path.display()
+        );
+        Report::done(text, json!({ "documents": path }))
+    })
+}
+
 /// Prints documents, or writes them to the file `output` and returns what `written` makes of it.
 fn give(
     documents: &impl Serialize,
@@ -147,7 +166,7 @@ fn read_json(path: &Path) -> std::io::Result<Option<Value>> {
     Ok(serde_json::from_slice(&bytes).ok())
 }
 
-/// Parses exported documents: the papers of one purchase or coin, or a list of them.
+/// Parses exported documents: one set of papers, or a list of them.
 fn parse_documents(value: &Value) -> Result<Vec<Papers>, String> {
     let papers: Result<Vec<Papers>, _> = match value {
         Value::Array(matters) => matters.iter().map(Papers::deserialize).collect(),
@@ -178,10 +197,12 @@ fn delivered(papers: &[Papers], goods: &Path) -> Result<Report> {
 /// The result if documents convict somebody, with the verdict on the delivery if there is one.
 fn convicted(convictions: &[Conviction], delivery: Option<Report>, papers: &[Papers]) -> Report {
     let of_escrow = |conviction: &&Conviction| matches!(conviction.culprit, Culprit::Escrow(_));
+    // Convictions about encryption keys come last.
     let first = convictions.iter().find(of_escrow).or(convictions.first());
     let (word, exit) = match first.map(|conviction| conviction.culprit) {
         Some(Culprit::Escrow(_)) => ("escrow_broke_contract", Exit::EscrowBroke),
         Some(Culprit::Merchant(_)) => ("merchant_broke_contract", Exit::MerchantBroke),
+        Some(Culprit::Server(_)) => ("server_broke_protocol", Exit::ServerBroke),
         _ => ("bank_broke_its_word", Exit::BankBroke),
     };
     let mut lines: Vec<String> = convictions.iter().map(conviction_text).collect();
@@ -211,6 +232,7 @@ fn conviction_text(conviction: &Conviction) -> String {
         Culprit::Escrow(_) => "the escrow broke the contract",
         Culprit::Merchant(_) => "the merchant broke the contract",
         Culprit::Bank(_) => "the bank broke its word",
+        Culprit::Server(_) => "the server broke the protocol",
     };
     let unless = match conviction.charge.unless() {
         Some(rebuttal) => format!("\n  unless it shows {rebuttal}"),
@@ -243,6 +265,7 @@ fn culprit(conviction: &Conviction) -> (&'static str, String) {
         Culprit::Escrow(key) => ("escrow", key.to_string()),
         Culprit::Bank(key) => ("bank", key.to_string()),
         Culprit::Merchant(key) => ("merchant", key.to_string()),
+        Culprit::Server(key) => ("server", key.to_string()),
     }
 }
 
@@ -260,6 +283,7 @@ fn charge_word(charge: &Charge) -> &'static str {
         Charge::SpentThoughAborted => "spent_though_aborted",
         Charge::ReleasedThoughCommitted => "released_though_committed",
         Charge::CoinDenied(_) => "coin_denied",
+        Charge::TwoEncryptionKeys { .. } => "two_encryption_keys",
     }
 }
 

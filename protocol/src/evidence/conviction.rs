@@ -15,6 +15,8 @@ pub enum Culprit {
     Bank(PublicKey),
     /// The merchant of this key.
     Merchant(PublicKey),
+    /// The server of this key: a bank, an escrow or a merchant. Its documents do not say which.
+    Server(PublicKey),
 }
 
 /// A charge: what a party has done.
@@ -49,6 +51,11 @@ pub enum Charge {
     ReleasedThoughCommitted,
     /// The bank signed this coin blindly, and signed a denial of it without a good reason.
     CoinDenied(PublicKey),
+    /// The server signed two encryption keys for one day.
+    TwoEncryptionKeys {
+        /// The number of the day (UTC, days since 1970).
+        day: u32,
+    },
 }
 
 impl Charge {
@@ -62,7 +69,8 @@ impl Charge {
             | Charge::OverdueTooEarly
             | Charge::SealedKeyDenied
             | Charge::WrongSealedKey { shown: true }
-            | Charge::SettledTwice => None,
+            | Charge::SettledTwice
+            | Charge::TwoEncryptionKeys { .. } => None,
             Charge::WrongSealedKey { shown: false } => {
                 Some("the ephemeral secret of the sealed key, which shows that the key is right")
             }
@@ -99,6 +107,9 @@ impl fmt::Display for Charge {
             Charge::SpentThoughAborted => "it paid for a purchase that the escrow aborted",
             Charge::ReleasedThoughCommitted => "it released the coins of a purchase that the escrow committed",
             Charge::CoinDenied(coin) => return write!(f, "it issued the coin {coin} and has to replace it"),
+            Charge::TwoEncryptionKeys { day } => {
+                return write!(f, "it signed two encryption keys for day {day}, so it could tell wallets apart");
+            }
         })
     }
 }

@@ -4,11 +4,12 @@ use crate::{
     denial::Denial,
     documents::{Abort, BankHold, Commit, Contract, EarlierUse, Hold, Issued, Receipt, Settled, Terms},
     goods::{PurchaseSecret, SealingSecret},
+    oblivious::EncryptionKey,
 };
 use farthing_coin::{Coin, KeyId, KeyList, PublicKey, Signed};
 use serde::{Deserialize, Serialize};
 
-/// The documents that a party has of one purchase, or of coins. Each document is optional.
+/// The documents that a party has of one purchase, of coins, or of encryption keys. Each document is optional.
 ///
 /// It is a JSON file (bytes in hex), so that anyone can judge it. Nobody can spend a coin with it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +60,9 @@ pub struct Papers {
     /// The uses of coins that the bank shows.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub uses: Vec<ShownUse>,
+    /// Encryption keys, each signed by its server.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub encryption_keys: Vec<Signed<EncryptionKey>>,
 }
 
 impl Papers {

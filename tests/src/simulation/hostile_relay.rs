@@ -20,6 +20,7 @@ use farthing_node::network::Lane;
 use farthing_protocol::{
     api::{Call, ForwardRequest, RelayKeyRequest, RelayRequest, TargetRequest, encode_reply},
     documents::PurchaseId,
+    evidence::{Culprit, judge},
     ids::ObliviousKey,
     oblivious::{EncryptionKey, MS_PER_DAY, SealedReply},
     refusal::{Later, PurchaseFault, Refusal, RelayFault},
@@ -224,6 +225,34 @@ pub async fn nothing_that_a_hostile_relay_says_is_final() {
     }
 }
 
+/// A relay that tells a second key of the same day for a server, signed by the server.
+pub struct SecondKey(farthing_coin::SecretKey);
+
+impl SecondKey {
+    /// For `server`.
+    #[must_use]
+    pub fn of(world: &World, server: Party) -> Self {
+        Self(world.foundation.key(server))
+    }
+}
+
+#[async_trait]
+impl Cheat for SecondKey {
+    async fn answer(&self, honest: &Honest, lane: Lane, request: Vec<u8>) -> Vec<u8> {
+        let asked = RelayRequest::decode(&request);
+        let reply = honest.answer(lane, request).await;
+        match (asked, RelayKeyRequest::decode_reply(&reply)) {
+            (Ok(RelayRequest::Key(asked)), Ok(Ok(told))) if asked.target == self.0.public() => {
+                let mut key = [0; 32];
+                key[0] = 9;
+                let key = ObliviousKey(key);
+                encode_reply(&Ok(Signed::sign(EncryptionKey { key, ..told.body }, &self.0)))
+            }
+            _ => reply,
+        }
+    }
+}
+
 /// The key that a relay tells for a server, or `None` for the honest one.
 type TellKey = dyn Fn(&farthing_coin::PublicKey) -> Option<Signed<EncryptionKey>> + Send + Sync;
 
@@ -242,7 +271,7 @@ impl Cheat for KeyTeller {
     }
 }
 
-/// The same key as `target` has for its day, or another one.
+/// A key of `party` for the day of its first key, signed by `signer`.
 fn other_key(world: &World, party: Party, signer: Party) -> Signed<EncryptionKey> {
     // A target draws its first key for the day after its first start.
     let day = u32::try_from(world.clock.now_ms() / MS_PER_DAY + 1).expect("a day");
@@ -304,9 +333,7 @@ pub async fn two_keys_of_one_day_stop_the_wallet_and_convict_the_server() {
     bought.expect("a purchase");
     drop(wallet);
     let merchant = world.card(Party::Merchant(0)).identity;
-    let second = other_key(&world, Party::Merchant(0), Party::Merchant(0));
-    let told = move |target: &farthing_coin::PublicKey| (*target == merchant).then(|| second.clone());
-    world.cheat(Party::Relay, KeyTeller(Box::new(told)));
+    world.cheat(Party::Relay, SecondKey::of(&world, Party::Merchant(0)));
     let wallet = customer.wallet_after(crate::simulation::machine::Death::Killed);
     let bought = wallet.buy(&world.parties(), ITEM, &picture(&world, 2)).await;
     let error = bought.expect_err("nothing is sent");
@@ -314,6 +341,9 @@ pub async fn two_keys_of_one_day_stop_the_wallet_and_convict_the_server() {
     let kept = wallet.two_keys().expect("the rows");
     assert_eq!(kept.len(), 1);
     assert!(kept[0].0 == merchant && kept[0].1.convict(&merchant));
+    let judged = judge(&wallet.two_keys_papers().expect("the rows"));
+    let convicted: Vec<_> = judged.iter().map(|it| it.culprit).collect();
+    assert_eq!(convicted, [Culprit::Server(merchant)]);
     world.honest(Party::Relay);
     world.check(&[&wallet]).await;
 }

@@ -5,13 +5,17 @@ use farthing_kit::{
     line::Way,
     market::{Layout, WalletRoute},
 };
-use farthing_node::card::RoleName::{Bank, Escrow, Merchant, Relay};
+use farthing_node::{
+    card::RoleName::{Bank, Escrow, Merchant, Relay},
+    home::ENCRYPTION_KEYS_FILE,
+};
 use farthing_tests::processes::{
     buyer::{Buyer, SILENT},
     goods::{FILM, POSTCARD},
     run::Wait,
     testbed::Testbed,
 };
+use serde_json::json;
 use std::fs;
 use std::time::Duration;
 
@@ -113,4 +117,34 @@ fn a_wallet_goes_around_its_relay_only_when_it_is_told_to() {
     assert!(direct(&alice)[2] > 0);
     let other = alice.run(&["--relay", "unknown", "catalog"]);
     other.must_end_with(1);
+}
+
+/// The merchant loses its encryption keys a second time in one day, so it signs two keys for one day.
+#[test]
+fn two_keys_of_one_day_stop_the_wallet_and_their_export_convicts_the_server() {
+    let testbed = testbed();
+    let alice = testbed.customer("alice");
+    alice.buys(POSTCARD, "one");
+    assert_eq!(alice.done(&["receipt", "keys"]), json!([]));
+    let merchant = testbed.node(Merchant);
+    merchant.kill().wait();
+    fs::remove_file(merchant.dir().join(ENCRYPTION_KEYS_FILE)).unwrap();
+    merchant.start().wait();
+    // The relay has a copy of the first key as long as it runs.
+    let relay = testbed.node(Relay);
+    relay.kill().wait();
+    relay.start().wait();
+    let why = alice.buy(POSTCARD, "two").error(8);
+    assert!(why.contains("farthing receipt keys -o FILE"), "{why}");
+
+    let file = alice.goods("keys.json");
+    let file = file.to_str().unwrap();
+    let written = alice.done(&["receipt", "keys", "-o", file]);
+    assert_eq!(written["documents"], file);
+    let judged = alice.run(&["receipt", "verify", file]).json(8);
+    assert_eq!(judged["verdict"], "server_broke_protocol");
+    let conviction = &judged["convictions"][0];
+    assert_eq!(conviction["charge"], "two_encryption_keys");
+    assert_eq!(conviction["key"], merchant.card().identity.to_string());
+    testbed.check(&[&alice]);
 }

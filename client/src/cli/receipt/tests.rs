@@ -9,10 +9,11 @@ use farthing_protocol::{
     },
     goods::{ContentKey, Encryptor, GoodsKey},
     ids::{
-        CoinsDigest, GoodsDigest, ItemId, KeyCiphertext, OfferDigest, RecoveryRecordDigest, SaleId,
-        SealingContext,
+        CoinsDigest, GoodsDigest, ItemId, KeyCiphertext, ObliviousKey, OfferDigest, RecoveryRecordDigest,
+        SaleId, SealingContext,
     },
     money::Amount,
+    oblivious::EncryptionKey,
     seal::{WrappedKey, commit_goods_key, seal_goods_key, wrap},
 };
 
@@ -335,5 +336,38 @@ fn an_accused_bank_adds_its_own_file_and_is_cleared() {
     let report = verify(&[merchants, banks]).unwrap();
     assert_eq!(report.exit, Exit::ProvesNothing, "{}", report.text);
     assert_eq!(report.json["convictions"], json!([]));
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn keys_of_one_day_from_two_wallets_convict_the_server() {
+    let told = |key_byte| {
+        let body = EncryptionKey {
+            target: key(MERCHANT),
+            day: 20_000,
+            key: ObliviousKey([key_byte; 32]),
+        };
+        Papers {
+            encryption_keys: vec![Signed::sign(body, &secret(MERCHANT))],
+            ..Papers::default()
+        }
+    };
+    let dir = std::env::temp_dir().join(format!("farthing-receipt-keys-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let files = [1, 2].map(|wallet| {
+        let file = dir.join(format!("{wallet}.json"));
+        std::fs::write(&file, json!([as_json(&told(wallet))]).to_string()).unwrap();
+        file
+    });
+    let report = verify(&files[..1]).unwrap();
+    assert_eq!(report.exit, Exit::ProvesNothing, "{}", report.text);
+    let report = verify(&files).unwrap();
+    assert_eq!(report.exit, Exit::ServerBroke, "{}", report.text);
+    assert_eq!(report.json["verdict"], "server_broke_protocol");
+    let conviction = &report.json["convictions"][0];
+    assert_eq!(conviction["who"], "server");
+    assert_eq!(conviction["charge"], "two_encryption_keys");
+    assert_eq!(conviction["key"], key(MERCHANT).to_string());
+    assert!(report.text.contains("day 20000"), "{}", report.text);
     std::fs::remove_dir_all(&dir).unwrap();
 }
