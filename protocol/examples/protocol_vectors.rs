@@ -18,6 +18,8 @@ mod documents;
 mod made;
 #[path = "../tests/vectors/nonces.rs"]
 mod nonces;
+#[path = "../tests/vectors/relay.rs"]
+mod relay;
 #[path = "../tests/vectors/support.rs"]
 mod support;
 

@@ -58,14 +58,19 @@ const V1: &[Section] = &[
 
 /// The sections of `v2`.
 const V2: &[Section] = &[
-    ("documents", "documents", 40, &["protocol"]),
+    ("documents", "documents", 42, &["protocol"]),
     ("documents", "statements", 9, &["protocol"]),
+    ("relay", "padding", 16, &["protocol"]),
+    ("relay", "requests", 5, &["protocol"]),
+    ("relay", "replies", 5, &["protocol"]),
     ("issue", "nonces", 5, &["protocol"]),
     ("keys", "shared_points", 6, &["protocol"]),
     ("wallet", "accounts", 9, &["coin"]),
     ("wire_bank", "frames", 6, &["protocol"]),
     ("wire_escrow", "frames", 4, &["protocol"]),
-    ("wire_refusals", "frames", 15, &["protocol"]),
+    ("wire_refusals", "frames", 18, &["protocol"]),
+    ("wire_relay", "relay", 4, &["protocol"]),
+    ("wire_relay", "target", 4, &["protocol"]),
 ];
 
 /// The sections of a version.

@@ -14,6 +14,7 @@ pub(crate) fn digest(kind: &str, body: Field<'_>) -> Option<[u8; 32]> {
         "farthing hold 2" => hold(&mut t, body),
         "farthing memo 2" => memo(&mut t, body),
         "farthing denial" => denial(&mut t, body),
+        "farthing encryption key" => encryption_key(&mut t, body),
         _ => return None,
     }
     Some(t.digest32(b"digest"))
@@ -97,6 +98,12 @@ fn memo(t: &mut Transcript, body: Field<'_>) {
     let memo = body.find("memo").map(Field::bytes);
     t.u8(b"replaced", memo.is_some().into());
     t.bytes(b"memo", &memo.unwrap_or_default());
+}
+
+fn encryption_key(t: &mut Transcript, body: Field<'_>) {
+    t.bytes(b"target", &body.get("target").bytes());
+    t.u32(b"day", body.get("day").u32());
+    t.bytes(b"key", &body.get("key").bytes());
 }
 
 fn denial(t: &mut Transcript, body: Field<'_>) {

@@ -2,12 +2,16 @@
 //!
 //! `cargo run -p farthing-protocol --example protocol_vectors` writes them.
 
+use crate::relay;
 use crate::support::{bank_seed, decode, key, public, signature, wallet_seed};
 use farthing_coin::{
     Document, KeyId, PublicKey, SecretKey, Seed, SharedPoint, Signed, Statement, StatementDigest,
 };
 use farthing_protocol::{
-    api::{BankRequest, EscrowRequest, encode_reply},
+    api::{
+        BankRequest, EscrowRequest, ForwardRequest, RelayKeyRequest, RelayRequest, TargetKeyRequest,
+        TargetRequest, encode_reply,
+    },
     decide::OverdueRequest,
     decision::{Outcome, SignedDecision},
     denial::{CoinDenial, Denial, DenialCause, RequestKind, SpendProof},
@@ -17,10 +21,11 @@ use farthing_protocol::{
     },
     goods::GoodsKey,
     history::WithHead,
-    ids::NodeSecret,
+    ids::{EncapsulatedKey, NodeSecret, ObliviousKey},
     money::Amount,
+    oblivious::{EncryptionKey, SealedReply, SealedRequest},
     offered_key::OfferedKey,
-    refusal::{ContractFault, PurchaseFault, Refusal},
+    refusal::{ContractFault, PurchaseFault, Refusal, RelayFault},
     restore::{KeptMemo, Memo, MemoRequest},
     seal::derive_ephemeral,
     wire,
@@ -50,6 +55,15 @@ pub(crate) fn files() -> Vec<(&'static str, String)> {
         ("wallet", text(json!({ "accounts": accounts() }))),
         ("wire_bank", text(json!({ "frames": bank_frames(&story) }))),
         ("issue", text(json!({ "nonces": nonces() }))),
+        ("wire_relay", text(relay_frames(&story))),
+        (
+            "relay",
+            text(json!({
+                "padding": relay::padding(),
+                "requests": relay::requests(story.merchant.public()),
+                "replies": relay::replies(story.merchant.public()),
+            })),
+        ),
     ]
 }
 
@@ -218,6 +232,10 @@ fn documents(story: &Story) -> Vec<Value> {
     for (name, denial) in denials(story) {
         all.push(document(name, denial, &story.bank));
     }
+    for (name, day) in [("day 20454", 20_454), ("day 20455", 20_455)] {
+        let key = encryption_key(&story.merchant, day);
+        all.push(document(name, key, &story.merchant));
+    }
     let sealed = story.purchase("sealed", 1).terms;
     for SealedOffer { name, offer, .. } in story.sealed_offers() {
         let shown = story.show_key(&offer);
@@ -226,6 +244,55 @@ fn documents(story: &Story) -> Vec<Value> {
         all.push(document(&name, offer, &story.merchant));
     }
     all
+}
+
+/// A key of the merchant's for requests through a relay.
+fn encryption_key(target: &SecretKey, day: u32) -> EncryptionKey {
+    let cases = relay::requests(target.public());
+    let mut of_day = cases.iter().filter(|case| case["day"] == day);
+    EncryptionKey {
+        target: target.public(),
+        day,
+        key: ObliviousKey(Field(of_day.next().expect("a case")).get("key").array()),
+    }
+}
+
+/// The messages of a relay: what wallets ask it, and what it asks a server.
+fn relay_frames(story: &Story) -> Value {
+    let target = story.merchant.public();
+    let key = Signed::sign(encryption_key(&story.merchant, 20_454), &story.merchant);
+    let (asked, answered) = (relay::requests(target), relay::replies(target));
+    let (asked, answered) = (Field(&asked[0]), Field(&answered[0]));
+    let sealed = SealedRequest {
+        day: asked.get("day").u32(),
+        encapsulated: EncapsulatedKey(asked.get("encapsulated").array()),
+        body: asked.get("body").bytes(),
+    };
+    let replies = || {
+        [
+            reply("Key", 0, "day 20454", &key),
+            reply(
+                "Forward",
+                1,
+                "empty",
+                &SealedReply(answered.get("sealed").bytes()),
+            ),
+        ]
+    };
+    let forward = ForwardRequest {
+        target,
+        request: sealed.clone(),
+    };
+    let to_relay = [
+        request("merchant", &RelayRequest::Key(RelayKeyRequest { target })),
+        request("empty", &RelayRequest::Forward(forward)),
+    ];
+    let to_target = [
+        request("merchant", &TargetRequest::Key(TargetKeyRequest)),
+        request("empty", &TargetRequest::Forward(sealed)),
+    ];
+    let (relay, target) = ([to_relay, replies()].concat(), [to_target, replies()].concat());
+    json!({ "relay": relay, "target": target })
 }
 
 /// The proofs that the maker of a sealed key knows its secret.
@@ -387,7 +454,12 @@ fn refusals(story: &Story) -> Vec<Value> {
         .into_iter()
         .map(|(_, denial)| Signed::sign(denial, &story.bank));
     let denied = denied.map(|denial| Refusal::Denied(Box::new(denial)));
-    let all = all.into_iter().chain(denied);
+    let relayed = [
+        RelayFault::UnknownTarget,
+        RelayFault::OldKey,
+        RelayFault::DoesNotOpen,
+    ];
+    let all = all.into_iter().chain(denied).chain(relayed.map(Refusal::from));
     let refusal = |refusal: Refusal| {
         let reply: Result<(), Refusal> = Err(refusal.clone());
         json!({ "refusal": said(&refusal), "bytes": hex::encode(encode_reply(&reply)) })

@@ -16,6 +16,7 @@ mod made;
 mod nonces;
 mod refused;
 mod refused_replies;
+mod relay;
 mod seal;
 mod support;
 mod wire;
@@ -65,6 +66,11 @@ const CHECKS_2: &[Check] = &[
     ("wire_bank", "frames", wire::bank),
     ("wire_escrow", "frames", wire::escrow),
     ("wire_refusals", "frames", wire::refusal),
+    ("wire_relay", "relay", wire::relay),
+    ("wire_relay", "target", wire::target),
+    ("relay", "padding", relay::check_padding),
+    ("relay", "requests", relay::check_request),
+    ("relay", "replies", relay::check_reply),
 ];
 
 #[test]

@@ -99,7 +99,7 @@ pub(crate) fn session(case: Field<'_>, claims: &mut Claims) {
 }
 
 /// A generator that returns the given bytes.
-struct Drawn(Vec<u8>);
+pub(crate) struct Drawn(pub(crate) Vec<u8>);
 
 impl TryRng for Drawn {
     type Error = Infallible;

@@ -3,12 +3,13 @@
 use crate::support::{decode, encoded};
 use farthing_coin::{KeyList, Signed};
 use farthing_protocol::{
-    api::{BankRequest, EscrowRequest, MerchantRequest, encode_reply},
+    api::{BankRequest, EscrowRequest, MerchantRequest, RelayRequest, TargetRequest, encode_reply},
     decision::{Committed, Outcome, SignedDecision},
     documents::{BankHold, Hold, Issued, Receipt},
     history::{Testimony, WithHead},
     issue::Begun,
     money::Amount,
+    oblivious::{EncryptionKey, SealedReply},
     offer::{CatalogPage, Offered, Piece},
     refusal::Refusal,
     restore::{BucketPage, KeptMemo, WithdrawalsPage},
@@ -52,6 +53,27 @@ pub(crate) fn escrow(case: Field<'_>, claims: &mut Claims) {
         "Witness" => reply::<Signed<Testimony>>(case, claims),
         "Sales" => reply::<SalesPage>(case, claims),
         other => panic!("an escrow is not asked `{other}`"),
+    }
+}
+
+pub(crate) fn relay(case: Field<'_>, claims: &mut Claims) {
+    if !is_request::<RelayRequest>(case, claims) {
+        oblivious_reply(case, claims);
+    }
+}
+
+/// What a relay asks a server.
+pub(crate) fn target(case: Field<'_>, claims: &mut Claims) {
+    if !is_request::<TargetRequest>(case, claims) {
+        oblivious_reply(case, claims);
+    }
+}
+
+fn oblivious_reply(case: Field<'_>, claims: &mut Claims) {
+    match message(case) {
+        "Key" => reply::<Signed<EncryptionKey>>(case, claims),
+        "Forward" => reply::<SealedReply>(case, claims),
+        other => panic!("neither a relay nor its target is asked `{other}`"),
     }
 }
 
