@@ -83,3 +83,54 @@ fn purchases_behind_spent_coins_leave_books_that_count_all_of_them() {
     let spent: f64 = values.iter().map(|value| number(value, "/spent")).sum();
     assert_eq!(spent, 2000.0 + 2.0 * number(&run, "/audit/purchases"));
 }
+
+#[test]
+fn a_relay_counts_as_a_server_and_saves_handshakes() {
+    let run = load(&["--mode", "sealed", "--relay"]);
+    assert_eq!(run.get("relay"), Some(&Value::Bool(true)));
+    assert!(number(&run, "/each/relay/cpu_us") > 0.0, "{run}");
+    // Offer and payment go through it.
+    assert!(number(&run, "/each/relay/requests") >= 2.0, "{run}");
+    assert!(number(&run, "/each/merchant/connections") < 1.0, "{run}");
+    let servers =
+        ["bank", "escrow", "merchant", "relay"].map(|node| number(&run, &format!("/each/{node}/cpu_us")));
+    let all = number(&run, "/server_cpu_us");
+    assert!((servers.iter().sum::<f64>() - all).abs() < 1.0, "{run}");
+}
+
+#[test]
+fn a_prepared_exchange_has_two_requests_and_stores_nothing() {
+    for relay in [&[][..], &["--relay"]] {
+        let arguments = [&["--mode", "exchange", "--prepared"], relay].concat();
+        let run = load(&arguments);
+        assert!(number(&run, "/prepared_cpu_us") > 0.0);
+        assert_eq!(number(&run, "/each/client/syncs"), 0.0, "{run}");
+        assert_eq!(number(&run, "/each/client/requests"), 2.0, "{run}");
+        assert_eq!(run.get("failures"), Some(&serde_json::json!({})));
+        assert!(number(&run, "/floor/per_second") > number(&run, "/per_second"));
+        assert_eq!(number(&run, "/audit/in_coins"), number(&run, "/audit/paid_in"));
+    }
+}
+
+#[test]
+fn an_older_program_is_compared_in_alternating_rounds() {
+    let old = tempfile::tempdir().unwrap();
+    let missing = Command::new(env!("CARGO_BIN_EXE_load"))
+        .arg("--old")
+        .arg(old.path())
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&missing.stderr);
+    assert!(error.contains("cargo build --release"), "{error}");
+
+    let release = old.path().join("target/release");
+    std::fs::create_dir_all(&release).unwrap();
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_load"), release.join("load")).unwrap();
+    let compared = load(&["--old", old.path().to_str().unwrap(), "--rounds", "2", "--relay"]);
+    assert_eq!(compared.get("old_without"), Some(&serde_json::json!([])));
+    assert!(number(&compared, "/compared/relay's CPU, ms/ratio") > 0.0);
+    assert_eq!(number(&compared, "/rounds"), 2.0);
+    let ratio = |at: &str| number(&compared, &format!("/compared/a second/{at}"));
+    assert!(0.0 < ratio("least") && ratio("least") <= ratio("ratio") && ratio("ratio") <= ratio("most"));
+    assert!(number(&compared, "/compared/client's CPU, ms/old") > 0.0);
+}

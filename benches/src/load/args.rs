@@ -1,5 +1,6 @@
 //! The command-line arguments.
 
+use anyhow::{Result, bail};
 use clap::{Parser, ValueEnum, value_parser};
 use std::path::PathBuf;
 
@@ -8,6 +9,9 @@ const UNDER_WAY_MAX: u64 = 4096;
 
 /// The most coins spent before the run.
 const SPENT_MAX: u64 = 1_000_000_000;
+
+/// The most rounds of a comparison.
+const ROUNDS_MAX: u64 = 1000;
 
 /// The most coins of one purchase or withdrawal.
 const COINS_MAX: u64 = farthing_protocol::limits::COINS_PER_REQUEST_MAX as u64;
@@ -30,11 +34,18 @@ const COINS_MAX: u64 = farthing_protocol::limits::COINS_PER_REQUEST_MAX as u64;
         load --json > runs.jsonl --plot load.svg    one line of JSON a run, and a picture\n  \
         load --dir /mnt/disk/load                   on another disk, with the syncs of that disk\n  \
         load --spent 10000000 --under-way 64        the same after ten million spent coins\n  \
-        load --nodes DIR                            load the running nodes DIR/bank, DIR/escrow and DIR/merchant\n\n\
+        load --nodes DIR                            load the running nodes DIR/bank, DIR/escrow and DIR/merchant\n  \
+        load --mode sealed --relay                  customers buy through a relay, whose CPU counts as a server's\n  \
+        load --mode exchange --prepared             with all that can be computed before done before the clock starts\n  \
+        load --old ../older --under-way 1,64        beside the load program of an older checkout, in turn\n\n\
         How to read the table: `a second` is the rate while all were under way; the latency is of whole \
         purchases as a customer sees them, goods opened and durable; CPU, syncs, bytes and requests are per purchase \
         (withdrawal, exchange), including background settlement. `client` is this program with all its \
-        wallets, which shares the machine with the nodes.\n\n\
+        wallets, which shares the machine with the nodes. The floor at the end is for the run's own mode: what it \
+        needs with `--relay` or `--prepared`.\n\n\
+        How to compare two commits: build the older one in a checkout of its own with `cargo build --release -p \
+        benches --bin load`, and name the checkout with `--old`. On a machine with other work, read the ratios of CPU \
+        rather than those of rate and latency.\n\n\
         Exit codes: 0 measured and the books agree, 1 failed, 2 invalid arguments."
 )]
 pub(crate) struct Args {
@@ -64,12 +75,66 @@ pub(crate) struct Args {
     /// all sums. A million takes about 80 s and 1 GB of disk, and each audit of them some 13 s.
     #[arg(long, value_name = "N", conflicts_with = "nodes", value_parser = value_parser!(u64).range(1..=SPENT_MAX))]
     pub(crate) spent: Option<u64>,
+    /// The customers buy or exchange through a relay. Each keeps one connection to it. Withdrawals name an account, so they
+    /// never use a relay.
+    #[arg(long)]
+    pub(crate) relay: bool,
+    /// The customers are not wallets. Coins, requests and signatures that do not depend on the bank's first message are made
+    /// before the clock starts, and counted apart. Nothing is stored. Only for exchanges: all of a purchase depends on
+    /// the merchant's first message, its offer.
+    #[arg(long)]
+    pub(crate) prepared: bool,
+    /// Compare with the load program in this older checkout (DIR/target/release/load), in alternating rounds with the same
+    /// arguments. An older program that does not know `--relay` or `--prepared` runs without.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["nodes", "spent", "plot"])]
+    pub(crate) old: Option<PathBuf>,
+    /// How many rounds `--old` takes. Each round runs both programs once. The figures are medians of all rounds.
+    #[arg(long, value_name = "N", requires = "old", default_value_t = 3,
+          value_parser = value_parser!(u64).range(1..=ROUNDS_MAX))]
+    pub(crate) rounds: u64,
     /// Print one line of JSON for each run instead of the table.
     #[arg(long)]
     pub(crate) json: bool,
     /// Draw rate and latency against the number under way into this SVG file.
     #[arg(long, value_name = "FILE")]
     pub(crate) plot: Option<PathBuf>,
+}
+
+/// The kind of a run: all that decides which operations one unit of work needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Kind {
+    pub(crate) mode: Mode,
+    /// Coins of one purchase, withdrawal or exchange.
+    pub(crate) coins: u64,
+    /// Anonymous requests go through a relay.
+    pub(crate) is_relayed: bool,
+    /// What does not depend on the bank's first message is computed before the run, and nothing is stored.
+    pub(crate) is_prepared: bool,
+}
+
+impl Kind {
+    /// What the customers do, for people.
+    pub(crate) fn text(&self) -> String {
+        let relayed = if self.is_relayed { ", through a relay" } else { "" };
+        let prepared = if self.is_prepared { ", prepared" } else { "" };
+        format!("{}s of {} coins{relayed}{prepared}", self.mode.noun(), self.coins)
+    }
+}
+
+impl Args {
+    /// Checks arguments that depend on the mode.
+    ///
+    /// # Errors
+    /// Says which argument does not fit the mode, and what to give instead.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.relay && self.mode == Mode::Withdraw {
+            bail!("withdrawals never use a relay; give --relay with another mode, or leave it out");
+        }
+        if self.prepared && self.mode != Mode::Exchange {
+            bail!("only exchanges can be prepared; add --mode exchange, or leave --prepared out");
+        }
+        Ok(())
+    }
 }
 
 /// What the customers do.
@@ -109,6 +174,20 @@ mod tests {
             refused.map(|error| error.kind()),
             Some(clap::error::ErrorKind::ArgumentConflict)
         );
+    }
+
+    #[test]
+    fn a_flag_that_does_not_fit_the_mode_is_refused_with_what_to_give_instead() {
+        let check = |arguments: &[&str]| {
+            let args = Args::try_parse_from(["load"].iter().chain(arguments)).map_err(anyhow::Error::from);
+            args.and_then(|args| args.check())
+                .err()
+                .map_or_else(String::new, |error| error.to_string())
+        };
+        assert!(check(&["--prepared"]).contains("--mode exchange"));
+        assert!(check(&["--mode", "withdraw", "--relay"]).contains("another mode"));
+        assert_eq!(check(&["--mode", "exchange", "--prepared", "--relay"]), "");
+        assert!(check(&["--rounds", "2"]).contains("--old"));
     }
 
     #[test]

@@ -11,6 +11,16 @@ pub(crate) fn busy(what: &'static str) -> ProgressBar {
     bar
 }
 
+/// A round of a comparison.
+pub(crate) fn round(number: u64, of: u64) -> ProgressBar {
+    let style = "round {msg}: {elapsed} {spinner}";
+    let bar = ProgressBar::new_spinner()
+        .with_style(style_of(style, ProgressStyle::default_spinner()))
+        .with_message(format!("{number} of {of}"));
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
+}
+
 /// Progress of preparing customers.
 pub(crate) fn preparing(customers: u64) -> ProgressBar {
     let style = "preparing customers {bar:30} {pos} of {len}, {eta} left";

@@ -21,13 +21,13 @@ const QUIET_PATIENCE: Duration = Duration::from_secs(600);
 /// The pause between two checks.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// The party that used a resource.
-pub(crate) const PARTIES: [&str; 4] = ["bank", "escrow", "merchant", "client"];
+/// The name of the party that is this program with all its customers. All others are servers.
+const CLIENT: &str = "client";
 
 /// The work of nodes and client since their start.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Snapshot {
-    parties: [Counts; 4],
+    parties: Vec<(&'static str, Counts)>,
     unanswered: u64,
     refused: u64,
 }
@@ -73,9 +73,13 @@ impl Snapshot {
             requests: now(&asked.questions),
             ..Counts::default()
         };
-        let [bank, escrow, merchant] = statuses(target).await?;
+        let mut parties = Vec::new();
+        for node in target.nodes().into_iter().chain(&target.relay) {
+            parties.push((node.card().role.as_str(), Status::of(node.dir()).await?.into()));
+        }
+        parties.push((CLIENT, client));
         Ok(Snapshot {
-            parties: [bank.into(), escrow.into(), merchant.into(), client],
+            parties,
             unanswered: now(&asked.unanswered),
             refused: now(&asked.refused),
         })
@@ -136,9 +140,10 @@ pub(crate) struct Cost {
 }
 
 /// The use of all parties.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Costs {
-    pub(crate) parties: [Cost; 4],
+    /// Each party with its name: the servers, and then the client.
+    pub(crate) parties: Vec<(&'static str, Cost)>,
     /// Requests that were repeated (total).
     pub(crate) unanswered: u64,
     /// Requests that were refused (total).
@@ -150,26 +155,31 @@ pub(crate) struct Costs {
 impl Costs {
     /// The use per unit of `done` units between two moments.
     pub(crate) fn between(before: &Snapshot, after: &Snapshot, done: u64) -> Costs {
-        let [bank, escrow, merchant, client] = &before.parties;
-        let [bank_after, escrow_after, merchant_after, client_after] = &after.parties;
-        let parties = [
-            cost(bank, bank_after, done, true),
-            cost(escrow, escrow_after, done, true),
-            cost(merchant, merchant_after, done, true),
-            cost(client, client_after, done, false),
-        ];
-        let busy = |snapshot: &Snapshot| snapshot.parties.iter().map(|counts| counts.busy).sum::<u64>();
+        let both = before.parties.iter().zip(&after.parties);
+        let parties =
+            both.map(|((name, before), (_, after))| (*name, cost(before, after, done, *name != CLIENT)));
+        let busy = |snapshot: &Snapshot| {
+            let parties = snapshot.parties.iter();
+            parties.map(|(_, counts)| counts.busy).sum::<u64>()
+        };
         Costs {
-            parties,
+            parties: parties.collect(),
             unanswered: after.unanswered.saturating_sub(before.unanswered),
             refused: after.refused.saturating_sub(before.refused),
             busy: busy(after).saturating_sub(busy(before)),
         }
     }
 
-    /// Processor time of bank, escrow and merchant together (us).
+    /// Processor time of all servers together, the relay included (us).
     pub(crate) fn server_cpu_us(&self) -> f64 {
-        self.parties.iter().take(3).map(|cost| cost.cpu_us).sum()
+        let servers = self.parties.iter().filter(|(name, _)| *name != CLIENT);
+        servers.map(|(_, cost)| cost.cpu_us).sum()
+    }
+
+    /// Processor time of the client (us).
+    pub(crate) fn client_cpu_us(&self) -> f64 {
+        let client = self.parties.iter().filter(|(name, _)| *name == CLIENT);
+        client.map(|(_, cost)| cost.cpu_us).sum()
     }
 }
 

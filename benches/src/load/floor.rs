@@ -21,6 +21,7 @@ use farthing_node::{
     transport::{ServerIdentity, ServerLimits},
     usage::Usage,
 };
+use farthing_protocol::oblivious::{DecryptionKeys, seal_request};
 use farthing_store::{
     disk::{Disk, FileDisk},
     entropy::{Entropy, SystemEntropy},
@@ -47,6 +48,9 @@ const SYNC_BYTES: usize = 4096;
 
 /// A message of typical length.
 const MESSAGE_BYTES: usize = 2048;
+
+/// The time of the encryption key in the measurement of requests through a relay (ms since 1970).
+const OBLIVIOUS_DAY_MS: u64 = 1_800_000_000_000;
 
 /// The file whose syncs are timed.
 const SYNC_FILE: &str = "floor";
@@ -81,6 +85,10 @@ pub(crate) struct Floor {
     pub(crate) issue_us: f64,
     /// The wallet's part: it derives the blinders, blinds, and recovers the coin from the response.
     pub(crate) blind_us: f64,
+    /// A server's part of a request through a relay: it opens the request and encrypts the reply, 2 KiB each.
+    pub(crate) oblivious_server_us: f64,
+    /// The wallet's part: it encrypts the request and opens the reply.
+    pub(crate) oblivious_client_us: f64,
     /// Making 4 KiB durable on the disk of the load's directory. This is waiting, not work.
     pub(crate) sync_us: f64,
     /// The longest of one hundred syncs.
@@ -101,6 +109,7 @@ pub(crate) struct Floor {
 pub(crate) async fn measure(dir: &Path) -> Result<Floor> {
     let bar = bars::busy("measuring what single operations cost here");
     let curve = tokio::task::spawn_blocking(Curve::measure).await??;
+    let oblivious = tokio::task::spawn_blocking(Oblivious::measure).await??;
     let path = dir.join(SYNC_FILE);
     let (sync_us, sync_p99_us) = tokio::task::spawn_blocking(move || syncs(&path)).await??;
     let network = network().await?;
@@ -118,6 +127,8 @@ pub(crate) async fn measure(dir: &Path) -> Result<Floor> {
         coin_of_64_us: curve.coin_of_64,
         issue_us: curve.issue,
         blind_us: curve.blind,
+        oblivious_server_us: oblivious.server_us,
+        oblivious_client_us: oblivious.client_us,
         sync_us,
         sync_p99_us,
         handshake_us: network.handshake.0,
@@ -148,6 +159,14 @@ impl Floor {
             line("verify a coin with its authorization, of 64", self.coin_of_64_us),
             line("issue a coin (bank)", self.issue_us),
             line("blind and recover a coin (wallet)", self.blind_us),
+            line(
+                "a request through a relay, opened and answered",
+                self.oblivious_server_us,
+            ),
+            line(
+                "a request through a relay, encrypted, and its reply opened",
+                self.oblivious_client_us,
+            ),
             line("a sync of 4 KiB", self.sync_us),
             line("a sync of 4 KiB, p99", self.sync_p99_us),
             line("a handshake", self.handshake_us),
@@ -319,6 +338,35 @@ fn batch(spends: &[Spend], denomination: &Denomination) -> bool {
     }
     let entropy: &dyn Entropy = &SystemEntropy;
     batch.verify(&mut entropy.rng()).is_ok()
+}
+
+// ---- oblivious requests --------------------------------------------------------------------------------------------
+
+/// The encryption of one request through a relay and of its reply (us).
+struct Oblivious {
+    server_us: f64,
+    client_us: f64,
+}
+
+impl Oblivious {
+    fn measure() -> Result<Oblivious> {
+        let entropy: &dyn Entropy = &SystemEntropy;
+        let mut rng = entropy.rng();
+        let identity = SecretKey::generate(&mut rng);
+        let keys = DecryptionKeys::new(identity.public(), OBLIVIOUS_DAY_MS, &mut rng);
+        let public = keys.signed(&identity).body;
+        let message = [7; MESSAGE_BYTES];
+        let (request, opener) = seal_request(&public, &message, &mut rng)?;
+        let answer = || -> Result<_> {
+            let (_, sealer) = keys.open(&request)?;
+            Ok(sealer.seal(&message, &mut entropy.rng())?)
+        };
+        let reply = answer()?;
+        let server_us = median(&answer);
+        let sealing_us = median(|| seal_request(&public, &message, &mut entropy.rng()));
+        let client_us = sealing_us + median(|| opener.open(&reply));
+        Ok(Oblivious { server_us, client_us })
+    }
 }
 
 // ---- the disk -----------------------------------------------------------------------------------------------------

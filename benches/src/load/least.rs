@@ -1,7 +1,11 @@
 //! The lower bound: the operations that a purchase, a withdrawal or an exchange needs, at their measured cost.
 
-use crate::{args::Mode, floor::Floor};
+use crate::{
+    args::{Kind, Mode},
+    floor::Floor,
+};
 use serde::Serialize;
+use std::thread::available_parallelism;
 
 /// The operations that the protocol needs. Every signature is made once. Each server that relies on another party's
 /// signature verifies it once. Escrow and bank both verify every coin.
@@ -19,18 +23,46 @@ struct Needed {
     round_trips: u64,
     /// Round trips between servers that the customer waits for.
     between: u64,
-    /// Syncs that the customer waits for one after another: of servers, and of their own journal and files.
+    /// Syncs of servers that the customer waits for one after another.
     syncs: u64,
+    /// Syncs of the customer's own journal and files.
+    own_syncs: u64,
+    /// Signatures that the customer makes, and verifies.
+    client_signed: u64,
+    client_verified: u64,
 }
 
 impl Needed {
-    fn of(mode: Mode, coins: u64) -> Needed {
+    fn of(kind: &Kind) -> Needed {
+        let direct = Needed::direct(kind.mode, kind.coins);
+        let relayed = match kind.is_relayed {
+            // The connection to the relay lasts for many purchases.
+            true => Needed {
+                handshakes: 0,
+                ..direct
+            },
+            false => direct,
+        };
+        match kind.is_prepared {
+            // The begin was signed before, and nothing is stored.
+            true => Needed {
+                client_signed: kind.coins,
+                own_syncs: 0,
+                ..relayed
+            },
+            false => relayed,
+        }
+    }
+
+    /// The operations without a relay, of a wallet that stores everything.
+    fn direct(mode: Mode, coins: u64) -> Needed {
         match mode {
             // Signed: offer, bank hold, hold, receipt, commit, settled. Verified by the escrow: offer, customer's,
             // bank hold, settled; by the bank: commit; by the merchant: customer's, hold and bank hold, receipt,
             // commit, settled. Trips: offer (with the goods, if they are small), hold, deliver; hold and
             // release. Settlements are shared by many purchases. Syncs: bank hold; releasing, commit, receipt; and of
-            // the customer the order, opened goods (file and folder), the end.
+            // the customer the order, opened goods (file and folder), the end. The customer signs the order and each
+            // coin, and verifies offer, bank hold, hold, receipt.
             Mode::Purchase => Needed {
                 coins_verified: coins.saturating_mul(2),
                 coins_issued: 0,
@@ -40,10 +72,14 @@ impl Needed {
                 handshakes: 2,
                 round_trips: 3,
                 between: 2,
-                syncs: 4 + 4,
+                syncs: 4,
+                own_syncs: 4,
+                client_signed: coins.saturating_add(1),
+                client_verified: 4,
             },
             // As above without hold, deliver and release. One request asks the escrow to pay, and the escrow opens the
-            // sealed key for it. The merchant's question about its sales is shared by many purchases.
+            // sealed key for it. The merchant's question about its sales is shared by many purchases. The customer
+            // verifies offer and commit.
             Mode::Sealed => Needed {
                 coins_verified: coins.saturating_mul(2),
                 coins_issued: 0,
@@ -53,7 +89,10 @@ impl Needed {
                 handshakes: 2,
                 round_trips: 2,
                 between: 1,
-                syncs: 2 + 4,
+                syncs: 2,
+                own_syncs: 4,
+                client_signed: coins.saturating_add(1),
+                client_verified: 2,
             },
             // The account's owner signs begin and finish, the bank signs the issued coins. Only the finish changes the
             // bank's books. The wallet writes its plan, the bank's reply, and its coins.
@@ -66,7 +105,10 @@ impl Needed {
                 handshakes: 1,
                 round_trips: 2,
                 between: 0,
-                syncs: 1 + 3,
+                syncs: 1,
+                own_syncs: 3,
+                client_signed: 2,
+                client_verified: 1,
             },
             // The input coins are sent with both messages, and authorize each of them.
             Mode::Exchange => Needed {
@@ -78,7 +120,10 @@ impl Needed {
                 handshakes: 1,
                 round_trips: 2,
                 between: 0,
-                syncs: 1 + 3,
+                syncs: 1,
+                own_syncs: 3,
+                client_signed: coins.saturating_mul(2),
+                client_verified: 1,
             },
         }
     }
@@ -93,6 +138,13 @@ pub(crate) struct LeastCost {
     server_network_cpu_us: f64,
     /// The same with 64 messages at once between servers, which share packets (us).
     server_network_of_64_cpu_us: f64,
+    /// The customer's work on points, scalars and hashes (us).
+    client_curve_cpu_us: f64,
+    /// The customer's work on connections (us).
+    client_network_cpu_us: f64,
+    /// What this machine's processors would do in a second, if they did nothing else than the work above, with messages of
+    /// 64 at once between servers.
+    per_second: f64,
     /// Time that one customer waits for syncs, one after another (us).
     waiting_for_syncs_us: f64,
     /// Time that one customer waits for handshakes and round trips (us).
@@ -100,31 +152,45 @@ pub(crate) struct LeastCost {
 }
 
 impl LeastCost {
-    /// The lower bound for this work and number of coins, with the operations' cost from `floor`.
-    pub(crate) fn of(floor: &Floor, mode: Mode, coins: u64) -> LeastCost {
-        let needed = Needed::of(mode, coins);
+    /// The lower bound for this kind of work, with the operations' cost from `floor`.
+    pub(crate) fn of(floor: &Floor, kind: &Kind) -> LeastCost {
+        let needed = Needed::of(kind);
         let times = |count: u64, us: f64| count as f64 * us;
         let points = |count: u64| times(count, floor.decompression_us + floor.multiscalar_point_us);
         let verify = points(2) + floor.transcript_us;
         let coin = points(3) + times(2, floor.transcript_us);
         let sign = floor.base_multiplication_us + times(2, floor.transcript_us);
         let seal = floor.multiplication_us + floor.base_multiplication_us;
-        // The client does half of the work of a connection.
-        let network = |between: f64| {
-            times(needed.handshakes, floor.handshake_cpu_us / 2.0)
-                + times(needed.round_trips, floor.round_trip_cpu_us / 2.0)
-                + times(needed.between, between)
-        };
-        let trips = needed.round_trips.saturating_add(needed.between);
+        let oblivious = if kind.is_relayed { needed.round_trips } else { 0 };
+        // The client does half of the work of a connection. Relay and server do the work of another round trip.
+        let halves = times(needed.handshakes, floor.handshake_cpu_us / 2.0)
+            + times(needed.round_trips, floor.round_trip_cpu_us / 2.0);
+        let network = |between: f64| halves + times(needed.between.saturating_add(oblivious), between);
+        let trips = needed
+            .round_trips
+            .saturating_add(needed.between)
+            .saturating_add(oblivious);
+        let server_curve_cpu_us = times(needed.coins_verified, coin)
+            + times(needed.coins_issued, floor.issue_us)
+            + times(needed.verified, verify)
+            + times(needed.signed, sign)
+            + times(needed.sealed, seal)
+            + times(oblivious, floor.oblivious_server_us);
+        let client_curve_cpu_us = times(needed.coins_issued, floor.blind_us)
+            + times(needed.client_signed, sign)
+            + times(needed.client_verified, verify)
+            + times(oblivious, floor.oblivious_client_us);
+        let server_network_of_64_cpu_us = network(floor.round_trip_of_64_cpu_us);
+        let all_us = server_curve_cpu_us + server_network_of_64_cpu_us + client_curve_cpu_us + halves;
+        let processors = available_parallelism().map_or(1, std::num::NonZero::get);
         LeastCost {
-            server_curve_cpu_us: times(needed.coins_verified, coin)
-                + times(needed.coins_issued, floor.issue_us)
-                + times(needed.verified, verify)
-                + times(needed.signed, sign)
-                + times(needed.sealed, seal),
+            server_curve_cpu_us,
             server_network_cpu_us: network(floor.round_trip_cpu_us),
-            server_network_of_64_cpu_us: network(floor.round_trip_of_64_cpu_us),
-            waiting_for_syncs_us: times(needed.syncs, floor.sync_us),
+            server_network_of_64_cpu_us,
+            client_curve_cpu_us,
+            client_network_cpu_us: halves,
+            per_second: processors as f64 * 1e6 / all_us,
+            waiting_for_syncs_us: times(needed.syncs.saturating_add(needed.own_syncs), floor.sync_us),
             waiting_for_network_us: times(needed.handshakes, floor.handshake_us)
                 + times(trips, floor.round_trip_us),
         }
@@ -134,13 +200,41 @@ impl LeastCost {
     pub(crate) fn text(&self, noun: &str) -> String {
         format!(
             "the floor of one {noun}, as the protocol is: {:.2} ms of the servers' CPU for signatures and coins,\n\
-             {:.2} ms for connections ({:.2} with 64 at once between servers); one after another,\n\
-             {:.1} ms of waiting for syncs and {:.1} ms for the network",
+             {:.2} ms for connections ({:.2} with 64 at once between servers); {:.2} ms and {:.2} ms of the client's;\n\
+             one after another, {:.1} ms of waiting for syncs and {:.1} ms for the network;\n\
+             the processors of this machine would do {:.0} a second if they did nothing else",
             self.server_curve_cpu_us / 1e3,
             self.server_network_cpu_us / 1e3,
             self.server_network_of_64_cpu_us / 1e3,
+            self.client_curve_cpu_us / 1e3,
+            self.client_network_cpu_us / 1e3,
             self.waiting_for_syncs_us / 1e3,
             self.waiting_for_network_us / 1e3,
+            self.per_second,
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn needed(is_relayed: bool, is_prepared: bool) -> Needed {
+        Needed::of(&Kind {
+            mode: Mode::Exchange,
+            coins: 2,
+            is_relayed,
+            is_prepared,
+        })
+    }
+
+    #[test]
+    fn a_relay_saves_the_handshakes_and_preparing_saves_the_first_signatures_and_the_store() {
+        let [direct, relayed, prepared] =
+            [(false, false), (true, false), (false, true)].map(|(r, p)| needed(r, p));
+        assert_eq!([direct.handshakes, relayed.handshakes], [1, 0]);
+        assert_eq!([direct.client_signed, prepared.client_signed], [4, 2]);
+        assert_eq!([direct.own_syncs, prepared.own_syncs], [3, 0]);
+        assert_eq!(direct.round_trips, relayed.round_trips);
     }
 }

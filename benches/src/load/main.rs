@@ -9,8 +9,10 @@
 //! | coins spent before, in the bank's store | [`spent`] |
 //! | the wallets, prepared before anything is measured | [`wallets`] |
 //! | the work that a customer repeats | [`work`] |
+//! | exchanges that are computed as far as possible before the run | [`prepared`] |
 //! | one run with a number of customers for a time | [`run`] |
 //! | the resources that nodes and client used | [`counts`] |
+//! | alternating rounds with an older program | [`compare`] |
 //! | the audit of all sums after a run | [`audit`] |
 //! | the cost of single operations on this machine | [`floor`] |
 //! | the lower bound of one purchase at that cost | [`least`] |
@@ -22,10 +24,12 @@ mod args;
 mod asked;
 mod audit;
 mod bars;
+mod compare;
 mod counts;
 mod floor;
 mod least;
 mod plot;
+mod prepared;
 mod report;
 mod run;
 mod spent;
@@ -73,11 +77,15 @@ fn failed(error: &anyhow::Error) -> ExitCode {
 }
 
 async fn load(args: &Args) -> Result<()> {
+    args.check()?;
+    if let Some(old) = &args.old {
+        return compare::run(args, old).await;
+    }
     let dir = Scratch::new("farthing-load", args.dir.as_deref())?;
     let floor = floor::measure(dir.path()).await?;
     let target = Arc::new(Target::of(args, dir.path()).await?);
-    let work = Arc::new(Work::new(args, &target)?);
     let mut wallets = Wallets::new(&target, dir.path())?;
+    let work = Arc::new(Work::new(args, &target, Arc::clone(wallets.asked()))?);
     let before = audit::AllBooks::of(&target).await?;
     let mut results = Vec::new();
     for under_way in &args.under_way {

@@ -27,7 +27,9 @@ struct Series<'a> {
 pub(crate) fn svg(results: &[Measured]) -> String {
     let under_way: Vec<u64> = results.iter().map(|result| result.under_way).collect();
     let take = |of: fn(&Measured) -> f64| results.iter().map(of).collect::<Vec<f64>>();
-    let (noun, coins) = results.first().map_or(("", 0), |r| (r.mode.noun(), r.coins));
+    let (noun, coins) = results
+        .first()
+        .map_or(("", 0), |r| (r.kind.mode.noun(), r.kind.coins));
     let rate = [Series {
         name: "rate",
         colour: "#1b6ca8",

@@ -1,6 +1,6 @@
 //! Output: a table for people, JSON lines for programs.
 
-use crate::{counts::PARTIES, floor::Floor, least::LeastCost, run::Measured};
+use crate::{floor::Floor, least::LeastCost, run::Measured};
 use anyhow::Result;
 use farthing_node::table::{Align, table as printed};
 use serde_json::{Map, Value, json};
@@ -8,19 +8,20 @@ use std::io::Write;
 
 /// Prints one line of JSON on standard output.
 pub(crate) fn line(result: &Measured, floor: &Floor) -> Result<()> {
-    let parties: Map<String, Value> = PARTIES
-        .iter()
-        .zip(result.costs.parties)
+    let parties = result.costs.parties.iter();
+    let parties: Map<String, Value> = parties
         .map(|(name, cost)| Ok(((*name).to_owned(), serde_json::to_value(cost)?)))
         .collect::<Result<_>>()?;
+    let kind = &result.kind;
     let mut value = json!({
-        "mode": result.mode,
+        "mode": kind.mode,
+        "relay": kind.is_relayed,
         "under_way": result.under_way,
-        "coins": result.coins,
+        "coins": kind.coins,
         "seconds": result.seconds,
         "done": result.done,
         "per_second": result.per_second,
-        "coins_per_second": result.per_second * result.coins as f64,
+        "coins_per_second": result.per_second * kind.coins as f64,
         "latency_ms": result.latency,
         "server_cpu_us": result.costs.server_cpu_us(),
         "each": parties,
@@ -31,10 +32,13 @@ pub(crate) fn line(result: &Measured, floor: &Floor) -> Result<()> {
         "busy": result.costs.busy,
         "audit": result.audit,
         "operations": floor,
-        "floor": LeastCost::of(floor, result.mode, result.coins),
+        "floor": LeastCost::of(floor, kind),
     });
     if let (Some(spent), Some(fields)) = (result.spent, value.as_object_mut()) {
         fields.insert("spent".into(), spent.into());
+    }
+    if let (Some(us), Some(fields)) = (result.prepared_cpu_us, value.as_object_mut()) {
+        fields.insert("prepared_cpu_us".into(), us.into());
     }
     writeln!(std::io::stdout(), "{value}")?;
     Ok(())
@@ -74,7 +78,6 @@ pub(crate) fn table(results: &[Measured], floor: &Floor) {
     let mut each = Vec::new();
     for result in results {
         let latency = result.latency;
-        let client = result.costs.parties.last().map_or(0.0, |cost| cost.cpu_us);
         rows.push([
             result.under_way.to_string(),
             format!("{:.0}", result.per_second),
@@ -83,9 +86,9 @@ pub(crate) fn table(results: &[Measured], floor: &Floor) {
             format!("{:.1}", latency.p99),
             format!("{:.1}", latency.max),
             format!("{:.2}", result.costs.server_cpu_us() / 1e3),
-            format!("{:.2}", client / 1e3),
+            format!("{:.2}", result.costs.client_cpu_us() / 1e3),
         ]);
-        for (name, cost) in PARTIES.iter().zip(result.costs.parties) {
+        for (name, cost) in &result.costs.parties {
             each.push([
                 result.under_way.to_string(),
                 (*name).to_owned(),
@@ -103,19 +106,25 @@ pub(crate) fn table(results: &[Measured], floor: &Floor) {
             ]);
         }
     }
-    let noun = first.mode.noun();
+    let noun = first.kind.mode.noun();
+    let what = first.kind.text();
     let failed: u64 = results.iter().flat_map(|result| result.failures.values()).sum();
     let after = first
         .spent
         .map_or(String::new(), |coins| format!(", after {coins} spent coins"));
+    let prepared = first.prepared_cpu_us.map_or(String::new(), |us| {
+        format!(
+            "\n\nbefore the clock started, {:.2} ms of the client's CPU for each {noun}",
+            us / 1e3
+        )
+    });
     let text = format!(
-        "{noun}s of {} coins{after}\n\n{}\n\nfor each {noun}\n\n{}\n\nsingle operations on this machine now\n\n{}\n\n\
-         {}\n\n{failed} failed at first; the books agree to the unit after each run",
-        first.coins,
+        "{what}{after}\n\n{}\n\nfor each {noun}\n\n{}\n\nsingle operations on this machine now\n\n{}\n\n\
+         {}{prepared}\n\n{failed} failed at first; the books agree to the unit after each run",
         printed(RUNS, &rows),
         printed(EACH, &each),
         floor.text(),
-        LeastCost::of(floor, first.mode, first.coins).text(noun),
+        LeastCost::of(floor, &first.kind).text(noun),
     );
     let _gone = writeln!(std::io::stdout(), "{text}");
 }

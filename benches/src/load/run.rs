@@ -1,7 +1,7 @@
 //! One run: a number of customers at work at once for a time, and the audit afterwards.
 
 use crate::{
-    args::Mode,
+    args::Kind,
     audit::{AllBooks, LoadAudit},
     bars,
     counts::{Costs, Snapshot, quiet},
@@ -26,6 +26,9 @@ use tokio::{task::JoinSet, time::Instant};
 /// Length of the short run before, whose rate tells how many customers the run needs.
 const WARM_UP: Duration = Duration::from_secs(1);
 
+/// The least number of customers in that run, if they have few exchanges each.
+const PREPARED_WARM_UP: usize = 8;
+
 /// The number of prepared customers, in percent of the number that this rate needs. The rate is that of a cold start.
 const MARGIN_PERCENT: u64 = 170;
 
@@ -42,9 +45,8 @@ pub(crate) struct Run<'a> {
 
 /// The result of a run.
 pub(crate) struct Measured {
-    pub(crate) mode: Mode,
+    pub(crate) kind: Kind,
     pub(crate) under_way: u64,
-    pub(crate) coins: u64,
     /// The number of coins spent before the run, if requested.
     pub(crate) spent: Option<u64>,
     /// The measured time, with all places at work (s).
@@ -56,6 +58,8 @@ pub(crate) struct Measured {
     /// The failures by their message, with their number. All failed work was finished afterwards.
     pub(crate) failures: BTreeMap<String, u64>,
     pub(crate) costs: Costs,
+    /// The client's CPU time for one unit of work before the clock started (us), if the work was prepared.
+    pub(crate) prepared_cpu_us: Option<f64>,
     /// The time that the nodes settled after the last completion (s).
     pub(crate) settling_seconds: f64,
     pub(crate) audit: LoadAudit,
@@ -177,9 +181,10 @@ impl Run<'_> {
         let places = usize::try_from(self.under_way)?;
         let count = places.saturating_add(self.wanted(wallets).await?);
         let fresh = wallets.prepare(self.target, self.work, count).await?;
+        let prepared_cpu_us = self.work.compute_ahead(self.target, &fresh).await?;
         quiet(self.target).await?;
         let before = Snapshot::take(self.target, wallets).await?;
-        let bar = bars::running(self.under_way, self.work.mode, self.time);
+        let bar = bars::running(self.under_way, self.work.kind.mode, self.time);
         let ended = self.go(fresh, self.time, &bar).await?;
         bar.finish_and_clear();
         resume(&ended.done.to_resume).await?;
@@ -197,7 +202,7 @@ impl Run<'_> {
             let why = done.failures.into_iter().next().unwrap_or_default();
             bail!(
                 "too few were completed to measure a {}: {total}. {why}",
-                self.work.mode.noun()
+                self.work.kind.mode.noun()
             );
         }
         let mut failures: BTreeMap<String, u64> = BTreeMap::new();
@@ -207,15 +212,15 @@ impl Run<'_> {
             *failures.entry(what).or_default() += 1;
         }
         Ok(Measured {
-            mode: self.work.mode,
+            kind: self.work.kind,
             under_way: self.under_way,
-            coins: self.work.coins,
             spent: self.target.spent,
             seconds: time.as_secs_f64(),
             done: in_time,
             per_second,
             latency: Latency::of(times),
             failures,
+            prepared_cpu_us,
             costs: Costs::between(&before, &after, total),
             settling_seconds: settling.as_secs_f64(),
             audit: LoadAudit::take(self.target, self.work, wallets, books).await?,
@@ -225,8 +230,13 @@ impl Run<'_> {
     /// The number of customers that the run needs in reserve, from the rate of the short run before.
     async fn wanted(&self, wallets: &mut Wallets) -> Result<usize> {
         let places = usize::try_from(self.under_way)?;
-        let fresh = wallets.prepare(self.target, self.work, places).await?;
-        let bar = bars::running(self.under_way, self.work.mode, WARM_UP);
+        let warming = match self.work.kind.is_prepared {
+            true => places.max(PREPARED_WARM_UP),
+            false => places,
+        };
+        let fresh = wallets.prepare(self.target, self.work, warming).await?;
+        self.work.compute_ahead(self.target, &fresh).await?;
+        let bar = bars::running(self.under_way, self.work.kind.mode, WARM_UP);
         let ended = self.go(fresh, WARM_UP, &bar).await?;
         bar.finish_and_clear();
         resume(&ended.done.to_resume).await?;

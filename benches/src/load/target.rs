@@ -4,9 +4,9 @@ use crate::{
     args::{Args, Mode},
     spent,
 };
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use farthing_kit::{
-    market::{Layout, Market, Offers},
+    market::{Layout, Market, Offers, WalletRoute},
     nodes::Node,
 };
 use farthing_node::admin::admin_call;
@@ -53,8 +53,19 @@ impl Target {
     pub(crate) async fn of(args: &Args, dir: &Path) -> Result<Target> {
         let program = std::env::current_exe().context("this program cannot be found")?;
         let market = match &args.nodes {
-            Some(nodes) => Market::existing(&program, nodes).await?,
-            None => started(&program, dir, args.spent).await?,
+            Some(nodes) => {
+                let mut market = Market::existing(&program, nodes).await?;
+                if !args.relay {
+                    market.relay = None;
+                } else if market.relay.is_none() {
+                    bail!(
+                        "there is no relay in {}; make one, or leave --relay out",
+                        nodes.join("relay").display()
+                    );
+                }
+                market
+            }
+            None => started(&program, dir, args).await?,
         };
         let values = values(&market.bank).await?;
         let top = values.last().copied().context("the bank issues no coins")?;
@@ -129,9 +140,16 @@ async fn put_up_for_sale(
     Ok(market.sell(&file, &title, price, offers).await?)
 }
 
-async fn started(program: &Path, dir: &Path, spent: Option<u64>) -> Result<Market> {
-    let market = Market::make(program, dir, Layout::default()).await?;
-    if let Some(coins) = spent {
+async fn started(program: &Path, dir: &Path, args: &Args) -> Result<Market> {
+    let layout = Layout {
+        route: match args.relay {
+            true => WalletRoute::Relayed,
+            false => WalletRoute::Direct,
+        },
+        ..Layout::default()
+    };
+    let market = Market::make(program, dir, layout).await?;
+    if let Some(coins) = args.spent {
         spent::fill(market.bank.dir(), coins).await?;
     }
     market.start().await?;

@@ -43,7 +43,7 @@ impl Wallets {
         let dir = dir.join("wallets");
         fs::create_dir_all(&dir).with_context(|| dir.display().to_string())?;
         let mut cards = NetworkFile::load(&dir)?;
-        for node in target.nodes() {
+        for node in target.nodes().into_iter().chain(&target.relay) {
             cards.add(node.card().clone())?;
         }
         let (store, _) = Store::open(&dir.join("store"), StoreOptions::default())?;
@@ -69,7 +69,7 @@ impl Wallets {
     }
 
     /// The number of requests of the wallets.
-    pub(crate) fn asked(&self) -> &Asked {
+    pub(crate) fn asked(&self) -> &Arc<Asked> {
         &self.asked
     }
 

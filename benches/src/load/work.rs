@@ -1,7 +1,9 @@
 //! The work that a customer repeats, with the real wallet.
 
 use crate::{
-    args::{Args, Mode},
+    args::{Args, Kind, Mode},
+    asked::Asked,
+    prepared::{Customers, EXCHANGES_EACH},
     target::{Target, random_word},
 };
 use anyhow::{Context, Result, bail};
@@ -14,7 +16,7 @@ use farthing_protocol::{
     limits::GOODS_WITH_OFFER_MAX_BYTES,
     money::{Amount, assortment},
 };
-use std::fs;
+use std::{fs, sync::Arc};
 
 /// The purchases of one customer: a purse holds some tens of coins, not thousands.
 const PURCHASES_EACH: u64 = 30;
@@ -30,9 +32,9 @@ const COINS_PER_WITHDRAWAL: u64 = 16;
 
 /// The kind of work.
 pub(crate) struct Work {
-    pub(crate) mode: Mode,
-    /// Coins of one purchase, withdrawal or exchange.
-    pub(crate) coins: u64,
+    pub(crate) kind: Kind,
+    customers: Customers,
+    asked: Arc<Asked>,
     parties: Parties,
     item: String,
     /// The deposit for each customer at the cash desk.
@@ -43,7 +45,7 @@ pub(crate) struct Work {
 
 impl Work {
     /// The work that `args` names.
-    pub(crate) fn new(args: &Args, target: &Target) -> Result<Work> {
+    pub(crate) fn new(args: &Args, target: &Target, asked: Arc<Asked>) -> Result<Work> {
         let top = target.values.last().copied().unwrap_or(1);
         let (coins, funds, withdraws) = match args.mode {
             Mode::Purchase | Mode::Sealed => {
@@ -58,11 +60,21 @@ impl Work {
                 let each = amount_of(coins, &target.values)?;
                 (coins, Amount(each.0.saturating_mul(WITHDRAWALS_EACH)), each)
             }
+            Mode::Exchange if args.prepared => {
+                let purse = amount_of(EXCHANGED.0.saturating_mul(EXCHANGES_EACH), &target.values)?;
+                (EXCHANGED.0, purse, purse)
+            }
             Mode::Exchange => (EXCHANGED.0, EXCHANGED, EXCHANGED),
         };
         Ok(Work {
-            mode: args.mode,
-            coins,
+            kind: Kind {
+                mode: args.mode,
+                coins,
+                is_relayed: target.relay.is_some(),
+                is_prepared: args.prepared,
+            },
+            customers: Customers::default(),
+            asked,
             parties: target.parties(),
             item: target.item.clone(),
             funds,
@@ -72,9 +84,10 @@ impl Work {
 
     /// The number of times that one customer can do the work.
     pub(crate) fn times_each(&self) -> u64 {
-        match self.mode {
+        match self.kind.mode {
             Mode::Purchase | Mode::Sealed => PURCHASES_EACH,
             Mode::Withdraw => WITHDRAWALS_EACH,
+            Mode::Exchange if self.kind.is_prepared => EXCHANGES_EACH,
             Mode::Exchange => u64::MAX,
         }
     }
@@ -88,17 +101,31 @@ impl Work {
     pub(crate) async fn prepare(&self, target: &Target, wallet: &Wallet) -> Result<()> {
         let account = wallet.account(&self.parties.bank.identity)?.to_string();
         target.fund(&account, self.funds).await?;
-        if self.mode != Mode::Withdraw {
+        if self.kind.mode != Mode::Withdraw {
             wallet.withdraw(&self.parties.bank, self.withdraws).await?;
         }
         Ok(())
     }
 
+    /// Computes what new customers can compute before the run, if requested. Returns the client's CPU time for one unit of
+    /// work (us).
+    pub(crate) async fn compute_ahead(
+        &self,
+        target: &Target,
+        wallets: &[Arc<Wallet>],
+    ) -> Result<Option<f64>> {
+        match self.kind.is_prepared {
+            true => Ok(Some(self.customers.prepare(target, wallets).await?)),
+            false => Ok(None),
+        }
+    }
+
     /// Does the work once, from beginning to end.
     pub(crate) async fn once(&self, wallet: &Wallet) -> Result<()> {
-        match self.mode {
+        match self.kind.mode {
             Mode::Purchase | Mode::Sealed => self.buy(wallet).await,
             Mode::Withdraw => Ok(wallet.withdraw(&self.parties.bank, self.withdraws).await?),
+            Mode::Exchange if self.kind.is_prepared => self.customers.exchange(wallet, &self.asked).await,
             Mode::Exchange => self.exchange(wallet).await,
         }
     }
