@@ -3,6 +3,9 @@
 //! Use it for fields, as `#[serde(with = "farthing_coin::hex_bytes")]`. Raw bytes have no length before them. In JSON a
 //! list of numbers is accepted too, because older programs wrote it.
 //!
+//! A format that is not for people must write integers with a fixed width, little-endian, as messages and rows do. It
+//! gets eight bytes at a time, as one integer. One call for each byte would cost more than the rest of a row.
+//!
 //! ```
 //! #[derive(serde::Serialize, serde::Deserialize)]
 //! struct Tag(#[serde(with = "farthing_coin::hex_bytes")] [u8; 2]);
@@ -32,8 +35,12 @@ pub fn serialize<S: Serializer, const N: usize>(bytes: &[u8; N], serializer: S) 
         return serdect::array::serialize_hex_lower_or_bin(bytes, serializer);
     }
     // Serdect would write the length first. Messages and rows have no length before fixed bytes.
-    let mut tuple = serializer.serialize_tuple(N)?;
-    for byte in bytes {
+    let (words, rest) = bytes.as_chunks::<WORD_BYTES>();
+    let mut tuple = serializer.serialize_tuple(words.len() + rest.len())?;
+    for word in words {
+        tuple.serialize_element(&u64::from_le_bytes(*word))?;
+    }
+    for byte in rest {
         tuple.serialize_element(byte)?;
     }
     tuple.end()
@@ -47,7 +54,35 @@ pub fn deserialize<'de, D: Deserializer<'de>, const N: usize>(deserializer: D) -
     if deserializer.is_human_readable() {
         deserializer.deserialize_any(Bytes)
     } else {
-        deserializer.deserialize_tuple(N, Bytes)
+        deserializer.deserialize_tuple(N / WORD_BYTES + N % WORD_BYTES, Words)
+    }
+}
+
+/// Bytes that one integer takes.
+const WORD_BYTES: usize = size_of::<u64>();
+
+/// Reads integers of eight bytes, and then single bytes.
+struct Words<const N: usize>;
+
+impl<'de, const N: usize> Visitor<'de> for Words<N> {
+    type Value = [u8; N];
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{N} bytes")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut bytes = [0; N];
+        let missing = || A::Error::custom("the bytes end too early");
+        let (words, rest) = bytes.as_chunks_mut::<WORD_BYTES>();
+        for word in words {
+            let read: u64 = list.next_element()?.ok_or_else(missing)?;
+            *word = read.to_le_bytes();
+        }
+        for byte in rest {
+            *byte = list.next_element()?.ok_or_else(missing)?;
+        }
+        Ok(bytes)
     }
 }
 
