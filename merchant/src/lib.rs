@@ -9,6 +9,7 @@
 //! | [`rows`] | the tables |
 //! | [`secret`] | the secret from which all keys of goods and sales derive |
 //! | [`shelf`] | the encrypted goods |
+//! | `small_goods` | the small ones, in memory |
 //! | [`check`] | checks of the documents of escrow and bank |
 //! | [`transactions`] | every write as a function of rows |
 //! | [`payable`] | prices that no payment can have |
@@ -37,6 +38,7 @@ pub mod rows;
 pub mod secret;
 pub mod service;
 pub mod shelf;
+mod small_goods;
 pub mod transactions;
 
 pub use cli::run;

@@ -3,6 +3,7 @@
 use crate::rows::{KEY_LISTS, check_currency};
 use crate::secret::MerchantSecret;
 use crate::shelf::GoodsShelf;
+use crate::small_goods::SmallGoods;
 use farthing_coin::{PublicKey, SecretKey};
 use farthing_node::bank_keys::BankKeys;
 use farthing_node::card::Card;
@@ -99,6 +100,7 @@ pub struct Merchant {
     pub(crate) settings: Settings,
     pub(crate) store: Store,
     pub(crate) shelf: GoodsShelf,
+    pub(crate) small_goods: SmallGoods,
     pub(crate) peers: Arc<Peers>,
     pub(crate) keys: BankKeys,
     pub(crate) clock: Arc<dyn Clock>,
@@ -127,6 +129,7 @@ impl Merchant {
             keys: BankKeys::new(Arc::clone(&peers), parts.store.clone(), KEY_LISTS),
             store: parts.store,
             shelf: parts.shelf,
+            small_goods: SmallGoods::default(),
             peers,
             clock: parts.clock,
             entropy: parts.entropy,

@@ -101,10 +101,20 @@ impl Merchant {
         let encrypted_bytes = item.summary.encrypted_bytes;
         let offer = self.sign_offer(&request, item, sale_id, bank)?;
         let goods = match encrypted_bytes <= GOODS_WITH_OFFER_MAX_BYTES {
-            true => self.read_shelf(request.item_id, 0, encrypted_bytes).await?,
+            true => self.small_goods(request.item_id, encrypted_bytes).await?,
             false => Vec::new(),
         };
         Ok(Offered { offer, goods })
+    }
+
+    /// The small encrypted goods of an item, from memory if they were read before.
+    async fn small_goods(&self, item_id: ItemId, encrypted_bytes: u64) -> Result<Vec<u8>, Refusal> {
+        if let Some(goods) = self.small_goods.get(&item_id) {
+            return Ok(goods.to_vec());
+        }
+        let goods = self.read_shelf(item_id, 0, encrypted_bytes).await?;
+        self.small_goods.keep(item_id, &goods);
+        Ok(goods)
     }
 
     fn sign_offer(
