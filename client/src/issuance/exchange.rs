@@ -114,11 +114,15 @@ async fn exchange_coins(
     let outputs = issuing(&keys, values, wallet.now_ms())?;
     for _ in 0..NUMBERS_MAX {
         bridge_gap(wallet, bank, Counter::Exchanges, 1, GAP_MAX).await?;
-        let Some(at) = plan_exchange(wallet, bank, inputs.clone(), outputs.clone()).await? else {
+        let mut peer = wallet.peer_client(bank, Lane::Anonymous);
+        // The connection is made while the plan is written. It shows nothing of the plan.
+        let planning = plan_exchange(wallet, bank, inputs.clone(), outputs.clone());
+        let (planned, ()) = tokio::join!(planning, peer.prepare());
+        let Some(at) = planned? else {
             // Another task has taken a coin. The caller looks at the coins again.
             return Ok(());
         };
-        let ended: ExchangeRow = drive(wallet, at, &mut wallet.peer_client(bank, Lane::Anonymous)).await?;
+        let ended: ExchangeRow = drive(wallet, at, &mut peer).await?;
         if ended.exchange.state == IssueState::Done {
             return Ok(());
         }
