@@ -41,7 +41,7 @@
 //! | a wallet's password | [`vault`] |
 //! | lists of a bank's keys | `keys` |
 //! | account keys | `accounts` |
-//! | tables and rows; coins; counters | [`rows`], [`coins`], `counters` |
+//! | tables and rows; coins; counters | [`rows`], [`coins`], `coin_memory`, `counters` |
 //! | withdrawals and exchanges | `issuance` |
 //! | a merchant's catalogue | [`catalog`] |
 //! | purchases and their goods | [`purchase`] |
@@ -66,6 +66,7 @@ mod accounts;
 pub mod catalog;
 pub mod cli;
 mod coin_finding;
+mod coin_memory;
 pub mod coins;
 mod counters;
 pub mod error;

@@ -2,6 +2,7 @@
 
 pub use crate::file_names::SEED_FILE;
 use crate::{
+    coin_memory::CoinMemory,
     error::WalletError,
     file_names::{RESEALING_DIR, RESTORED_DIR, STORE_DIR},
     goods_names::rename_goods,
@@ -10,7 +11,7 @@ use crate::{
     observer::{NoObserver, Observer},
     peer_client::{PeerClient, RetryPolicy},
     relay_keys::{self, Route},
-    rows::RESTORED,
+    rows::{COINS, CoinRow, RESTORED},
     vault::{
         self, Password, VAULT_FILE, WalletKey, reseal,
         sealing::{is_sealed_file, with_cipher},
@@ -145,6 +146,8 @@ pub struct Wallet {
     /// Lists of keys that were verified since the wallet was opened. Every key of a list is checked, which costs more
     /// than the signatures of a purchase.
     pub(crate) books: Mutex<BTreeMap<PublicKey, Arc<KeyBook>>>,
+    /// The coins, for choosing.
+    coins: CoinMemory,
 }
 
 impl std::fmt::Debug for Wallet {
@@ -303,6 +306,7 @@ impl Wallet {
             store,
             env,
             books: Mutex::default(),
+            coins: CoinMemory::default(),
         })
     }
 
@@ -423,7 +427,32 @@ impl Wallet {
         reads: impl Into<Reads>,
         transaction: impl Fn(&mut Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, WalletError> {
-        Ok(self.store.transact(reads, transaction).await?)
+        let changing = self.coins.changing();
+        let done = self.store.transact(reads, move |tx| {
+            let value = transaction(tx)?;
+            Ok((value, COINS.written(tx)?))
+        });
+        match done.await {
+            Ok((value, changed)) => {
+                changing.ended(&self.rows(), &changed)?;
+                Ok(value)
+            }
+            Err(error) => {
+                changing.failed();
+                Err(error.into())
+            }
+        }
+    }
+
+    /// The coins for which `is_wanted` holds, in the order of the store.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) fn coins_that(
+        &self,
+        is_wanted: impl Fn(&CoinRow) -> bool,
+    ) -> Result<Vec<CoinRow>, StoreError> {
+        self.coins.coins(&self.rows(), is_wanted)
     }
 }
 

@@ -105,6 +105,14 @@ impl<K: Key, V: Serialize + DeserializeOwned> Table<K, V> {
         tx.delete(self.key(key).as_bytes())
     }
 
+    /// The keys of the rows that the transaction has set or removed so far.
+    ///
+    /// # Errors
+    /// [`StoreError::Row`] when a key is no key of this table.
+    pub fn written(&self, tx: &Transaction<'_>) -> Result<Vec<K>, StoreError> {
+        tx.written(self.prefix).map(|key| self.own_key(key)).collect()
+    }
+
     /// The durable row at `key`.
     ///
     /// # Errors
@@ -161,9 +169,12 @@ impl<K: Key, V: Serialize + DeserializeOwned> Table<K, V> {
     }
 
     fn row(&self, key: &[u8], value: &[u8]) -> Result<(K, V), StoreError> {
+        Ok((self.own_key(key)?, self.decode(value)?))
+    }
+
+    fn own_key(&self, key: &[u8]) -> Result<K, StoreError> {
         let own = key.get(1..).unwrap_or_default();
-        let key = K::read(own).ok_or_else(|| self.bad_row(format!("its key has {} bytes", own.len())))?;
-        Ok((key, self.decode(value)?))
+        K::read(own).ok_or_else(|| self.bad_row(format!("its key has {} bytes", own.len())))
     }
 
     fn decode(&self, bytes: &[u8]) -> Result<V, StoreError> {

@@ -5,6 +5,7 @@ use crate::index::{Index, Writes};
 use crate::key::{NAMESPACES_PREFIX, RESERVED_PREFIX, RowKey};
 use crate::limits::{TRANSACTION_MAX_BYTES, VALUE_MAX_BYTES};
 use crate::namespace::Namespace;
+use std::ops::Bound;
 
 /// One running transaction. It reads its own writes first, then the writes of earlier transactions of its batch, then the
 /// index. Its own writes take effect only when its closure returns `Ok`.
@@ -124,6 +125,21 @@ impl<'a> Transaction<'a> {
     /// Whether it has written anything.
     pub fn has_written(&self) -> bool {
         !self.own.is_empty()
+    }
+
+    /// The keys under `prefix` that it has written or deleted.
+    pub(crate) fn written(&self, prefix: u8) -> impl Iterator<Item = &[u8]> {
+        let begin = self.namespace.outer(&[prefix]);
+        let skip = begin.len().saturating_sub(1);
+        let range = self
+            .own
+            .range::<[u8], _>((Bound::Included(begin.as_slice()), Bound::Unbounded));
+        let keys: Vec<&[u8]> = range
+            .map(|(key, _)| key.as_slice())
+            .take_while(|key| key.starts_with(&begin))
+            .filter_map(|key| key.get(skip..))
+            .collect();
+        keys.into_iter()
     }
 
     fn write(&mut self, key: &[u8], value: Option<Vec<u8>>) -> Result<(), StoreError> {

@@ -175,7 +175,7 @@ async fn funded_purse(
     keys: &KeyBook,
     price: Amount,
 ) -> Result<Vec<CoinRow>, WalletError> {
-    let at_hand = || purse(&wallet.rows(), bank, keys, wallet.now_ms());
+    let at_hand = || purse(wallet, bank, keys, wallet.now_ms());
     let coins = at_hand()?;
     if check_funds(&coins, price).is_ok() {
         return Ok(coins);

@@ -6,7 +6,7 @@ use crate::{
     issuance::{consolidate, make_change, unchanged},
     keys::current_keys,
     observer::WalletEvent,
-    rows::{COINS, CoinRow, CoinStatus, all},
+    rows::{CoinRow, CoinStatus},
     wallet::Wallet,
 };
 use farthing_coin::{Denomination, KeyBook, PublicKey};
@@ -16,7 +16,7 @@ use farthing_protocol::{
     money::{Amount, Selection, most_payable, select},
     purchase::Plan,
 };
-use farthing_store::{StoreError, View};
+use farthing_store::StoreError;
 
 /// How often coins are exchanged for one purchase before the wallet gives up, besides once for each coin. Each
 /// exchange of small coins leaves fewer of them, so it needs far less.
@@ -57,16 +57,13 @@ pub(crate) fn deadline_ms(plan: &Plan, now_ms: u64) -> u64 {
 /// # Errors
 /// When the store fails.
 pub(crate) fn purse(
-    rows: &View,
+    wallet: &Wallet,
     bank: &PublicKey,
     keys: &KeyBook,
     now_ms: u64,
 ) -> Result<Vec<CoinRow>, StoreError> {
     let is_lost = |row: &CoinRow| Validity::of(keys.get(&row.coin.key_id), now_ms) == Validity::Lost;
-    let coins = all(rows, &COINS)?.into_iter().map(|(_, row)| row);
-    Ok(coins
-        .filter(|row| row.status == CoinStatus::Available && row.bank == *bank && !is_lost(row))
-        .collect())
+    wallet.coins_that(|row| row.status == CoinStatus::Available && row.bank == *bank && !is_lost(row))
 }
 
 /// Checks that a payment of `price` can be made of coins of these values at all.
@@ -109,7 +106,7 @@ pub(crate) async fn choose(
         check_payable(price, keys.values())?;
         let rows = match purse_at_hand.take() {
             Some(rows) => rows,
-            None => purse(&wallet.rows(), &plan.bank, &keys, wallet.now_ms())?,
+            None => purse(wallet, &plan.bank, &keys, wallet.now_ms())?,
         };
         let left: &mut usize = exchanges_left.get_or_insert(rows.len().saturating_add(EXCHANGES_MAX));
         *left = left.checked_sub(1).ok_or(WalletError::NoCoins(price))?;
