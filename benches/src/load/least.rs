@@ -25,7 +25,7 @@ struct Needed {
     between: u64,
     /// Syncs of servers that the customer waits for one after another.
     syncs: u64,
-    /// Syncs of the customer's own journal and files.
+    /// Syncs of the customer's own journal.
     own_syncs: u64,
     /// Signatures that the customer makes, and verifies.
     client_signed: u64,
@@ -61,7 +61,7 @@ impl Needed {
             // bank hold, settled; by the bank: commit; by the merchant: customer's, hold and bank hold, receipt,
             // commit, settled. Trips: offer (with the goods, if they are small), hold, deliver; hold and
             // release. Settlements are shared by many purchases. Syncs: bank hold; releasing, commit, receipt; and of
-            // the customer the order, opened goods (file and folder), the end. The customer signs the order and each
+            // the customer the order and the end. The customer signs the order and each
             // coin, and verifies offer, bank hold, hold, receipt.
             Mode::Purchase => Needed {
                 coins_verified: coins.saturating_mul(2),
@@ -73,7 +73,7 @@ impl Needed {
                 round_trips: 3,
                 between: 2,
                 syncs: 4,
-                own_syncs: 4,
+                own_syncs: 2,
                 client_signed: coins.saturating_add(1),
                 client_verified: 4,
             },
@@ -90,7 +90,7 @@ impl Needed {
                 round_trips: 2,
                 between: 1,
                 syncs: 2,
-                own_syncs: 4,
+                own_syncs: 2,
                 client_signed: coins.saturating_add(1),
                 client_verified: 2,
             },

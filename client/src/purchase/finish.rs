@@ -13,7 +13,7 @@
 
 use super::{
     exhibits::{add_collected, add_exhibit, convicts},
-    goods::are_small,
+    output::are_small,
     record::Write,
     state::State,
     step::{Aim, Event, Known, Opened, Step, StepResult, Then, has_goods, save},

@@ -3,7 +3,7 @@
 //! Small goods are kept in the wallet's store, in the same write that puts coins to them. They become a file only for
 //! a judge. Large goods are files from the beginning, so that a long download can be resumed.
 
-use super::output::{fault, put_goods};
+use super::output::{are_small, fault, put_goods};
 use crate::{
     error::{PlaceFault, WalletError},
     goods_names::{PART, SEALED, goods_name},
@@ -20,7 +20,7 @@ use farthing_protocol::{
     documents::Offer,
     evidence::{Judge, NoVerdict, Papers, Verdict},
     goods::{Decryptor, GoodsKey, RunningDigest},
-    limits::{GOODS_PIECE_BYTES, GOODS_WITH_OFFER_MAX_BYTES},
+    limits::GOODS_PIECE_BYTES,
     offer::{Offered, Piece, PieceRequest},
     seal::unwrap,
 };
@@ -69,12 +69,6 @@ impl Wallet {
         }
         Ok(path)
     }
-}
-
-/// Whether the encrypted goods of `offer` come with it and are kept in the store. For so few bytes, files and their
-/// syncs would cost more than the rest of a purchase.
-pub(crate) fn are_small(offer: &Offer) -> bool {
-    offer.encrypted_bytes <= GOODS_WITH_OFFER_MAX_BYTES
 }
 
 /// The goods that came with an offer; `None` if they must be fetched.
@@ -317,7 +311,12 @@ pub(crate) fn open_goods(
     };
     let mut goods = NewFile::beside(output, Mode::Public).map_err(failed)?;
     let opened = match small {
-        Some(SmallGoods(bytes)) => decrypt(bytes.as_slice(), goods.file(), offer, goods_key),
+        Some(SmallGoods(bytes)) => {
+            // The store has these goods durably, and writes the file again after a power failure. Syncs of file and folder
+            // would take longer than a sync of the store.
+            goods = goods.without_sync();
+            decrypt(bytes.as_slice(), goods.file(), offer, goods_key)
+        }
         None => {
             let sealed = goods_path(wallet, offer);
             let source = File::open(&sealed).map_err(WalletError::io(&sealed))?;

@@ -7,7 +7,7 @@ use crate::{
     wallet::{GOODS_DIR, Wallet},
 };
 use farthing_node::home::files::{self, Existing, NewFile};
-use farthing_protocol::purchase::Purchase;
+use farthing_protocol::{documents::Offer, limits::GOODS_WITH_OFFER_MAX_BYTES, purchase::Purchase};
 use farthing_store::disk::{Disk, FileDisk};
 use rustix::fs::OFlags;
 use std::{
@@ -115,17 +115,31 @@ impl Wallet {
         .await
     }
 
-    /// Whether the goods of a purchase were delivered, and their file is gone since.
+    /// Whether the goods of a purchase were delivered, and their file is gone since: it is missing, has another length, or
+    /// has nothing but zeros. The file of small goods can be lost in a power failure, and the wallet can write it again.
     ///
     /// # Errors
     /// [`WalletError::NoPurchase`] when there is none. When the store fails.
     pub fn is_delivery_gone(&self, number: u64) -> Result<bool, WalletError> {
         let row = self.purchase(number)?;
-        let size_bytes = row.purchase.offer().body.size_bytes;
+        let offer = &row.purchase.offer().body;
         let there = std::fs::symlink_metadata(&row.output);
-        let is_there = there.is_ok_and(|there| there.is_file() && there.len() == size_bytes);
-        Ok(row.delivery == Delivery::Delivered && !is_there)
+        let is_there = there.is_ok_and(|there| there.is_file() && there.len() == offer.size_bytes);
+        let is_lost = || are_small(offer) && is_zeros(&row.output).unwrap_or(true);
+        Ok(row.delivery == Delivery::Delivered && (!is_there || is_lost()))
     }
+}
+
+/// Whether the encrypted goods of `offer` come with it and are kept in the store. For so few bytes, files and their
+/// syncs would cost more than the rest of a purchase.
+pub(crate) fn are_small(offer: &Offer) -> bool {
+    offer.encrypted_bytes <= GOODS_WITH_OFFER_MAX_BYTES
+}
+
+/// Whether the file at `path`, which is small, has bytes and all of them are zeros. A power failure can leave such a file.
+fn is_zeros(path: &Path) -> io::Result<bool> {
+    let bytes = std::fs::read(path)?;
+    Ok(!bytes.is_empty() && bytes.iter().all(|byte| *byte == 0))
 }
 
 // ---- proof --------------------------------------------------------------------------------------------------------
@@ -349,6 +363,16 @@ mod tests {
         .replaceable();
         assert_eq!(deliver(&link, old), "link");
         assert_eq!(fs::read(&path).unwrap(), b"another letter");
+    }
+
+    #[test]
+    fn a_file_of_zeros_is_lost_and_any_other_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("goods");
+        for (bytes, lost) in [(&[0, 0, 0][..], true), (&[0, 0, 1], false), (&[], false)] {
+            fs::write(&path, bytes).unwrap();
+            assert_eq!(is_zeros(&path).unwrap(), lost);
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// Longest name that the name of a [`sibling`] contains as a whole (bytes). Every file system has room for both parts.
 const WHOLE_NAME_MAX_BYTES: usize = 90;
@@ -25,6 +26,8 @@ pub struct NewFile {
     file: File,
     /// The mode of the complete file.
     mode: Mode,
+    /// Whether it is made durable when it gets its path.
+    is_synced: bool,
     /// Its temporary name. It is removed when this is dropped.
     temporary: Option<Temporary>,
 }
@@ -39,6 +42,7 @@ impl NewFile {
             return Ok(Self {
                 file,
                 mode,
+                is_synced: true,
                 temporary: None,
             });
         }
@@ -52,8 +56,19 @@ impl NewFile {
         Ok(Self {
             file,
             mode,
+            is_synced: true,
             temporary: Some(temporary),
         })
+    }
+
+    /// The same file, but it is not synced when it gets its path. For content that its owner can write again: after a power
+    /// failure the file may be missing, shorter, or zeros.
+    #[must_use]
+    pub fn without_sync(self) -> Self {
+        Self {
+            is_synced: false,
+            ..self
+        }
     }
 
     /// Proves that a file can be put at `path`: puts an empty one beside it, under a random name that is as long, and
@@ -89,7 +104,7 @@ impl NewFile {
             None => name(&self.file, path)?,
             Some(temporary) => temporary.rename_to_nothing(path)?,
         }
-        sync_dir(parent(path))
+        self.sync_entry(path)
     }
 
     /// Puts the file at `path`, durably. It replaces an existing file or link.
@@ -107,7 +122,15 @@ impl NewFile {
             fs::rename(&temporary.0, path)?;
             temporary.0 = PathBuf::new();
         }
-        sync_dir(parent(path))
+        self.sync_entry(path)
+    }
+
+    /// Makes the entry of `path` in its directory durable.
+    fn sync_entry(&self, path: &Path) -> io::Result<()> {
+        match self.is_synced {
+            true => sync_dir(parent(path)),
+            false => Ok(()),
+        }
     }
 
     /// Gives the file its mode, and makes it durable.
@@ -116,13 +139,21 @@ impl NewFile {
             self.file
                 .set_permissions(Permissions::from_mode(self.mode.bits() & !umask))?;
         }
-        self.file.sync_all()
+        match self.is_synced {
+            true => self.file.sync_all(),
+            false => Ok(()),
+        }
     }
 }
 
 /// The bits that the user takes from the modes of new files. `None` if the system does not tell: files then stay as
-/// they are, for their owner only.
+/// they are, for their owner only. It is asked once: no program of Farthing changes it.
 fn umask() -> Option<u32> {
+    static UMASK: OnceLock<Option<u32>> = OnceLock::new();
+    *UMASK.get_or_init(read_umask)
+}
+
+fn read_umask() -> Option<u32> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let umask = status.lines().find_map(|line| line.strip_prefix("Umask:"))?;
     u32::from_str_radix(umask.trim(), 8).ok()
@@ -243,6 +274,7 @@ mod tests {
         NewFile {
             file: file.unwrap(),
             mode: Mode::Secret,
+            is_synced: true,
             temporary: Some(temporary),
         }
     }
@@ -254,6 +286,20 @@ mod tests {
             .collect();
         names.sort();
         names
+    }
+
+    #[test]
+    fn a_file_without_sync_is_put_as_any_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("goods.txt");
+        for (bytes, expected) in [("one", Some("one")), ("two", None)] {
+            let mut new = NewFile::beside(&path, Mode::Public).unwrap().without_sync();
+            new.file().write_all(bytes.as_bytes()).unwrap();
+            let put = new.put(&path);
+            assert_eq!(put.is_ok(), expected.is_some());
+            assert_eq!(fs::read_to_string(&path).unwrap(), "one");
+        }
+        assert_eq!(names(dir.path()), ["goods.txt"]);
     }
 
     #[test]
