@@ -15,7 +15,7 @@ use farthing_client::{
 use farthing_coin::Seed;
 use farthing_node::card::RoleName;
 use farthing_store::{
-    StoreOptions,
+    StoreError, StoreOptions,
     entropy::{Entropy, SystemEntropy},
     probe::Probe,
 };
@@ -28,6 +28,8 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
+    thread,
+    time::{Duration, Instant},
 };
 use support::{card, directory, farthing, json};
 
@@ -124,7 +126,7 @@ fn a_wallet_that_is_being_sealed_is_waited_for_and_its_note_has_no_secret() {
         key: Some(key),
         ..Env::system()
     };
-    let holder = Wallet::open(&wallet, env).unwrap();
+    let holder = unless_in_use(|| Wallet::open(&wallet, env.clone())).unwrap();
     let with = |args: &[&'static str]| [args, &["--wait", "0", "--password-file", "one"]].concat();
     // A look works beside it, with the password.
     json(&dir, 0, &with(&["balance"]), "");
@@ -167,6 +169,23 @@ impl Probe for Dies {
     }
 }
 
+/// The longest wait for a lock that nobody has.
+const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Repeats `attempt` while the store is in use. Another test may be starting a program at this moment. Until the program
+/// runs, its process has a copy of every lock of this one.
+fn unless_in_use<T>(mut attempt: impl FnMut() -> Result<T, WalletError>) -> Result<T, WalletError> {
+    let began = Instant::now();
+    loop {
+        match attempt() {
+            Err(WalletError::Store(StoreError::InUse { .. })) if began.elapsed() < LOCK_PATIENCE => {
+                thread::sleep(Duration::from_millis(1));
+            }
+            done => return done,
+        }
+    }
+}
+
 /// Runs [`reseal`] up to the point with the number `at`. Returns the points; `None` when it ended before.
 fn killed_at(
     at: usize,
@@ -183,7 +202,7 @@ fn killed_at(
         probe: Arc::clone(&dies) as Arc<dyn Probe>,
         ..StoreOptions::default()
     };
-    let reseals = || reseal::reseal(dir, old, new, &options, Arc::new(SystemEntropy));
+    let reseals = || unless_in_use(|| reseal::reseal(dir, old, new, &options, Arc::new(SystemEntropy)));
     match catch_unwind(AssertUnwindSafe(reseals)) {
         Ok(done) => {
             done.unwrap();
@@ -195,6 +214,10 @@ fn killed_at(
 
 /// The account's key and the cards, if the wallet opens with `password`.
 fn opens(dir: &Path, password: Option<&Password>) -> Result<(usize, u64), WalletError> {
+    unless_in_use(|| opens_now(dir, password))
+}
+
+fn opens_now(dir: &Path, password: Option<&Password>) -> Result<(usize, u64), WalletError> {
     reseal::settle(dir, &StoreOptions::default())?;
     let key = match password {
         Some(password) if vault::is_sealed(dir) => {
@@ -245,15 +268,10 @@ fn a_kill_at_any_step_leaves_the_old_wallet_or_the_new_one() {
                 assert!(!wallet.join(name).exists(), "{points:?}");
             }
             // Nothing stands in the way of the next attempt.
-            reseal::reseal(
-                &wallet,
-                Some(&password),
-                Some(&password),
-                &StoreOptions::default(),
-                Arc::new(SystemEntropy),
-            )
-            .unwrap();
-            assert_eq!(opens(&wallet, Some(&password)).unwrap(), before);
+            let (options, password) = (StoreOptions::default(), Some(&password));
+            unless_in_use(|| reseal::reseal(&wallet, password, password, &options, Arc::new(SystemEntropy)))
+                .unwrap();
+            assert_eq!(opens(&wallet, password).unwrap(), before);
         }
     }
 }
@@ -269,7 +287,8 @@ fn a_copy_that_fails_leaves_the_wallet_as_it_was() {
     fs::write(wallet.join("network.json"), "not sealed").unwrap();
     let before = all_in(&wallet);
     let options = StoreOptions::default();
-    let failed = reseal::reseal(&wallet, Some(&password), None, &options, Arc::new(SystemEntropy));
+    let failed =
+        unless_in_use(|| reseal::reseal(&wallet, Some(&password), None, &options, Arc::new(SystemEntropy)));
     assert!(failed.unwrap_err().to_string().contains("was changed"));
     assert!(all_in(&wallet) == before, "a file has changed");
     assert!(vault::is_sealed(&wallet));
