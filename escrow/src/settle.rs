@@ -57,7 +57,8 @@ impl Role for Escrow {
 
     async fn background(self: Arc<Self>, stop: StopToken) {
         let watching = Arc::clone(&self.history).watch(stop.clone());
-        tokio::join!(watching, self.learn_keys(&stop), self.settle(stop.clone()));
+        // In a fixed order, so that a simulation can be repeated.
+        tokio::join!(biased; watching, self.learn_keys(&stop), self.settle(stop.clone()));
     }
 }
 

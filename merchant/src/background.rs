@@ -39,7 +39,9 @@ impl Role for Merchant {
     }
 
     async fn background(self: Arc<Self>, stop: StopToken) {
+        // In a fixed order, so that a simulation can be repeated.
         tokio::join!(
+            biased;
             self.finish_sales(&stop),
             self.learn_sales(&stop),
             self.keep_keys(&stop),

@@ -117,7 +117,7 @@ async fn exchange_coins(
         let mut peer = wallet.peer_client(bank, Lane::Anonymous);
         // The connection is made while the plan is written. It shows nothing of the plan.
         let planning = plan_exchange(wallet, bank, inputs.clone(), outputs.clone());
-        let (planned, ()) = tokio::join!(planning, peer.prepare());
+        let (planned, ()) = tokio::join!(biased; planning, peer.prepare());
         let Some(at) = planned? else {
             // Another task has taken a coin. The caller looks at the coins again.
             return Ok(());

@@ -135,7 +135,7 @@ impl<'w> Run<'w> {
         let writing = self.wallet.transact(reads(&writes), move |tx| apply(tx, &writes));
         let written = match step.then {
             Then::Hold(_) | Then::Pay(_) => {
-                let (written, ()) = tokio::join!(writing, self.escrow.prepare());
+                let (written, ()) = tokio::join!(biased; writing, self.escrow.prepare());
                 written?
             }
             _ => writing.await?,
