@@ -2,21 +2,11 @@
 
 use crate::args::Mode;
 use indicatif::{ProgressBar, ProgressStyle};
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 /// A task of unknown length.
-pub(crate) fn busy(what: &'static str) -> ProgressBar {
+pub(crate) fn busy(what: impl Into<Cow<'static, str>>) -> ProgressBar {
     let bar = ProgressBar::new_spinner().with_message(what);
-    bar.enable_steady_tick(Duration::from_millis(100));
-    bar
-}
-
-/// A round of a comparison.
-pub(crate) fn round(number: u64, of: u64) -> ProgressBar {
-    let style = "round {msg}: {elapsed} {spinner}";
-    let bar = ProgressBar::new_spinner()
-        .with_style(style_of(style, ProgressStyle::default_spinner()))
-        .with_message(format!("{number} of {of}"));
     bar.enable_steady_tick(Duration::from_millis(100));
     bar
 }

@@ -86,7 +86,7 @@ pub(crate) async fn run(args: &Args, old: &Path) -> Result<()> {
     };
     let mut rounds = Vec::new();
     for round in 1..=args.rounds {
-        let bar = bars::round(round, args.rounds);
+        let bar = bars::busy(format!("round {round} of {}", args.rounds));
         let (older, newer) = match round % 2 {
             1 => {
                 let older = old.run(args, round).await?;
