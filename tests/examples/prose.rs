@@ -165,6 +165,7 @@ fn documents(root: &Path) -> Vec<PathBuf> {
         "escrow",
         "merchant",
         "client",
+        "model",
         "lab",
         "vectors",
         "fuzz",

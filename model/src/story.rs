@@ -1,0 +1,179 @@
+//! A run as steps: for a list, and for a sequence diagram.
+
+use crate::{
+    facts::Party,
+    frame::{Event, EventOf, Explored, Protocol},
+};
+use std::collections::BTreeMap;
+
+/// The kind of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Faults cease.
+    Healing,
+    /// A message is sent.
+    Send,
+    /// A message arrives after other events.
+    Arrival,
+    /// A party takes a step.
+    Act,
+    /// A party crashes or stops.
+    Fault,
+}
+
+/// One step of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// The kind.
+    pub kind: Kind,
+    /// The text.
+    pub text: String,
+    /// The party's place among the parties of the system.
+    pub of: usize,
+    /// The place of the party to which the arrow goes.
+    pub to: Option<usize>,
+    /// The step at which it arrives, if it arrives.
+    pub arrives: Option<usize>,
+    /// The text on the arrow or at the mark.
+    pub label: String,
+}
+
+/// A party that crashes.
+pub const CRASHED: &str = "killed";
+/// A party that stops.
+pub const STOPPED: &str = "stops";
+
+struct Teller<'p, P: Protocol> {
+    explored: &'p Explored<P>,
+    parties: Vec<Party>,
+    steps: Vec<Step>,
+    /// The step at which each message was first sent.
+    sent: BTreeMap<P::Message, usize>,
+}
+
+/// The parties of a system, in the order of the diagram.
+pub(crate) fn parties<P: Protocol>(protocol: &P) -> Vec<Party> {
+    let has = |party: &Party| protocol.name(*party).is_some();
+    Party::ALL.into_iter().filter(has).collect()
+}
+
+/// Tells a run: its events, and after them the healing.
+pub(crate) fn tell<P: Protocol>(explored: &Explored<P>, events: &[EventOf<P>]) -> Vec<Step> {
+    let mut teller = Teller {
+        explored,
+        parties: parties(&explored.protocol),
+        steps: Vec::new(),
+        sent: BTreeMap::new(),
+    };
+    let mut world = explored.first();
+    for event in events {
+        teller.event(&mut world.parties.clone(), event);
+        if let Some(after) = explored.after(&world, *event) {
+            world = after;
+        }
+    }
+    let healed = explored.heal(&world);
+    if !events.is_empty() {
+        teller.push(
+            Kind::Healing,
+            Party::Customer,
+            "faults cease, and the honest parties carry on".to_owned(),
+        );
+        // What was on its way is lost.
+        teller.sent.clear();
+    }
+    let mut state = world.parties;
+    for event in &healed.events {
+        teller.event(&mut state, event);
+    }
+    teller.steps
+}
+
+impl<P: Protocol> Teller<'_, P> {
+    fn place(&self, party: Party) -> usize {
+        self.parties
+            .iter()
+            .position(|it| *it == party)
+            .unwrap_or_default()
+    }
+
+    fn called(&self, party: Party) -> &'static str {
+        self.explored.protocol.name(party).unwrap_or_default()
+    }
+
+    fn push(&mut self, kind: Kind, of: Party, label: String) {
+        let text = match kind {
+            Kind::Healing => label.clone(),
+            _ => format!("{}: {label}", self.called(of)),
+        };
+        self.steps.push(Step {
+            kind,
+            text,
+            of: self.place(of),
+            to: None,
+            arrives: None,
+            label,
+        });
+    }
+
+    /// Tells an event, and changes `state` as it does.
+    fn event(&mut self, state: &mut P::State, event: &EventOf<P>) {
+        let protocol = &self.explored.protocol;
+        let mut out = Vec::new();
+        match *event {
+            Event::Arrive(message) => {
+                self.arrive(message);
+                protocol.receive(state, message, &mut out);
+            }
+            Event::Act(step) => {
+                let (of, words) = protocol.step(step);
+                protocol.take(state, step, &mut out);
+                self.push(Kind::Act, of, words.to_owned());
+            }
+            Event::Crash(party) => {
+                protocol.crash(state, party);
+                self.push(Kind::Fault, party, CRASHED.to_owned());
+            }
+            Event::Stop(party) => self.push(Kind::Fault, party, STOPPED.to_owned()),
+        }
+        for message in out {
+            self.send(message);
+        }
+    }
+
+    fn send(&mut self, message: P::Message) {
+        let (of, to, label) = self.explored.protocol.message(message);
+        self.push(Kind::Send, of, label.to_owned());
+        let (at, to) = (self.steps.len().saturating_sub(1), self.place(to));
+        if let Some(step) = self.steps.last_mut() {
+            step.to = Some(to);
+        }
+        self.sent.insert(message, at);
+    }
+
+    fn arrive(&mut self, message: P::Message) {
+        let (of, to, label) = self.explored.protocol.message(message);
+        let at = self.steps.len();
+        let first = self.sent.get(&message).copied();
+        let only_sends_since = first.is_some_and(|first| {
+            let since = self.steps.iter().skip(first);
+            since.clone().all(|step| step.kind == Kind::Send)
+        });
+        let pending = first.and_then(|first| self.steps.get_mut(first).filter(|step| step.arrives.is_none()));
+        match (pending, first) {
+            (Some(step), Some(first)) => {
+                step.arrives = Some(if only_sends_since { first } else { at });
+                if !only_sends_since {
+                    self.push(Kind::Arrival, to, format!("gets “{label}”"));
+                }
+            }
+            _ => {
+                self.push(Kind::Send, of, format!("{label} (again)"));
+                let to = self.place(to);
+                if let Some(step) = self.steps.last_mut() {
+                    (step.to, step.arrives) = (Some(to), Some(at));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! What the checker has to find: the table of `docs/ATOMICITY.md`, planted defects, and the trust of
+//! `docs/THREATS.md`. Large rows are for `farthing-lab atomicity`.
+
+#![allow(clippy::expect_used, reason = "a panic is how a test fails")]
+
+use farthing_model::{
+    catalog::{catalog, planted},
+    check::{Checked, Finding},
+    property::Property,
+};
+
+const BOUND: usize = 20_000_000;
+
+fn failing(id: &str, scenario: &str) -> Vec<&'static str> {
+    let entry = catalog()
+        .into_iter()
+        .find(|entry| entry.id == id && entry.scenario.name == scenario);
+    let checked = entry.expect("the row is there").check(BOUND);
+    assert!(checked.complete, "{id}, {scenario}");
+    assert_told(&checked);
+    checked.failing()
+}
+
+/// Every finding has its run, and the reason.
+fn assert_told(checked: &Checked) {
+    for (property, finding) in &checked.findings {
+        if let Finding::Fails { why, run } = finding {
+            assert!(
+                !why.is_empty() && !run.is_empty(),
+                "{}: {property:?}",
+                checked.system
+            );
+        }
+    }
+}
+
+const MONEY: &str = "money atomicity";
+const CONSENT: &str = "consent";
+const GOODS: &str = "goods atomicity";
+const EVIDENCE: &str = "evidence";
+const CERTIFIED: &str = "certified delivery";
+const ANONYMITY: &str = "anonymity";
+const PROGRESS: &str = "progress";
+
+#[test]
+fn the_systems_of_the_paper_are_as_it_says() {
+    let cash = [MONEY, GOODS, EVIDENCE, CERTIFIED, ANONYMITY, PROGRESS];
+    let cards = [GOODS, EVIDENCE, CERTIFIED, ANONYMITY];
+    for (id, expected) in [
+        ("chaum", &cash[..]),
+        ("digicash", &cash[..]),
+        ("first-virtual", &cards[..]),
+        ("ssl", &cards[..]),
+        ("set", &cards[..]),
+        ("netbill", &[ANONYMITY][..]),
+        ("postage", &cards[..]),
+    ] {
+        assert_eq!(failing(id, "failures"), expected, "{id}");
+    }
+    // SET keeps a merchant from charging more. A card number does not.
+    assert!(failing("ssl", "merchant cheats").contains(&CONSENT));
+    assert!(!failing("set", "merchant cheats").contains(&CONSENT));
+    // Certified delivery is for every cheating merchant and every lying customer.
+    assert_eq!(failing("netbill", "merchant cheats"), [ANONYMITY]);
+    assert!(failing("netbill", "customer cheats").is_empty());
+}
+
+#[test]
+fn the_systems_of_today() {
+    assert_eq!(failing("cashu", "failures"), [MONEY, CONSENT]);
+    assert_eq!(failing("cashu-ttl", "failures"), [MONEY, CONSENT]);
+    assert!(failing("cashu-cache", "failures").is_empty());
+    assert_eq!(failing("taler", "failures"), [GOODS, EVIDENCE, CERTIFIED]);
+}
+
+/// What `docs/THREATS.md` promises to a customer and a merchant of whom the other one cheats.
+#[test]
+fn farthing_needs_neither_customer_nor_merchant() {
+    for (id, scenario) in [
+        ("farthing-withdrawal", "failures"),
+        ("farthing-sealed", "failures"),
+        ("farthing-sealed", "customer cheats"),
+        ("farthing-sealed", "merchant cheats"),
+    ] {
+        assert!(failing(id, scenario).is_empty(), "{id}, {scenario}");
+    }
+}
+
+/// What `docs/THREATS.md` says of a bank that does not serve.
+#[test]
+fn farthing_needs_a_bank_that_does_not_take_coins() {
+    let failing = failing("farthing-sealed", "bank cheats");
+    assert!(failing.contains(&PROGRESS) && failing.contains(&GOODS));
+    // The blind signature holds without the bank's honesty.
+    assert!(!failing.contains(&ANONYMITY));
+}
+
+#[test]
+fn planted_defects_break_properties() {
+    // The others are checked by the command.
+    const SMALL: [&str; 7] = [
+        "OverdueNotChased",
+        "SealedKeyUnchecked",
+        "RefusalTakenForHold",
+        "SealedSaleUnlisted",
+        "DebitedTwice",
+        "SilenceTakenForRefusal",
+        "UnsignedRefusalFinal",
+    ];
+    let is_small = |name: &str| SMALL.contains(&name);
+    for defect in planted().into_iter().filter(|defect| is_small(&defect.name)) {
+        let checked = defect.entry.check(BOUND);
+        assert!(!checked.failing().is_empty(), "{}", defect.name);
+        assert_told(&checked);
+    }
+}
+
+#[test]
+fn every_planted_defect_is_a_patch_by_the_same_name() {
+    let patches = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/planted/patches");
+    for defect in planted() {
+        let patch = std::path::Path::new(patches).join(format!("{}.patch", defect.name));
+        assert!(patch.is_file(), "{}", defect.name);
+    }
+}
+
+#[test]
+fn every_property_is_broken_by_a_system() {
+    let is_large = |id: &str| ["farthing", "farthing-sealed"].contains(&id);
+    let small = catalog().into_iter().filter(|entry| !is_large(entry.id));
+    let broken: Vec<&str> = small.flat_map(|entry| entry.check(BOUND).failing()).collect();
+    for property in Property::ALL {
+        assert!(broken.contains(&property.name()), "{property:?}");
+    }
+}
+
+/// One lost message is enough, and the shortest run has no other event.
+#[test]
+fn the_counterexamples_are_the_shortest() {
+    let entry = catalog().into_iter().find(|entry| entry.id == "digicash");
+    let checked = entry.expect("the row is there").check(BOUND);
+    let Some(Finding::Fails { run, .. }) = checked.of(Property::Money) else {
+        panic!("the coin is lost");
+    };
+    let told: Vec<&str> = run.iter().map(|step| step.text.as_str()).collect();
+    let lost = [
+        "customer: pays",
+        "customer: coin",
+        "faults cease, and the honest parties carry on",
+    ];
+    assert_eq!(told, lost);
+    assert!(run.iter().all(|step| step.arrives.is_none()));
+}
