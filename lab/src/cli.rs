@@ -1,6 +1,7 @@
 //! The command line: `farthing-lab`.
 
 use crate::{
+    atomicity::{self, AtomicityOptions},
     demo::{self, DemoOptions, report::Reader},
     faults::{self, FaultsOptions},
 };
@@ -40,6 +41,15 @@ enum Command {
         carries on with the commands that every customer has, and everything is counted to the unit.\n\n\
         Exit codes: 0 nothing is violated, 1 it could not be run, 3 something is violated, 130 interrupted.")]
     Faults(FaultsOptions),
+    /// Decide atomicity for Farthing and the systems before it with a model checker, and write a page that shows it.
+    #[command(after_long_help = "Examples:\n  \
+        farthing-lab atomicity                                 the whole table, into farthing-atomicity.html\n  \
+        farthing-lab atomicity --system netbill                one system\n  \
+        farthing-lab atomicity --system digicash --explore     its states in a browser\n\n\
+        The checker explores every state of each model, with any number of lost, repeated and late messages and of \
+        crashes. docs/ATOMICITY.md has the definitions and says what each model leaves out.\n\n\
+        Exit codes: 0 Farthing keeps its promises and every planted defect is found, 1 it could not be run, 3 otherwise.")]
+    Atomicity(AtomicityOptions),
 }
 
 /// Runs `farthing-lab` with these arguments, the program's name first. With the hidden word `role` it is a node or the
@@ -57,6 +67,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match &cli.command {
         Command::Demo(options) => demo::run(options, reader),
         Command::Faults(options) => faults::run(options, reader),
+        Command::Atomicity(options) => atomicity::run(options, reader),
     }
 }
 

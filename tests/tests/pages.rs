@@ -19,7 +19,7 @@ const PROGRAMS: [Program; 5] = [
         &["role", "merchant"],
         &["init", "goods", "sales"],
     ),
-    ("farthing-lab", &[], &["demo", "faults"]),
+    ("farthing-lab", &[], &["demo", "faults", "atomicity"]),
 ];
 
 /// A shell, and arguments with which it checks the syntax of a script on its standard input.

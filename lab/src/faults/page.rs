@@ -10,24 +10,17 @@ use super::{
     matrix::{Fault, Place, Route},
     run::{CellResult, Results, is_message, tally},
 };
-use jiff::Timestamp;
+use crate::page::{CELLS, DIAGRAM, Html, Machine, STYLE, escape};
 use look::look;
-use std::{
-    collections::BTreeMap,
-    fmt::{Display, Write},
-    fs,
-};
+use std::collections::BTreeMap;
 
-const STYLE: &str = include_str!("page/style.css");
 const SCRIPT: &str = include_str!("page/script.js");
 
 /// The time, machine and seed of a run of the matrix.
 #[derive(Debug, Clone)]
 pub struct RunInfo {
-    /// The time of the run.
-    pub at: Timestamp,
-    /// A description of the machine.
-    pub machine: String,
+    /// The time and the machine.
+    pub machine: Machine,
     /// The seed of the lossy lines.
     pub seed: u64,
 }
@@ -36,58 +29,15 @@ impl RunInfo {
     /// The facts of this machine and the current time.
     #[must_use]
     pub fn here(seed: u64) -> RunInfo {
-        let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-        let cpu = read("/proc/cpuinfo");
-        let model = cpu
-            .lines()
-            .find_map(|line| line.strip_prefix("model name")?.split_once(':'))
-            .map_or("unknown processor", |(_, model)| model.trim());
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        let kernel = read("/proc/sys/kernel/osrelease");
-        RunInfo {
-            at: Timestamp::now(),
-            machine: format!("{processors} × {model}, Linux {}", kernel.trim()),
-            seed,
-        }
-    }
-}
-
-/// Escapes text for HTML, between tags or in an attribute with double quotes.
-#[must_use]
-pub fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            other => escaped.push(other),
-        }
-    }
-    escaped
-}
-
-/// A buffer of HTML. Writing to a string cannot fail.
-struct Html(String);
-
-impl Html {
-    fn raw(&mut self, html: impl Display) {
-        let _written = write!(self.0, "{html}");
-    }
-
-    /// Writes an element with text only. `open` is its tag with its attributes.
-    fn text(&mut self, open: &str, text: &str) {
-        let tag = open.split(' ').next().unwrap_or_default();
-        self.raw(format_args!("<{open}>{}</{tag}>", escape(text)));
+        let machine = Machine::here();
+        RunInfo { machine, seed }
     }
 }
 
 /// Renders the page as HTML.
 #[must_use]
 pub fn page(results: &Results, info: &RunInfo) -> String {
-    let mut html = Html(String::new());
+    let mut html = Html::new();
     html.raw("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
     html.raw("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");
     html.raw("<meta name=\"color-scheme\" content=\"light dark\">\n");
@@ -126,10 +76,10 @@ pub fn page(results: &Results, info: &RunInfo) -> String {
          <noscript><p>What happened in a cell is drawn by a script in this page.</p></noscript>\n",
     );
     html.raw(format_args!(
-        "<script type=\"application/json\" id=\"data\">{}</script>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n",
+        "<script type=\"application/json\" id=\"data\">{}</script>\n<script>\n{DIAGRAM}{SCRIPT}{CELLS}</script>\n</body>\n</html>\n",
         data::json(results)
     ));
-    html.0
+    html.done()
 }
 
 /// Writes the header: the run and its results.
@@ -177,11 +127,8 @@ fn head(html: &mut Html, results: &Results, info: &RunInfo) {
     let facts = [
         ("Cells", results.cells.len().to_string()),
         ("Time", format!("{} min {:02} s", took / 60, took % 60)),
-        (
-            "Run",
-            format!("{} UTC, seed {}", info.at.strftime("%Y-%m-%d %H:%M"), info.seed),
-        ),
-        ("Machine", info.machine.clone()),
+        ("Run", format!("{}, seed {}", info.machine.time(), info.seed)),
+        ("Machine", info.machine.words.clone()),
         ("Version", env!("CARGO_PKG_VERSION").to_owned()),
     ];
     for (name, value) in facts {

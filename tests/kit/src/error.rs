@@ -61,6 +61,16 @@ pub enum RunError {
         /// The reason.
         why: String,
     },
+    /// A name that the user typed.
+    #[error("there is no {what} `{name}`; choose one of: {}", .all.join(", "))]
+    Unknown {
+        /// What it should name.
+        what: &'static str,
+        /// The name.
+        name: String,
+        /// The names that there are.
+        all: Vec<String>,
+    },
     /// The user stopped the run.
     #[error("stopped; nothing is left running")]
     Stopped,

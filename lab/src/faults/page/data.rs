@@ -10,27 +10,8 @@ use super::{
     },
     look::{heading, look},
 };
+use crate::page::{Texts, script_data};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
-
-/// The texts with their numbers.
-#[derive(Default)]
-struct Texts {
-    numbers: BTreeMap<String, usize>,
-    all: Vec<String>,
-}
-
-impl Texts {
-    fn number(&mut self, text: &str) -> usize {
-        if let Some(number) = self.numbers.get(text) {
-            return *number;
-        }
-        let number = self.all.len();
-        self.numbers.insert(text.to_owned(), number);
-        self.all.push(text.to_owned());
-        number
-    }
-}
 
 /// Renders the data of the page, escaped for a `script` element.
 #[must_use]
@@ -44,10 +25,9 @@ pub fn json(results: &Results) -> String {
         "kinds": Kind::ALL,
         "cells": cells,
         "references": references,
-        "texts": texts.all,
+        "texts": texts.all(),
     });
-    // So the data can neither end the element nor begin a comment.
-    data.to_string().replace('<', "\\u003c")
+    script_data(&data)
 }
 
 fn run(ended: &Ended, texts: &mut Texts) -> Value {

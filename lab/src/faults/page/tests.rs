@@ -74,8 +74,10 @@ fn written() -> (Results, String) {
         took: Duration::from_secs(61),
     };
     let info = RunInfo {
-        at: jiff::Timestamp::UNIX_EPOCH,
-        machine: NASTY.into(),
+        machine: Machine {
+            at: jiff::Timestamp::UNIX_EPOCH,
+            words: NASTY.into(),
+        },
         seed: 3,
     };
     let page = page(&results, &info);
