@@ -2,7 +2,8 @@
 //!
 //! **The network** is the set of all messages that were ever sent. At any time any of them may arrive, once or again.
 //! One that never arrives is lost. So loss, repetition, delay and reordering have no bound, and the set of states is
-//! still finite.
+//! still finite. A message that some party may send without a change of any party is there at once
+//! ([`Explored::one_by_one`] is without that): sent later, or never, it would do no more.
 //!
 //! **A crash** takes what a party has not written down ([`Protocol::crash`]). A party may crash at any time, and any
 //! number of times.
@@ -129,7 +130,7 @@ pub enum Event<M, S> {
 pub struct World<S, M: Ord> {
     /// The parties.
     pub parties: S,
-    /// All messages that were ever sent.
+    /// All messages that may arrive.
     pub sent: Arc<BTreeSet<M>>,
     /// Parties that have stopped.
     pub stopped: Parties,
@@ -171,6 +172,8 @@ pub struct Explored<P: Protocol> {
     verdicts: Verdicts<P::State>,
     /// The one property that the checker decides; all of them if there is none.
     only: Option<Property>,
+    /// Whether messages that may be sent without a change of any party are there at once.
+    saturated: bool,
 }
 
 impl<P: Protocol> Explored<P> {
@@ -181,6 +184,7 @@ impl<P: Protocol> Explored<P> {
             protocol,
             verdicts,
             only: None,
+            saturated: true,
         }
     }
 
@@ -189,6 +193,15 @@ impl<P: Protocol> Explored<P> {
     pub fn only(&self, property: Property) -> Explored<P> {
         Explored {
             only: Some(property),
+            ..self.clone()
+        }
+    }
+
+    /// The same, but messages are there only after they were sent. It has more states, and the same ones of the parties.
+    #[must_use]
+    pub fn one_by_one(&self) -> Explored<P> {
+        Explored {
+            saturated: false,
             ..self.clone()
         }
     }
@@ -288,10 +301,15 @@ impl<P: Protocol> Explored<P> {
         (state != *before).then_some((events, state))
     }
 
-    fn world(&self, parties: P::State, sent: Arc<BTreeSet<P::Message>>, stopped: Parties) -> WorldOf<P> {
+    fn world(&self, parties: P::State, mut sent: BTreeSet<P::Message>, stopped: Parties) -> WorldOf<P> {
+        if self.saturated {
+            self.saturate(&parties, stopped, &mut sent);
+        }
+        // Nobody takes what is sent to a party that has stopped.
+        sent.retain(|message| !stopped.has(self.protocol.message(*message).1));
         let mut world = World {
             parties,
-            sent,
+            sent: Arc::new(sent),
             stopped,
             broken: 0,
         };
@@ -314,7 +332,7 @@ impl<P: Protocol> Explored<P> {
     /// The world at the start.
     #[must_use]
     pub fn first(&self) -> WorldOf<P> {
-        self.world(self.protocol.start(), Arc::default(), Parties::NONE)
+        self.world(self.protocol.start(), BTreeSet::new(), Parties::NONE)
     }
 
     /// The world after an event; `None` if the event changes nothing.
@@ -329,12 +347,67 @@ impl<P: Protocol> Explored<P> {
             Event::Crash(party) => self.protocol.crash(&mut parties, party),
             Event::Stop(party) => stopped = stopped.with(party),
         }
-        let mut sent = Arc::clone(&world.sent);
-        if out.iter().any(|message| !sent.contains(message)) {
-            Arc::make_mut(&mut sent).extend(out);
+        let same = parties == world.parties && stopped == world.stopped;
+        let brings = || out.iter().any(|message| !world.sent.contains(message));
+        // What an event brings that changes no party was there before, if the world is saturated.
+        if same && (self.saturated || !brings()) {
+            return None;
         }
-        let changed = parties != world.parties || stopped != world.stopped || sent.len() != world.sent.len();
-        changed.then(|| self.world(parties, sent, stopped))
+        let mut sent = BTreeSet::clone(&world.sent);
+        sent.extend(out);
+        Some(self.world(parties, sent, stopped))
+    }
+
+    /// The messages that a run sends.
+    pub(crate) fn sent_in(&self, events: &[EventOf<P>]) -> BTreeSet<P::Message> {
+        let mut parties = self.protocol.start();
+        let mut sent = Vec::new();
+        for event in events {
+            match *event {
+                Event::Arrive(message) => self.protocol.receive(&mut parties, message, &mut sent),
+                Event::Act(step) => self.protocol.take(&mut parties, step, &mut sent),
+                Event::Crash(party) => self.protocol.crash(&mut parties, party),
+                Event::Stop(_) => {}
+            }
+        }
+        sent.into_iter().collect()
+    }
+
+    /// Adds everything that may be sent without a change of any party. Returns the events that bring it, in order.
+    ///
+    /// Such an event takes nothing away, and what it brings may be lost. So a world with it reaches the same states of the
+    /// parties as a world without it, and one of the two is enough.
+    pub(crate) fn saturate(
+        &self,
+        parties: &P::State,
+        stopped: Parties,
+        sent: &mut BTreeSet<P::Message>,
+    ) -> Vec<(EventOf<P>, P::Message)> {
+        let mut brought = Vec::new();
+        let runs = |party: Party| !stopped.has(party);
+        let steps = self.protocol.steps(parties).into_iter().map(Event::Act);
+        let mut events: Vec<EventOf<P>> = steps.chain(sent.iter().copied().map(Event::Arrive)).collect();
+        let mut out = Vec::new();
+        while let Some(event) = events.pop() {
+            let mut after = parties.clone();
+            match event {
+                Event::Act(step) if runs(self.protocol.step(step).0) => {
+                    self.protocol.take(&mut after, step, &mut out);
+                }
+                Event::Arrive(message) if runs(self.protocol.message(message).1) => {
+                    self.protocol.receive(&mut after, message, &mut out);
+                }
+                _ => continue,
+            }
+            let silent = after == *parties;
+            for message in out.drain(..).filter(|_| silent) {
+                if sent.insert(message) {
+                    brought.push((event, message));
+                    events.push(Event::Arrive(message));
+                }
+            }
+        }
+        brought
     }
 
     fn events(&self, world: &WorldOf<P>) -> Vec<EventOf<P>> {

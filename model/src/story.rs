@@ -57,8 +57,55 @@ pub(crate) fn parties<P: Protocol>(protocol: &P) -> Vec<Party> {
     Party::ALL.into_iter().filter(has).collect()
 }
 
+/// A run with the events that the checker leaves out: those that change no party and only bring a message that arrives
+/// later. Each is put as late as it can happen.
+fn whole_run<P: Protocol>(explored: &Explored<P>, events: &[EventOf<P>]) -> Vec<EventOf<P>> {
+    let mut worlds = vec![explored.first()];
+    for event in events {
+        let world = worlds.last().and_then(|world| explored.after(world, *event));
+        worlds.extend(world);
+    }
+    let mut told: Vec<Vec<EventOf<P>>> = events.iter().map(|event| vec![*event]).collect();
+    for (number, event) in events.iter().enumerate() {
+        let Event::Arrive(message) = *event else {
+            continue;
+        };
+        for (at, world) in worlds.iter().enumerate().take(number.saturating_add(1)).rev() {
+            let before: Vec<EventOf<P>> = told.iter().take(at).flatten().copied().collect();
+            let mut sent = explored.sent_in(&before);
+            if at == number && sent.contains(&message) {
+                break;
+            }
+            let brought = explored.saturate(&world.parties, world.stopped, &mut sent);
+            let way = way_to(&brought, message);
+            if let (false, Some(here)) = (way.is_empty(), told.get_mut(at)) {
+                here.splice(0..0, way);
+                break;
+            }
+        }
+    }
+    told.into_iter().flatten().collect()
+}
+
+/// The events that bring a message, in order. Empty if none does.
+fn way_to<M: Copy + Ord, S: Copy>(brought: &[(Event<M, S>, M)], message: M) -> Vec<Event<M, S>> {
+    let mut way = Vec::new();
+    let mut wanted = Some(message);
+    while let Some((event, _)) = brought.iter().find(|(_, it)| Some(*it) == wanted) {
+        way.push(*event);
+        wanted = match event {
+            Event::Arrive(before) => Some(*before),
+            _ => None,
+        };
+    }
+    way.reverse();
+    way
+}
+
 /// Tells a run: its events, and after them the healing.
 pub(crate) fn tell<P: Protocol>(explored: &Explored<P>, events: &[EventOf<P>]) -> Vec<Step> {
+    let events = &whole_run(explored, events);
+    let explored = &explored.one_by_one();
     let mut teller = Teller {
         explored,
         parties: parties(&explored.protocol),
