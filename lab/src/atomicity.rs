@@ -47,8 +47,10 @@ pub struct AtomicityOptions {
     /// Check N rows at the same time [default: one for each processor].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub jobs: Option<u16>,
-    /// Show the states of one system in a browser, with the explorer of the checker, at ADDRESS. Needs --system.
+    /// Show the states of one system in a browser, with the explorer of the checker, at ADDRESS of this machine. Needs
+    /// --system.
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = EXPLORER_DEFAULT, requires = "system")]
+    #[arg(value_parser = own_address)]
     pub explore: Option<SocketAddr>,
     /// The scenario to explore, such as "merchant cheats".
     #[arg(long, value_name = "NAME", default_value = "failures", requires = "explore")]
@@ -85,6 +87,16 @@ fn check_and_write(options: &AtomicityOptions, reader: Reader) -> Result<bool, R
     Ok(results.surprises().is_empty())
 }
 
+/// An address that only this machine reaches: the explorer asks nobody for a password.
+fn own_address(text: &str) -> Result<SocketAddr, String> {
+    match text.parse::<SocketAddr>() {
+        Ok(address) if address.ip().is_loopback() => Ok(address),
+        _ => Err(format!(
+            "choose an address and port of this machine alone, such as {EXPLORER_DEFAULT}"
+        )),
+    }
+}
+
 fn chosen(names: &[String]) -> Result<Vec<Entry>, RunError> {
     let is = |entry: &Entry, name: &String| entry.id == *name || entry.system.eq_ignore_ascii_case(name);
     let entries = catalog();
@@ -118,5 +130,18 @@ fn unknown<'n>(what: &'static str, name: &str, all: impl Iterator<Item = &'n str
         what,
         name: name.to_owned(),
         all,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::own_address;
+
+    #[test]
+    fn the_explorer_serves_this_machine_alone() {
+        assert!(own_address("127.0.0.1:3000").is_ok() && own_address("[::1]:3000").is_ok());
+        for refused in ["0.0.0.0:3000", "192.0.2.1:3000", "127.0.0.1", "localhost:3000"] {
+            assert!(own_address(refused).is_err(), "{refused}");
+        }
     }
 }

@@ -58,9 +58,15 @@ function arrow(svg, { row, of, to, arrives, label, x, y }, answer) {
   svg.append(drawn("text", { class: `halo${lost ? " bad" : ""}`, x: middle, y: at - 3, "text-anchor": "middle" }, label));
 }
 
-function mark(svg, { row, of, label, x, y }, kind, shape) {
+// About the width of a letter.
+const LETTER = 6;
+
+function mark(svg, { row, of, label, x, y, width }, kind, shape) {
   svg.append(shape(x(of), y(row)));
-  svg.append(drawn("text", { class: `halo ${kind}`, x: x(of) + 12, y: y(row) + 4 }, label));
+  // Words for which there is no room on the right stand on the left.
+  const left = x(of) + 12 + label.length * LETTER > width && x(of) > width / 2;
+  const at = left ? { x: x(of) - 12, "text-anchor": "end" } : { x: x(of) + 12 };
+  svg.append(drawn("text", { class: `halo ${kind}`, y: y(row) + 4, ...at }, label));
 }
 
 const bolt = (x, y) => drawn("path", { class: "bad", d: `M${x + 2} ${y - 10}l-7 11h5l-3 9 8-12h-5z` });
