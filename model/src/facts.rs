@@ -121,9 +121,10 @@ pub struct Sale {
 }
 
 impl Sale {
-    /// A sale without a published key: what is not in the customer's hands is not offered.
+    /// A sale of the goods as described, without a published key: what is not in the customer's hands is not offered.
     #[must_use]
-    pub const fn direct(given: bool, received: bool, readable: Option<Good>) -> Sale {
+    pub fn direct(given: bool, received: bool, has_goods: bool) -> Sale {
+        let readable = has_goods.then_some(Good::AsDescribed);
         Sale {
             given,
             received,

@@ -73,8 +73,8 @@ impl Scenario {
 
 /// A protocol: its parties' state, its messages, and what each party does.
 pub trait Protocol: Clone + Debug + Send + Sync + 'static {
-    /// The state of all parties.
-    type State: Clone + Debug + Eq + Hash + Send + Sync + 'static;
+    /// The state of all parties. By default they have done nothing.
+    type State: Clone + Debug + Default + Eq + Hash + Send + Sync + 'static;
     /// A message.
     type Message: Copy + Debug + Ord + Hash + Send + Sync + 'static;
     /// A step that a party takes by itself.
@@ -84,8 +84,6 @@ pub trait Protocol: Clone + Debug + Send + Sync + 'static {
     fn scenario(&self) -> Scenario;
     /// What a party is called here; `None` if the system has no such party.
     fn name(&self, party: Party) -> Option<&'static str>;
-    /// The state at the start.
-    fn start(&self) -> Self::State;
     /// Sender and receiver of a message, and the message in a few words.
     fn message(&self, message: Self::Message) -> (Party, Party, &'static str);
     /// The receiver takes a message, writes what it must, and then sends.
@@ -332,7 +330,7 @@ impl<P: Protocol> Explored<P> {
     /// The world at the start.
     #[must_use]
     pub fn first(&self) -> WorldOf<P> {
-        self.world(self.protocol.start(), BTreeSet::new(), Parties::NONE)
+        self.world(P::State::default(), BTreeSet::new(), Parties::NONE)
     }
 
     /// The world after an event; `None` if the event changes nothing.
@@ -360,7 +358,7 @@ impl<P: Protocol> Explored<P> {
 
     /// The messages that a run sends.
     pub(crate) fn sent_in(&self, events: &[EventOf<P>]) -> BTreeSet<P::Message> {
-        let mut parties = self.protocol.start();
+        let mut parties = P::State::default();
         let mut sent = Vec::new();
         for event in events {
             match *event {

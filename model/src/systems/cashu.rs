@@ -77,10 +77,6 @@ impl Protocol for Cashu {
         }
     }
 
-    fn start(&self) -> State {
-        State::default()
-    }
-
     fn message(&self, message: Message) -> (Party, Party, &'static str) {
         match message {
             Message::Swap => (Party::Customer, Party::Bank, "inputs, blinded outputs"),

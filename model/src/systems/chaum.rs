@@ -8,7 +8,7 @@
 //! the price. The customer does not send a token again, as no step of the description does.
 
 use crate::{
-    facts::{Facts, Good, Holding, Party, Sale},
+    facts::{Facts, Holding, Party, Sale},
     frame::{Protocol, Scenario},
 };
 
@@ -70,10 +70,6 @@ impl Protocol for Chaum {
 
     fn name(&self, party: Party) -> Option<&'static str> {
         super::two_and_a(party, "bank")
-    }
-
-    fn start(&self) -> State {
-        State::default()
     }
 
     fn message(&self, message: Message) -> (Party, Party, &'static str) {
@@ -167,11 +163,7 @@ impl Protocol for Chaum {
                 },
             ],
             agreed: 1,
-            sales: vec![Sale::direct(
-                !kept,
-                state.deposited,
-                state.has_goods.then_some(Good::AsDescribed),
-            )],
+            sales: vec![Sale::direct(!kept, state.deposited, state.has_goods)],
             exposed: match (state.charged, state.returned) {
                 (true, _) => Some(
                     "the bank has the token twice: it knows the customer, and takes them for a double spender",

@@ -9,7 +9,7 @@
 
 use super::{purse_and_till, two_and_a};
 use crate::{
-    facts::{Facts, Good, Party, Sale},
+    facts::{Facts, Party, Sale},
     frame::{Protocol, Scenario},
 };
 
@@ -80,10 +80,6 @@ impl Protocol for DigiCash {
 
     fn name(&self, party: Party) -> Option<&'static str> {
         two_and_a(party, "bank")
-    }
-
-    fn start(&self) -> State {
-        State::default()
     }
 
     fn message(&self, message: Message) -> (Party, Party, &'static str) {
@@ -176,11 +172,7 @@ impl Protocol for DigiCash {
         Facts {
             money: purse_and_till(kept.into(), paid.into()),
             agreed: 1,
-            sales: vec![Sale::direct(
-                !kept,
-                paid,
-                state.has_goods.then_some(Good::AsDescribed),
-            )],
+            sales: vec![Sale::direct(!kept, paid, state.has_goods)],
             exposed: state.cancelled.then_some(
                 "the customer shows the coin with their account, and the merchant may have shown it too",
             ),

@@ -18,6 +18,7 @@ mod types;
 pub use defect::Defect;
 pub use types::{Bank, Coin, Decision, Escrow, Merchant, Message, Offer, Phase, State, Step, Wallet};
 
+use super::purse_and_till;
 use crate::{
     facts::{Facts, Good, Holding, Paper, Party, Sale, Verdict},
     frame::{Protocol, Scenario},
@@ -51,10 +52,6 @@ impl Protocol for Farthing {
             Party::Bank => "bank",
             Party::Third => "escrow",
         })
-    }
-
-    fn start(&self) -> State {
-        State::default()
     }
 
     fn message(&self, message: Message) -> (Party, Party, &'static str) {
@@ -147,24 +144,14 @@ impl Farthing {
         let readable = (key || wallet.leaked).then_some(good);
         let published = [state.escrow.decided, bank.applied].contains(&Some(Decision::Commit(true)));
         let offered = (published && !wallet.garbage).then_some(good);
+        let mut money = purse_and_till(customer, bank.credited);
+        money.push(Holding {
+            of: Party::Bank,
+            before: 0,
+            now: bank.kept,
+        });
         Facts {
-            money: vec![
-                Holding {
-                    of: Party::Customer,
-                    before: 1,
-                    now: customer,
-                },
-                Holding {
-                    of: Party::Merchant,
-                    before: 0,
-                    now: bank.credited,
-                },
-                Holding {
-                    of: Party::Bank,
-                    before: 0,
-                    now: bank.kept,
-                },
-            ],
+            money,
             agreed: i8::from(wallet.phase != Phase::Start),
             sales: vec![Sale {
                 given: spent,

@@ -9,7 +9,7 @@
 
 use super::{purse_and_till, two_and_a};
 use crate::{
-    facts::{Facts, Good, Party, Sale},
+    facts::{Facts, Party, Sale},
     frame::{Protocol, Scenario},
 };
 
@@ -72,10 +72,6 @@ impl Protocol for FirstVirtual {
 
     fn name(&self, party: Party) -> Option<&'static str> {
         two_and_a(party, "First Virtual")
-    }
-
-    fn start(&self) -> State {
-        State::default()
     }
 
     fn message(&self, message: Message) -> (Party, Party, &'static str) {
@@ -166,11 +162,7 @@ impl Protocol for FirstVirtual {
         Facts {
             money: purse_and_till((!paid).into(), paid.into()),
             agreed: i8::from(state.answer == Some(true)),
-            sales: vec![Sale::direct(
-                paid,
-                paid,
-                state.has_goods.then_some(Good::AsDescribed),
-            )],
+            sales: vec![Sale::direct(paid, paid, state.has_goods)],
             exposed: state
                 .reported
                 .then_some("the server has the account of every purchase"),

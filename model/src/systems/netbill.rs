@@ -103,10 +103,6 @@ impl Protocol for NetBill {
         super::two_and_a(party, "NetBill server")
     }
 
-    fn start(&self) -> State {
-        State::default()
-    }
-
     fn message(&self, message: Message) -> (Party, Party, &'static str) {
         match message {
             Message::Request => (Party::Customer, Party::Merchant, "1 price?"),

@@ -8,7 +8,7 @@
 //! another). The *goods* are the carrying of one letter.
 
 use crate::{
-    facts::{Facts, Good, Holding, Party, Sale},
+    facts::{Facts, Holding, Party, Sale},
     frame::{Protocol, Scenario},
 };
 
@@ -67,10 +67,6 @@ impl Protocol for Postage {
             Party::Merchant => Some("sorting station"),
             Party::Bank | Party::Third => None,
         }
-    }
-
-    fn start(&self) -> State {
-        State::default()
     }
 
     fn message(&self, message: Message) -> (Party, Party, &'static str) {
@@ -134,7 +130,7 @@ impl Protocol for Postage {
 
     fn facts(&self, state: &State) -> Facts {
         let paid = i8::from(state.printed);
-        let sale = |carried: bool, paid: bool| Sale::direct(paid, paid, carried.then_some(Good::AsDescribed));
+        let sale = |carried: bool, paid: bool| Sale::direct(paid, paid, carried);
         let mut sales = vec![sale(state.carried > 0, state.printed)];
         if state.carried > 1 {
             sales.push(sale(true, false));

@@ -9,7 +9,7 @@
 
 use super::{purse_and_till, two_and_a};
 use crate::{
-    facts::{Facts, Good, Party, Sale},
+    facts::{Facts, Party, Sale},
     frame::{Protocol, Scenario},
 };
 
@@ -65,10 +65,6 @@ impl Protocol for Set {
 
     fn name(&self, party: Party) -> Option<&'static str> {
         two_and_a(party, "bank (gateway)")
-    }
-
-    fn start(&self) -> State {
-        State::default()
     }
 
     fn message(&self, message: Message) -> (Party, Party, &'static str) {
@@ -155,7 +151,7 @@ impl Protocol for Set {
             sales: vec![Sale::direct(
                 state.charged > 0,
                 state.charged > 0,
-                state.has_goods.then_some(Good::AsDescribed),
+                state.has_goods,
             )],
             exposed: (state.charged > 0).then_some("the bank has the card of every purchase"),
             ..Facts::default()

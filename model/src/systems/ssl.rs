@@ -8,7 +8,7 @@
 
 use super::{purse_and_till, two_and_a};
 use crate::{
-    facts::{Facts, Good, Party, Sale},
+    facts::{Facts, Party, Sale},
     frame::{Protocol, Scenario},
 };
 
@@ -65,10 +65,6 @@ impl Protocol for Ssl {
 
     fn name(&self, party: Party) -> Option<&'static str> {
         two_and_a(party, "card network")
-    }
-
-    fn start(&self) -> State {
-        State::default()
     }
 
     fn message(&self, message: Message) -> (Party, Party, &'static str) {
@@ -148,11 +144,7 @@ impl Protocol for Ssl {
         Facts {
             money: purse_and_till(1 - charges, charges),
             agreed: i8::from(state.ordered),
-            sales: vec![Sale::direct(
-                charges > 0,
-                charges > 0,
-                state.has_goods.then_some(Good::AsDescribed),
-            )],
+            sales: vec![Sale::direct(charges > 0, charges > 0, state.has_goods)],
             exposed: state.has_number.then_some("the merchant has the card number"),
             ..Facts::default()
         }

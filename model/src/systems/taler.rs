@@ -11,7 +11,7 @@
 
 use super::{purse_and_till, two_and_a};
 use crate::{
-    facts::{Facts, Good, Paper, Party, Sale},
+    facts::{Facts, Paper, Party, Sale},
     frame::{Protocol, Scenario},
 };
 use std::collections::BTreeSet;
@@ -98,10 +98,6 @@ impl Protocol for Taler {
 
     fn name(&self, party: Party) -> Option<&'static str> {
         two_and_a(party, "exchange")
-    }
-
-    fn start(&self) -> State {
-        State::default()
     }
 
     fn message(&self, message: Message) -> (Party, Party, &'static str) {
@@ -215,11 +211,7 @@ impl Protocol for Taler {
         Facts {
             money: purse_and_till(kept.into(), given.into()),
             agreed: 1,
-            sales: vec![Sale::direct(
-                given,
-                given,
-                state.has_goods.then_some(Good::AsDescribed),
-            )],
+            sales: vec![Sale::direct(given, given, state.has_goods)],
             customer_papers: contract().into_iter().chain(paid(state.has_proof)).collect(),
             merchant_papers: contract().into_iter().chain(paid(state.confirmed)).collect(),
             exposed: None,

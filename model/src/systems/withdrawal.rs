@@ -98,10 +98,6 @@ impl Protocol for Withdrawal {
         }
     }
 
-    fn start(&self) -> State {
-        State::default()
-    }
-
     fn message(&self, message: Message) -> (Party, Party, &'static str) {
         match message {
             Message::Begin => (Party::Customer, Party::Bank, "begin"),
