@@ -84,6 +84,18 @@ impl Html {
         self.raw(format_args!("<{open}>{}</{tag}>", escape(text)));
     }
 
+    /// Writes facts with their names as a list.
+    pub(crate) fn facts(&mut self, facts: &[(&str, String)]) {
+        self.raw("<dl>");
+        for (name, value) in facts {
+            self.raw(format_args!(
+                "<div><dt>{name}</dt><dd>{}</dd></div>",
+                escape(value)
+            ));
+        }
+        self.raw("</dl>\n");
+    }
+
     /// The HTML.
     pub(crate) fn done(self) -> String {
         self.0

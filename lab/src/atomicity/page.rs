@@ -118,14 +118,7 @@ fn head(html: &mut Html, results: &Results, machine: &Machine) {
         ("Machine", machine.words.clone()),
         ("Version", env!("CARGO_PKG_VERSION").to_owned()),
     ];
-    html.raw("<dl>");
-    for (name, value) in facts {
-        html.raw(format_args!(
-            "<div><dt>{name}</dt><dd>{}</dd></div>",
-            escape(&value)
-        ));
-    }
-    html.raw("</dl>\n");
+    html.facts(&facts);
     html.text(
         "p class=\"how\"",
         "Choose a cell to see its definition and, if it fails, the shortest run that breaks it. Arrow keys move between \
@@ -143,7 +136,7 @@ const fn look(finding: &Finding) -> (&'static str, &'static str, &'static str) {
     }
 }
 
-fn write_table<'r>(html: &mut Html, data: &mut Data<'r>, title: &str, id: &str, lines: &[Line<'r>]) {
+fn write_table(html: &mut Html, data: &mut Data, title: &str, id: &str, lines: &[Line<'_>]) {
     html.raw(format_args!(
         "<section aria-labelledby=\"{id}\">\n<h2 id=\"{id}\">{title}</h2>\n"
     ));
@@ -178,7 +171,7 @@ fn write_table<'r>(html: &mut Html, data: &mut Data<'r>, title: &str, id: &str, 
     html.raw("</table>\n</div>\n</section>\n");
 }
 
-fn write_line<'r>(html: &mut Html, data: &mut Data<'r>, line: &Line<'r>) {
+fn write_line(html: &mut Html, data: &mut Data, line: &Line<'_>) {
     html.raw("<tr>");
     html.text("th scope=\"row\"", &line.name);
     for (property, finding) in &line.checked.findings {
@@ -218,15 +211,14 @@ fn definitions(html: &mut Html) {
 
 /// The data of the page: one object for each cell.
 #[derive(Default)]
-struct Data<'r> {
+struct Data {
     texts: Texts,
     cells: Vec<Value>,
     references: Vec<Value>,
-    marker: std::marker::PhantomData<&'r ()>,
 }
 
-impl<'r> Data<'r> {
-    fn cell(&mut self, line: &Line<'r>, property: Property, finding: &Finding) -> usize {
+impl Data {
+    fn cell(&mut self, line: &Line<'_>, property: Property, finding: &Finding) -> usize {
         let (class, sign, word) = look(finding);
         let outcome = match finding {
             Finding::Holds => format!("holds: {BOUND}; {}", explored(line.checked)),
@@ -259,7 +251,7 @@ impl<'r> Data<'r> {
         self.cells.len().saturating_sub(1)
     }
 
-    fn reference(&mut self, line: &Line<'r>) -> usize {
+    fn reference(&mut self, line: &Line<'_>) -> usize {
         let value = json!({
             "parties": line.checked.parties,
             "title": self.texts.number(&line.group),

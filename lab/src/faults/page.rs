@@ -122,7 +122,7 @@ fn head(html: &mut Html, results: &Results, info: &RunInfo) {
             escape(word)
         ));
     }
-    html.raw("</ul>\n<dl>");
+    html.raw("</ul>\n");
     let took = results.took.as_secs();
     let facts = [
         ("Cells", results.cells.len().to_string()),
@@ -131,13 +131,7 @@ fn head(html: &mut Html, results: &Results, info: &RunInfo) {
         ("Machine", info.machine.words.clone()),
         ("Version", env!("CARGO_PKG_VERSION").to_owned()),
     ];
-    for (name, value) in facts {
-        html.raw(format_args!(
-            "<div><dt>{name}</dt><dd>{}</dd></div>",
-            escape(&value)
-        ));
-    }
-    html.raw("</dl>\n");
+    html.facts(&facts);
     html.text(
         "p class=\"how\"",
         "Choose a cell to see what happened in it, message by message. Arrow keys move between cells. A number says how many \
