@@ -1,13 +1,8 @@
 //! Shared code of the integration tests.
 //!
-//! [`simulation`] makes one world from one seed. The functions of the programs run with a simulated network, disks
-//! and clocks, in virtual time, with the real cryptography.
-//!
 //! [`processes`] is a testbed of real processes: the programs that people run, over real QUIC, with real files.
 //!
 //! [`by_hand`] is a customer that makes every message by hand, over either.
-//!
-//! [`money`] counts what a wallet has.
 //!
 //! [`court`] shows the judge every subset of the documents that a run leaves.
 
@@ -15,6 +10,4 @@
 
 pub mod by_hand;
 pub mod court;
-pub mod money;
 pub mod processes;
-pub mod simulation;

@@ -42,12 +42,10 @@ use farthing_protocol::{
     sealed::SalesRequest,
     withdraw::Withdrawal,
 };
+use farthing_simulation::money::spendable;
+use farthing_simulation::{party::Party, world::World};
 use farthing_store::entropy::{Entropy, SeededEntropy};
-use farthing_tests::money::spendable;
-use farthing_tests::{
-    by_hand::{Bought, ByHand, Purse, Questions},
-    simulation::{party::Party, world::World},
-};
+use farthing_tests::by_hand::{Bought, ByHand, Purse, Questions};
 use std::{fs, path::Path, sync::Arc};
 
 /// What everything costs.

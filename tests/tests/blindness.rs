@@ -24,11 +24,11 @@ use farthing_protocol::{
     seal::SEALED_RECORD_BYTES,
     withdraw::{WithdrawBegin, WithdrawFinish},
 };
+use farthing_simulation::{network::Sent, world::World};
 use farthing_store::{
     disk::MemoryDisk,
     entropy::{Entropy, SeededEntropy},
 };
-use farthing_tests::simulation::{network::Sent, world::World};
 use std::{path::Path, sync::Arc};
 
 /// What the bank saw when one coin was made.

@@ -37,24 +37,21 @@ use farthing_protocol::{
     refusal::{IssueFault, Later, PurchaseFault, Refusal},
     seal::derive_ephemeral,
 };
-use farthing_store::limits::QUEUE_MAX_TRANSACTIONS;
-use farthing_tests::{
-    by_hand::ByHand,
-    simulation::{
-        cheats::{
-            AbortsAfterRelease, Cause, DeniesCoins, DeniesCredits, DeniesHolds, DeniesSealedKeys,
-            EndlessCatalog, FalseOffers, LeavesMerchantUnpaid, Lie, NeverReleases, Pretext,
-            RefusesWithLongText, ShowsNoCatalog, SignsWithoutHold, SignsWrongKeys, SilentToCustomers,
-            TellsCustomerAbort, cancels, describes_other_goods, overdue, seals_another_key,
-            wraps_another_key, wraps_nothing,
-        },
-        foundation::Population,
-        foundation::STORE,
-        party::Party,
-        setting::{self, Setting, convicts},
-        world::World,
+use farthing_simulation::{
+    cheats::{
+        AbortsAfterRelease, Cause, DeniesCoins, DeniesCredits, DeniesHolds, DeniesSealedKeys, EndlessCatalog,
+        FalseOffers, LeavesMerchantUnpaid, Lie, NeverReleases, Pretext, RefusesWithLongText, ShowsNoCatalog,
+        SignsWithoutHold, SignsWrongKeys, SilentToCustomers, TellsCustomerAbort, cancels,
+        describes_other_goods, overdue, seals_another_key, wraps_another_key, wraps_nothing,
     },
+    foundation::Population,
+    foundation::STORE,
+    party::Party,
+    setting::{self, Setting, convicts},
+    world::World,
 };
+use farthing_store::limits::QUEUE_MAX_TRANSACTIONS;
+use farthing_tests::by_hand::ByHand;
 use std::{
     path::Path,
     sync::{

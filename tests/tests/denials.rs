@@ -16,14 +16,14 @@ use farthing_client::{
 use farthing_coin::Seed;
 use farthing_node::card::RoleName;
 use farthing_protocol::{evidence::Charge, money::Amount, refusal::Refusal};
-use farthing_tests::by_hand::ByHand;
-use farthing_tests::simulation::{
+use farthing_simulation::{
     cheats::NeverReleases,
     denials::{AnswersWithRefusals, ForgesDenials, SignsWithAnotherKey, StealsInExchange, Theft},
     foundation::Population,
     party::Party,
     setting::{self, Setting, convicts},
 };
+use farthing_tests::by_hand::ByHand;
 
 const BANK: Party = Party::Bank;
 const ESCROW: Party = Party::Escrow(0);

@@ -19,23 +19,23 @@ use farthing_protocol::{
     money::Amount,
     refusal::Refusal,
 };
+use farthing_simulation::{
+    cheats::{
+        AbortsAfterRelease, Cause, DeniesCoins, DeniesCredits, DeniesHolds, DeniesSealedKeys, FalseOffers,
+        LeavesMerchantUnpaid, NeverReleases, Pretext, ShowsOtherKeys, SignsWrongKeys, TellsCustomerAbort,
+        cancels, overdue, seals_another_key,
+    },
+    denials::{StealsInExchange, Theft},
+    foundation::{ITEM, Population},
+    hostile_relay::SecondKey,
+    machine::Death,
+    party::Party,
+    setting::{Setting, setting},
+};
 use farthing_store::clock::Clock;
 use farthing_tests::{
     by_hand::ByHand,
     court::{KINDS, Witness, judge_every_choice, kinds},
-    simulation::{
-        cheats::{
-            AbortsAfterRelease, Cause, DeniesCoins, DeniesCredits, DeniesHolds, DeniesSealedKeys,
-            FalseOffers, LeavesMerchantUnpaid, NeverReleases, Pretext, ShowsOtherKeys, SignsWrongKeys,
-            TellsCustomerAbort, cancels, overdue, seals_another_key,
-        },
-        denials::{StealsInExchange, Theft},
-        foundation::{ITEM, Population},
-        hostile_relay::SecondKey,
-        machine::Death,
-        party::Party,
-        setting::{Setting, setting},
-    },
 };
 use serde_json::json;
 use std::{cell::RefCell, collections::BTreeSet, ops::Deref};

@@ -11,9 +11,8 @@
 use farthing_client::{error::WalletError, wallet::Wallet};
 use farthing_node::{admin::AdminHandler, history::History};
 use farthing_protocol::{money::Amount, refusal::Later};
-use farthing_store::disk::MemoryDisk;
-use farthing_tests::money::spendable;
-use farthing_tests::simulation::{
+use farthing_simulation::money::spendable;
+use farthing_simulation::{
     customer::CustomerMachine,
     foundation::{ITEM, Population},
     local,
@@ -22,6 +21,7 @@ use farthing_tests::simulation::{
     shopping::{is_delivery, picture},
     world::World,
 };
+use farthing_store::disk::MemoryDisk;
 use std::{sync::Arc, time::Duration};
 
 /// The one escrow.

@@ -4,7 +4,7 @@ use crate::{clones, copies, denials, disks, heads, homes, links, lists, local, p
 use farthing_client::rows::Delivery;
 use farthing_node::admin::AdminHandler;
 use farthing_protocol::money::Amount;
-use farthing_tests::simulation::{
+use farthing_simulation::{
     customer::CustomerMachine,
     fault::Fault,
     hostile_relay,

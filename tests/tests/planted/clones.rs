@@ -14,8 +14,8 @@ use farthing_protocol::{
     money::Amount,
     refusal::Later,
 };
+use farthing_simulation::{party::Party, world::World};
 use farthing_store::entropy::{Entropy, SeededEntropy};
-use farthing_tests::simulation::{party::Party, world::World};
 use std::time::Duration;
 
 /// The reply of one copy to one challenge for one account: z of its response.

@@ -6,8 +6,7 @@ use farthing_protocol::{
     api::{BankRequest, EscrowRequest},
     money::Amount,
 };
-use farthing_store::disk::MemoryDisk;
-use farthing_tests::simulation::{
+use farthing_simulation::{
     customer::CustomerMachine,
     foundation::{ITEM, Population},
     machine::Death,
@@ -15,6 +14,7 @@ use farthing_tests::simulation::{
     shopping::picture,
     world::World,
 };
+use farthing_store::disk::MemoryDisk;
 use std::{sync::Arc, time::Duration};
 
 /// What the account has at first.

@@ -9,8 +9,8 @@ use farthing_protocol::{
     evidence::{Papers, judge},
     money::Amount,
 };
-use farthing_tests::money::spendable;
-use farthing_tests::simulation::{
+use farthing_simulation::money::spendable;
+use farthing_simulation::{
     denials::{AnswersWithRefusals, StealsInExchange, Theft},
     party::Party,
     world::World,

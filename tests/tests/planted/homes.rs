@@ -14,7 +14,7 @@ use farthing_protocol::{
     money::Amount,
     offer::{CatalogItem, CatalogPage, CatalogReader},
 };
-use farthing_tests::simulation::{foundation::ITEM, shopping::picture, world::World};
+use farthing_simulation::{foundation::ITEM, shopping::picture, world::World};
 use std::{fs, fs::Permissions, io::Write, os::unix::fs::PermissionsExt, path::PathBuf};
 
 /// What the customer has in the account, and withdraws.

@@ -2,9 +2,7 @@
 
 use farthing_node::network::Lane;
 use farthing_protocol::money::Amount;
-use farthing_tests::simulation::{
-    foundation::ITEM, network::Sent, party::Party, shopping::picture, world::World,
-};
+use farthing_simulation::{foundation::ITEM, network::Sent, party::Party, shopping::picture, world::World};
 use std::collections::BTreeSet;
 
 /// What both customers have, and withdraw.

@@ -11,17 +11,17 @@ use farthing_protocol::{
     limits::REPLY_TIMEOUT,
     refusal::{Later, Refusal},
 };
+use farthing_simulation::{
+    cheats::{HidesKeys, ShowsOtherKeys},
+    machine::Death,
+    party::Party,
+    world::World,
+};
 use farthing_store::{
     Store, StoreOptions,
     clock::ManualClock,
     disk::MemoryDisk,
     entropy::{Entropy, SeededEntropy},
-};
-use farthing_tests::simulation::{
-    cheats::{HidesKeys, ShowsOtherKeys},
-    machine::Death,
-    party::Party,
-    world::World,
 };
 use std::{path::Path, sync::Arc, time::Duration};
 use tokio::{task::JoinSet, time::Instant};

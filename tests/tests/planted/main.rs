@@ -38,7 +38,7 @@ mod table;
 
 use checks::{CHECKS, Running};
 use farthing_planted::{is_any_planted, patch::Patch, plant};
-use farthing_tests::simulation::local;
+use farthing_simulation::local;
 use std::{
     any::Any,
     collections::BTreeMap,

@@ -9,7 +9,7 @@ use farthing_protocol::{
     money::Amount,
     purchase::{Purchase, PurchaseError},
 };
-use farthing_tests::simulation::{
+use farthing_simulation::{
     cheats::RefusesWithLongText,
     foundation::ITEM,
     party::Party,

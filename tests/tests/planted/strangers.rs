@@ -17,11 +17,9 @@ use farthing_protocol::{
     restore::{Memo, MemoRequest},
     seal::SEALED_RECORD_BYTES,
 };
+use farthing_simulation::{machine::Death, party::Party, world::World};
 use farthing_store::entropy::{Entropy, SeededEntropy};
-use farthing_tests::{
-    by_hand::{Bought, ByHand, Purse},
-    simulation::{machine::Death, party::Party, world::World},
-};
+use farthing_tests::by_hand::{Bought, ByHand, Purse};
 use std::sync::Arc;
 
 /// What the account has at first.

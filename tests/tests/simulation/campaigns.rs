@@ -5,7 +5,7 @@
 //! | `FARTHING_SEEDS=10000` | number of fresh seeds |
 //! | `FARTHING_SEED=123` | the seed that `replay` runs, with its trace |
 
-use farthing_tests::simulation::{
+use farthing_simulation::{
     campaign::{CampaignResult, campaign},
     check::Findings,
     local,

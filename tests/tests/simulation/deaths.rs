@@ -1,8 +1,8 @@
 //! A wallet that dies at any message and comes back: as it was, without unsynced writes, or from its phrase.
 
 use farthing_client::rows::Delivery;
-use farthing_tests::money::spendable;
-use farthing_tests::simulation::{
+use farthing_simulation::money::spendable;
+use farthing_simulation::{
     customer::CustomerMachine,
     fault::Fault,
     local,

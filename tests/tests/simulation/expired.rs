@@ -6,18 +6,16 @@ use farthing_node::{
     card::{Card, RoleName},
 };
 use farthing_protocol::api::{EscrowRequest, MerchantRequest};
-use farthing_store::clock::Clock;
-use farthing_tests::{
+use farthing_simulation::{
+    customer::CustomerMachine,
+    foundation::ITEM,
+    local,
     money::spendable,
-    simulation::{
-        customer::CustomerMachine,
-        foundation::ITEM,
-        local,
-        schedule::{FUNDS, WITHDRAWN},
-        shopping::picture,
-        world::World,
-    },
+    schedule::{FUNDS, WITHDRAWN},
+    shopping::picture,
+    world::World,
 };
+use farthing_store::clock::Clock;
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
 use tokio::time::sleep;

@@ -1,6 +1,6 @@
 //! A relay that breaks the protocol, and what a relay sees.
 
-use farthing_tests::simulation::{hostile_relay, local};
+use farthing_simulation::{hostile_relay, local};
 
 #[test]
 fn nothing_that_a_hostile_relay_says_is_final() {

@@ -3,11 +3,11 @@
 
 use farthing_client::{error::WalletError, wallet::Wallet};
 use farthing_protocol::money::Amount;
-use farthing_store::clock::Clock;
-use farthing_tests::simulation::{
+use farthing_simulation::{
     customer::CustomerMachine, foundation::ITEM, local, server::bank_settings, shopping::picture,
     world::World,
 };
+use farthing_store::clock::Clock;
 use std::time::Duration;
 use tokio::time::sleep;
 

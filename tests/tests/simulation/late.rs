@@ -3,8 +3,8 @@
 use farthing_client::{rows::CoinStatus, wallet::Wallet};
 use farthing_node::card::{Card, RoleName};
 use farthing_protocol::{api::BankRequest, limits::DEADLINE_HORIZON_MS, restore::Shelf};
-use farthing_tests::money::spendable;
-use farthing_tests::simulation::{
+use farthing_simulation::money::spendable;
+use farthing_simulation::{
     customer::CustomerMachine,
     foundation::{ITEM, Population},
     local,

@@ -8,7 +8,7 @@
 //!
 //! A life ends at the first broken invariant. So a short life is the beginning of a long one from the same seed.
 
-use farthing_tests::simulation::{life::life, local};
+use farthing_simulation::{life::life, local};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Number of commands of a long life without `FARTHING_COMMANDS`.

@@ -1,7 +1,7 @@
 //! The numbers from which a wallet's secrets derive, and restores that must find all of them. The planted defects are
 //! searched for with these stories too.
 
-use farthing_tests::simulation::{local, numbers};
+use farthing_simulation::{local, numbers};
 
 /// A story that checks itself.
 macro_rules! story {

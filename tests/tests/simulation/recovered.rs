@@ -1,6 +1,6 @@
 //! Purchases whose escrow gives no decision. The planted defects are searched for with these stories too.
 
-use farthing_tests::simulation::{local, recovered};
+use farthing_simulation::{local, recovered};
 
 /// A story that checks itself.
 macro_rules! story {

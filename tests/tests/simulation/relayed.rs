@@ -3,7 +3,7 @@
 use farthing_client::rows::Delivery;
 use farthing_node::network::Lane;
 use farthing_protocol::api::{RelayRequest, TargetRequest};
-use farthing_tests::simulation::{
+use farthing_simulation::{
     campaign::relayed_campaign,
     customer::CustomerMachine,
     fault::Fault,

@@ -5,7 +5,7 @@
 //! | `FARTHING_SCHEDULES=all` | runs all, and says how far it is |
 //! | `FARTHING_SCHEDULES=5000-6000`, or one number | runs these: one that failed has said its number, and this command |
 
-use farthing_tests::simulation::{
+use farthing_simulation::{
     local,
     schedule::{Length, Morning, Schedule},
     shopping::Mode,

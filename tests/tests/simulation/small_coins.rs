@@ -8,17 +8,15 @@ use farthing_protocol::{
     limits::COINS_PER_REQUEST_MAX,
     money::Amount,
 };
-use farthing_tests::{
+use farthing_simulation::{
+    foundation::ITEM,
+    local,
+    machine::Death,
     money::spendable,
-    simulation::{
-        foundation::ITEM,
-        local,
-        machine::Death,
-        schedule::{FUNDS, WITHDRAWN},
-        server::bank_settings,
-        shopping::picture,
-        world::World,
-    },
+    schedule::{FUNDS, WITHDRAWN},
+    server::bank_settings,
+    shopping::picture,
+    world::World,
 };
 use std::sync::atomic::{AtomicUsize, Ordering};
 

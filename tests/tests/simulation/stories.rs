@@ -5,8 +5,8 @@ use farthing_client::{
     rows::{CoinStatus, Delivery},
     wallet::Wallet,
 };
-use farthing_tests::money::spendable;
-use farthing_tests::simulation::{
+use farthing_simulation::money::spendable;
+use farthing_simulation::{
     customer::CustomerMachine,
     foundation::ITEM,
     local,

@@ -5,17 +5,15 @@ use farthing_client::{
     wallet::Wallet,
 };
 use farthing_protocol::{limits::COINS_PER_REQUEST_MAX, money::Amount};
-use farthing_store::clock::Clock;
-use farthing_tests::{
+use farthing_simulation::{
+    local,
+    machine::Death,
     money::spendable,
-    simulation::{
-        local,
-        machine::Death,
-        schedule::{FUNDS, WITHDRAWN},
-        server::bank_settings,
-        world::World,
-    },
+    schedule::{FUNDS, WITHDRAWN},
+    server::bank_settings,
+    world::World,
 };
+use farthing_store::clock::Clock;
 use std::time::Duration;
 use tokio::time::sleep;
 

@@ -1,17 +1,15 @@
 //! Stories of a relay that breaks the protocol, and of what it sees when it keeps to it.
 
 use crate::{
+    customer::CustomerMachine,
+    foundation::{ITEM, Population},
+    front::{Cheat, Honest},
     money::spendable,
-    simulation::{
-        customer::CustomerMachine,
-        foundation::{ITEM, Population},
-        front::{Cheat, Honest},
-        network::Sent,
-        party::Party,
-        schedule::{FUNDS, WITHDRAWN},
-        shopping::picture,
-        world::World,
-    },
+    network::Sent,
+    party::Party,
+    schedule::{FUNDS, WITHDRAWN},
+    shopping::picture,
+    world::World,
 };
 use async_trait::async_trait;
 use farthing_client::wallet::Wallet;
@@ -334,7 +332,7 @@ pub async fn two_keys_of_one_day_stop_the_wallet_and_convict_the_server() {
     drop(wallet);
     let merchant = world.card(Party::Merchant(0)).identity;
     world.cheat(Party::Relay, SecondKey::of(&world, Party::Merchant(0)));
-    let wallet = customer.wallet_after(crate::simulation::machine::Death::Killed);
+    let wallet = customer.wallet_after(crate::machine::Death::Killed);
     let bought = wallet.buy(&world.parties(), ITEM, &picture(&world, 2)).await;
     let error = bought.expect_err("nothing is sent");
     assert!(error.to_string().contains("two encryption keys"), "{error}");
@@ -416,7 +414,7 @@ pub async fn a_target_that_has_lost_its_keys_signs_no_second_one_for_a_day() {
         world.clock.jump_to(world.clock.now_ms() + 2 * MS_PER_DAY);
         // Once with the key of the day, and once more after it is lost.
         for half in 0..2 {
-            let wallet = customer.wallet_after(crate::simulation::machine::Death::Killed);
+            let wallet = customer.wallet_after(crate::machine::Death::Killed);
             let prepared = wallet.balances();
             prepared.expect("balances");
             let output = picture(&world, format!("{number}-{half}"));
@@ -426,9 +424,7 @@ pub async fn a_target_that_has_lost_its_keys_signs_no_second_one_for_a_day() {
             drop(wallet);
             world.machine(Party::Merchant(0)).keys.lose();
             for party in [Party::Merchant(0), Party::Relay] {
-                world
-                    .restart(party, crate::simulation::machine::Death::Killed)
-                    .await;
+                world.restart(party, crate::machine::Death::Killed).await;
             }
         }
     }
