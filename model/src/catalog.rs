@@ -33,8 +33,11 @@ pub struct Entry {
     row: Box<dyn Row>,
 }
 
-trait Row: Send + Sync {
+/// What can be explored.
+pub trait Row: Send + Sync {
+    /// Explores it, and ends after about `states_max` generated states, if there are more.
     fn check(&self, system: &'static str, states_max: usize) -> Checked;
+    /// Serves the checker's explorer of it. It does not return.
     fn explore(&self, address: SocketAddr);
 }
 
@@ -48,7 +51,22 @@ impl<P: Protocol> Row for P {
     }
 }
 
+/// A system's name in the table, its name on the command line, and one sentence about it.
+pub type Title = (&'static str, &'static str, &'static str);
+
 impl Entry {
+    /// A row of the table.
+    #[must_use]
+    pub fn new((system, id, about): Title, scenario: Scenario, row: impl Row + 'static) -> Entry {
+        Entry {
+            system,
+            id,
+            about,
+            scenario,
+            row: Box::new(row),
+        }
+    }
+
     /// Explores it.
     #[must_use]
     pub fn check(&self, states_max: usize) -> Checked {
@@ -84,19 +102,9 @@ pub const FARTHING_SCENARIOS: [Scenario; 8] = [
 struct Rows(Vec<Entry>);
 
 impl Rows {
-    fn add<P: Protocol>(
-        &mut self,
-        (system, id, about): (&'static str, &'static str, &'static str),
-        scenarios: &[Scenario],
-        make: impl Fn(Scenario) -> P,
-    ) {
-        self.0.extend(scenarios.iter().map(|scenario| Entry {
-            system,
-            id,
-            about,
-            scenario: *scenario,
-            row: Box::new(make(*scenario)),
-        }));
+    fn add<P: Protocol>(&mut self, title: Title, scenarios: &[Scenario], make: impl Fn(Scenario) -> P) {
+        let row = |scenario: &Scenario| Entry::new(title, *scenario, make(*scenario));
+        self.0.extend(scenarios.iter().map(row));
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::{
     frame::{Explored, Protocol, Scenario},
     property::Property,
-    story::{Step, parties, tell},
+    story::{Step, names, tell},
 };
 use stateright::{Checker, Model};
 use std::time::{Duration, Instant};
@@ -102,10 +102,7 @@ pub fn check<P: Protocol>(system: &'static str, protocol: &P, states_max: usize)
     Checked {
         system,
         scenario: protocol.scenario(),
-        parties: parties(protocol)
-            .into_iter()
-            .filter_map(|party| protocol.name(party))
-            .collect(),
+        parties: names(protocol),
         findings: findings.collect(),
         without_faults: tell(&explored, &[]),
         states: checker.unique_state_count(),

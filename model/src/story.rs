@@ -43,12 +43,95 @@ pub const CRASHED: &str = "killed";
 /// A party that stops.
 pub const STOPPED: &str = "stops";
 
+/// A run as it is told, step by step.
+pub struct Diagram<M> {
+    /// What the parties are called, by their places.
+    names: Vec<&'static str>,
+    steps: Vec<Step>,
+    /// The step at which each message was first sent.
+    sent: BTreeMap<M, usize>,
+}
+
+impl<M: Ord> Diagram<M> {
+    /// Nothing told yet, of parties with these names.
+    #[must_use]
+    pub fn new(names: Vec<&'static str>) -> Diagram<M> {
+        Diagram {
+            names,
+            steps: Vec::new(),
+            sent: BTreeMap::new(),
+        }
+    }
+
+    /// The steps.
+    #[must_use]
+    pub fn done(self) -> Vec<Step> {
+        self.steps
+    }
+
+    /// Something at the party in the place `of`, or for all parties if its kind is [`Kind::Healing`].
+    pub fn mark(&mut self, kind: Kind, of: usize, label: String) {
+        let text = match kind {
+            Kind::Healing => label.clone(),
+            _ => format!("{}: {label}", self.names.get(of).copied().unwrap_or_default()),
+        };
+        self.steps.push(Step {
+            kind,
+            text,
+            of,
+            to: None,
+            arrives: None,
+            label,
+        });
+    }
+
+    /// Faults cease. What was on its way is lost.
+    pub fn heal(&mut self) {
+        let label = "faults cease, and the honest parties carry on";
+        self.mark(Kind::Healing, 0, label.to_owned());
+        self.sent.clear();
+    }
+
+    /// A message is sent.
+    pub fn send(&mut self, message: M, (of, to): (usize, usize), label: &str) {
+        self.mark(Kind::Send, of, label.to_owned());
+        let at = self.steps.len().saturating_sub(1);
+        if let Some(step) = self.steps.last_mut() {
+            step.to = Some(to);
+        }
+        self.sent.insert(message, at);
+    }
+
+    /// A message arrives: for the first time, or again.
+    pub fn arrive(&mut self, message: &M, (of, to): (usize, usize), label: &str) {
+        let at = self.steps.len();
+        let first = self.sent.get(message).copied();
+        let only_sends_since = first.is_some_and(|first| {
+            let since = self.steps.iter().skip(first);
+            since.clone().all(|step| step.kind == Kind::Send)
+        });
+        let pending = first.and_then(|first| self.steps.get_mut(first).filter(|step| step.arrives.is_none()));
+        match (pending, first) {
+            (Some(step), Some(first)) => {
+                step.arrives = Some(if only_sends_since { first } else { at });
+                if !only_sends_since {
+                    self.mark(Kind::Arrival, to, format!("gets “{label}”"));
+                }
+            }
+            _ => {
+                self.mark(Kind::Send, of, format!("{label} (again)"));
+                if let Some(step) = self.steps.last_mut() {
+                    (step.to, step.arrives) = (Some(to), Some(at));
+                }
+            }
+        }
+    }
+}
+
 struct Teller<'p, P: Protocol> {
     explored: &'p Explored<P>,
     parties: Vec<Party>,
-    steps: Vec<Step>,
-    /// The step at which each message was first sent.
-    sent: BTreeMap<P::Message, usize>,
+    diagram: Diagram<P::Message>,
 }
 
 /// The parties of a system, in the order of the diagram.
@@ -102,6 +185,12 @@ fn way_to<M: Copy + Ord, S: Copy>(brought: &[(Event<M, S>, M)], message: M) -> V
     way
 }
 
+/// What the parties of a system are called, in the order of the diagram.
+pub(crate) fn names<P: Protocol>(protocol: &P) -> Vec<&'static str> {
+    let name = |party: &Party| protocol.name(*party);
+    Party::ALL.iter().filter_map(name).collect()
+}
+
 /// Tells a run: its events, and after them the healing.
 pub(crate) fn tell<P: Protocol>(explored: &Explored<P>, events: &[EventOf<P>]) -> Vec<Step> {
     let events = &whole_run(explored, events);
@@ -109,8 +198,7 @@ pub(crate) fn tell<P: Protocol>(explored: &Explored<P>, events: &[EventOf<P>]) -
     let mut teller = Teller {
         explored,
         parties: parties(&explored.protocol),
-        steps: Vec::new(),
-        sent: BTreeMap::new(),
+        diagram: Diagram::new(names(&explored.protocol)),
     };
     let mut world = explored.first();
     for event in events {
@@ -121,19 +209,13 @@ pub(crate) fn tell<P: Protocol>(explored: &Explored<P>, events: &[EventOf<P>]) -
     }
     let healed = explored.heal(&world);
     if !events.is_empty() {
-        teller.push(
-            Kind::Healing,
-            Party::Customer,
-            "faults cease, and the honest parties carry on".to_owned(),
-        );
-        // What was on its way is lost.
-        teller.sent.clear();
+        teller.diagram.heal();
     }
     let mut state = world.parties;
     for event in &healed.events {
         teller.event(&mut state, event);
     }
-    teller.steps
+    teller.diagram.done()
 }
 
 impl<P: Protocol> Teller<'_, P> {
@@ -144,23 +226,9 @@ impl<P: Protocol> Teller<'_, P> {
             .unwrap_or_default()
     }
 
-    fn called(&self, party: Party) -> &'static str {
-        self.explored.protocol.name(party).unwrap_or_default()
-    }
-
-    fn push(&mut self, kind: Kind, of: Party, label: String) {
-        let text = match kind {
-            Kind::Healing => label.clone(),
-            _ => format!("{}: {label}", self.called(of)),
-        };
-        self.steps.push(Step {
-            kind,
-            text,
-            of: self.place(of),
-            to: None,
-            arrives: None,
-            label,
-        });
+    fn mark(&mut self, kind: Kind, of: Party, label: &str) {
+        let place = self.place(of);
+        self.diagram.mark(kind, place, label.to_owned());
     }
 
     /// Tells an event, and changes `state` as it does.
@@ -169,58 +237,26 @@ impl<P: Protocol> Teller<'_, P> {
         let mut out = Vec::new();
         match *event {
             Event::Arrive(message) => {
-                self.arrive(message);
+                let (of, to, label) = protocol.message(message);
+                let places = (self.place(of), self.place(to));
+                self.diagram.arrive(&message, places, label);
                 protocol.receive(state, message, &mut out);
             }
             Event::Act(step) => {
                 let (of, words) = protocol.step(step);
                 protocol.take(state, step, &mut out);
-                self.push(Kind::Act, of, words.to_owned());
+                self.mark(Kind::Act, of, words);
             }
             Event::Crash(party) => {
                 protocol.crash(state, party);
-                self.push(Kind::Fault, party, CRASHED.to_owned());
+                self.mark(Kind::Fault, party, CRASHED);
             }
-            Event::Stop(party) => self.push(Kind::Fault, party, STOPPED.to_owned()),
+            Event::Stop(party) => self.mark(Kind::Fault, party, STOPPED),
         }
         for message in out {
-            self.send(message);
-        }
-    }
-
-    fn send(&mut self, message: P::Message) {
-        let (of, to, label) = self.explored.protocol.message(message);
-        self.push(Kind::Send, of, label.to_owned());
-        let (at, to) = (self.steps.len().saturating_sub(1), self.place(to));
-        if let Some(step) = self.steps.last_mut() {
-            step.to = Some(to);
-        }
-        self.sent.insert(message, at);
-    }
-
-    fn arrive(&mut self, message: P::Message) {
-        let (of, to, label) = self.explored.protocol.message(message);
-        let at = self.steps.len();
-        let first = self.sent.get(&message).copied();
-        let only_sends_since = first.is_some_and(|first| {
-            let since = self.steps.iter().skip(first);
-            since.clone().all(|step| step.kind == Kind::Send)
-        });
-        let pending = first.and_then(|first| self.steps.get_mut(first).filter(|step| step.arrives.is_none()));
-        match (pending, first) {
-            (Some(step), Some(first)) => {
-                step.arrives = Some(if only_sends_since { first } else { at });
-                if !only_sends_since {
-                    self.push(Kind::Arrival, to, format!("gets “{label}”"));
-                }
-            }
-            _ => {
-                self.push(Kind::Send, of, format!("{label} (again)"));
-                let to = self.place(to);
-                if let Some(step) = self.steps.last_mut() {
-                    (step.to, step.arrives) = (Some(to), Some(at));
-                }
-            }
+            let (of, to, label) = protocol.message(message);
+            let places = (self.place(of), self.place(to));
+            self.diagram.send(message, places, label);
         }
     }
 }
