@@ -17,7 +17,9 @@ use farthing_protocol::{
     issuance::{Issuance, IssuanceAsk},
     limits::{DEADLINE_HORIZON_MS, SETTLE_MAX, SETTLEMENT_MARGIN_MS},
     money::Amount,
-    refusal::{AccountFault, CoinFault, CoinsFault, ContractFault, PurchaseFault, Refusal, RequestFault},
+    refusal::{
+        AccountFault, CoinFault, CoinsFault, ContractFault, IssueFault, PurchaseFault, Refusal, RequestFault,
+    },
     settle::SettleRequest,
 };
 use farthing_store::Reads;
@@ -184,6 +186,26 @@ async fn a_released_coin_can_be_exchanged() {
 }
 
 /// A statement that the purchase is overdue, as a bank signs it, signed by `key`.
+/// The wallet gives an exchange up once its finish is denied. An escrow that signs both outcomes must not be able to let
+/// that finish come through behind its back.
+#[tokio::test]
+async fn a_finish_that_was_denied_is_never_carried_out() {
+    let mut fixture = BankFixture::new().await;
+    let purse = fixture.withdraw(&[64, 2]).await;
+    let bought = fixture.order(&purse);
+    let exchange = fixture.exchange(&purse, &[64, 2]);
+    let exchange = fixture.exchange_begun(&exchange, &purse).await.unwrap();
+    let finish = fixture.exchange_finish(&exchange, &purse);
+    fixture.ask(bought.hold()).await.unwrap();
+    // The coins are held: the session is closed with the denial.
+    let denied = fixture.refused(finish.clone()).await;
+    assert!(matches!(denied, Refusal::Denied(_)));
+    fixture.ask(fixture.abort(&bought)).await.unwrap();
+    let refusal = fixture.refused(finish).await;
+    assert_eq!(refusal, IssueFault::SessionGone.into());
+    assert_eq!(fixture.audited().await, Amount(66));
+}
+
 fn overdue(bought: &Bought, key: &SecretKey, before_ms: u64) -> AbortReason {
     let terms = &bought.order.contract.terms;
     let overdue = Overdue {

@@ -79,7 +79,7 @@ impl Property {
             }
             Property::Progress => {
                 "From every state, if faults cease, the honest parties come to a quiet state in which none of them \
-                 waits for anything."
+                 waits for anything. What is decided waits for no deadline, and what nobody gives up is not refused."
             }
         }
     }

@@ -72,7 +72,7 @@ impl Protocol for Farthing {
     }
 
     fn steps(&self, state: &State) -> Vec<Step> {
-        let mut steps = self.recover(state);
+        let mut steps = self.honest_steps(state);
         steps.extend(self.cheats(state));
         steps
     }
@@ -90,7 +90,11 @@ impl Protocol for Farthing {
     }
 
     fn recover(&self, state: &State) -> Vec<Step> {
-        self.honest_steps(state)
+        // What is decided must not wait for the deadline.
+        let is_decided = state.escrow.decided.is_some();
+        let mut steps = self.honest_steps(state);
+        steps.retain(|step| !(is_decided && *step == Step::Pass));
+        steps
     }
 
     fn facts(&self, state: &State) -> Facts {
@@ -198,6 +202,13 @@ impl Farthing {
             open.push((
                 Party::Customer,
                 "the purchase has not ended, and its coin is neither paid nor back",
+            ));
+        }
+        let is_aborted = matches!(wallet.phase, Phase::Decided(Decision::Abort(_)));
+        if is_aborted && !wallet.gave_up && !state.late && !state.merchant.wrong_seal {
+            open.push((
+                Party::Customer,
+                "the purchase was refused, and nobody had given it up",
             ));
         }
         if state.bank.coin == Coin::Held {

@@ -20,6 +20,10 @@ pub enum Defect {
     DecisionUnsigned,
     /// The bank never asks how overdue holds ended.
     OverdueNotChased,
+    /// The bank refuses a hold that is asked for again.
+    HoldNotRepeated,
+    /// The escrow decides, and does not note that the bank is to be told.
+    OutboxNotWritten,
     /// The escrow aborts on a cancel that comes after the commit.
     CancelAfterCommit,
     /// The escrow commits on a release that comes after the abort.
@@ -46,7 +50,7 @@ pub enum Defect {
 
 impl Defect {
     /// All of them.
-    pub const ALL: [Defect; 18] = [
+    pub const ALL: [Defect; 20] = [
         Defect::CreditedTwice,
         Defect::ReleasedStillHeld,
         Defect::ExchangeNotRepeated,
@@ -54,6 +58,8 @@ impl Defect {
         Defect::HoldAfterAbort,
         Defect::DecisionUnsigned,
         Defect::OverdueNotChased,
+        Defect::HoldNotRepeated,
+        Defect::OutboxNotWritten,
         Defect::CancelAfterCommit,
         Defect::CommitAfterAbort,
         Defect::GoodsKeyUnchecked,
@@ -113,10 +119,11 @@ pub(super) fn message_words(message: Message, offer: Offer) -> (Party, Party, &'
         Message::Return(decision) => (Customer, Bank, decision_words(decision)),
         Message::Collect => (Customer, Bank, "collect?"),
         Message::Collected(decision) => (Bank, Customer, decision_words(decision)),
-        Message::Exchange => (Customer, Bank, "exchange the coin"),
+        Message::Exchange(_) => (Customer, Bank, "exchange the coin"),
+        Message::SessionGone(_) => (Bank, Customer, "the session is gone"),
         Message::Exchanged(false) => (Bank, Customer, "fresh coin"),
         Message::Exchanged(true) => (Bank, Customer, "another fresh coin"),
-        Message::DeniedHeld => (Bank, Customer, "denied: held"),
+        Message::DeniedHeld(_) => (Bank, Customer, "denied: held"),
         Message::DeniedSpent(_) => (Bank, Customer, "denied: spent, the commit"),
         Message::Overdue => (Bank, Third, "overdue"),
         Message::Leak => (Third, Customer, "the key, past the protocol"),

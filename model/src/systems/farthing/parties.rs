@@ -3,6 +3,9 @@
 use super::{Coin, Decision, Defect, Farthing, Message, Offer, Phase, State, Step};
 use crate::facts::Party;
 
+/// The most denied exchanges of a coin.
+const SESSIONS_MAX: u8 = 2;
+
 impl Farthing {
     fn sealed(&self) -> bool {
         self.offer == Offer::Sealed
@@ -30,10 +33,14 @@ impl Farthing {
                 wallet.phase = Phase::Decided(Decision::Commit(key));
                 wallet.exchanging = false;
             }
-            Message::DeniedHeld if self.has(Defect::DenialTakenForRecovery) => {
+            Message::DeniedHeld(_) if self.has(Defect::DenialTakenForRecovery) => {
                 wallet.phase = Phase::Recovered
             }
-            Message::DeniedHeld => wallet.exchanging = false,
+            Message::DeniedHeld(next) if next > wallet.session => {
+                wallet.exchanging = false;
+                wallet.session = next;
+            }
+            Message::SessionGone(open) => wallet.session = wallet.session.max(open),
             Message::Exchanged(second) => {
                 wallet.exchanging = false;
                 match second {
@@ -114,7 +121,7 @@ impl Farthing {
             Message::Claim(decision) | Message::Return(decision) => self.settle(state, decision, false, out),
             // If it knows of no decision, its answer changes nothing.
             Message::Collect => out.extend(state.bank.applied.map(Message::Collected)),
-            Message::Exchange => self.exchange(state, out),
+            Message::Exchange(session) => self.exchange(state, session, out),
             _ => {}
         }
     }
@@ -123,7 +130,7 @@ impl Farthing {
         let bank = &mut state.bank;
         let aborted = matches!(bank.applied, Some(Decision::Abort(_)));
         let ended = bank.applied.is_some() && !(aborted && self.has(Defect::HoldAfterAbort));
-        let repeated = bank.coin == Coin::Held;
+        let repeated = bank.coin == Coin::Held && !self.has(Defect::HoldNotRepeated);
         let free = bank.coin == Coin::Free || self.has(Defect::CoinStateUnchecked);
         if ended || !(free || repeated) {
             out.push(Message::BankRefuses);
@@ -166,8 +173,12 @@ impl Farthing {
         out.extend(answer(decision));
     }
 
-    fn exchange(&self, state: &mut State, out: &mut Vec<Message>) {
+    fn exchange(&self, state: &mut State, session: u8, out: &mut Vec<Message>) {
         let bank = &mut state.bank;
+        if session < bank.session && matches!(bank.coin, Coin::Free | Coin::Released | Coin::Held) {
+            out.push(Message::SessionGone(bank.session));
+            return;
+        }
         out.push(match bank.coin {
             Coin::Free | Coin::Released => {
                 bank.coin = Coin::Exchanged;
@@ -179,7 +190,12 @@ impl Farthing {
                 Message::Exchanged(true)
             }
             Coin::Exchanged => Message::Exchanged(false),
-            Coin::Held => Message::DeniedHeld,
+            // Beyond the bound it is as if the request were lost.
+            Coin::Held if bank.session == SESSIONS_MAX => return,
+            Coin::Held => {
+                bank.session += 1;
+                Message::DeniedHeld(bank.session)
+            }
             Coin::Spent => match bank.applied {
                 Some(Decision::Commit(key)) => Message::DeniedSpent(key),
                 // A bank that has taken the coin has no commit to show.
@@ -283,7 +299,8 @@ impl Farthing {
         if committed && bank.applied.is_none() {
             steps.push(Step::Claim);
         }
-        if state.escrow.decided.is_some() && state.bank.applied.is_none() {
+        let is_noted = !self.has(Defect::OutboxNotWritten);
+        if state.escrow.decided.is_some() && state.bank.applied.is_none() && is_noted {
             steps.push(Step::Push);
         }
         if bank.coin == Coin::Held && !self.has(Defect::OverdueNotChased) {
@@ -349,13 +366,14 @@ impl Farthing {
             Step::GiveUp => {
                 if matches!(wallet.phase, Phase::Holding | Phase::Held) {
                     wallet.phase = Phase::Cancelling;
+                    wallet.gave_up = true;
                 }
                 out.push(Message::Cancel);
             }
             Step::BringAbort => out.push(Message::Return(Decision::Abort(true))),
             Step::Exchange | Step::SpendTwice => {
                 wallet.exchanging = !wallet.fresh;
-                out.push(Message::Exchange);
+                out.push(Message::Exchange(wallet.session));
             }
             Step::AskAgain => out.push(match self.sealed() {
                 true => Message::Sales,

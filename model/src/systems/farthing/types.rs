@@ -70,6 +70,10 @@ pub struct Wallet {
     pub(super) leaked: bool,
     /// The wallet has forgotten the purchase.
     pub(super) forgotten: bool,
+    /// The customer has given the purchase up.
+    pub(super) gave_up: bool,
+    /// The session of its exchange.
+    pub(super) session: u8,
 }
 
 /// The merchant.
@@ -91,6 +95,8 @@ pub struct Bank {
     pub(super) credited: i8,
     pub(super) applied: Option<Decision>,
     pub(super) exchanges: i8,
+    /// The session in which the coin may be exchanged. Each denial closes one.
+    pub(super) session: u8,
     /// Coins that the bank has paid out without having them.
     pub(super) kept: i8,
 }
@@ -157,12 +163,14 @@ pub enum Message {
     Collect,
     /// The bank has applied this.
     Collected(Decision),
-    /// The customer sends the coin to an exchange.
-    Exchange,
+    /// The customer sends the coin to an exchange, in this session.
+    Exchange(u8),
+    /// That session is gone. The one that is open now.
+    SessionGone(u8),
     /// The fresh coin. `true`: a second one.
     Exchanged(bool),
-    /// The coin is held.
-    DeniedHeld,
+    /// The coin is held. That closes the session. The next one.
+    DeniedHeld(u8),
     /// The coin was spent: with the commit.
     DeniedSpent(bool),
     /// The bank says that the purchase is overdue.
