@@ -12,7 +12,7 @@ pub mod run;
 
 use crate::{demo::report::Reader, session};
 use farthing_kit::error::{EXIT_BROKEN, RunError};
-use farthing_model::catalog::{Entry, catalog};
+use farthing_model::catalog::Entry;
 use farthing_node::{
     home::files::{Existing, Mode, check_output, write_output},
     terminal,
@@ -97,9 +97,15 @@ fn own_address(text: &str) -> Result<SocketAddr, String> {
     }
 }
 
+/// The models, and the functions that the programs run.
+fn all_rows() -> impl Iterator<Item = Entry> {
+    let models = farthing_model::catalog::catalog();
+    models.into_iter().chain(farthing_shipped::catalog::catalog())
+}
+
 fn chosen(names: &[String]) -> Result<Vec<Entry>, RunError> {
     let is = |entry: &Entry, name: &String| entry.id == *name || entry.system.eq_ignore_ascii_case(name);
-    let entries = catalog();
+    let entries: Vec<Entry> = all_rows().collect();
     if let Some(name) = names
         .iter()
         .find(|name| !entries.iter().any(|entry| is(entry, name)))

@@ -122,7 +122,7 @@ fn head(html: &mut Html, results: &Results, machine: &Machine) {
     html.text(
         "p class=\"how\"",
         "Choose a cell to see its definition and, if it fails, the shortest run that breaks it. Arrow keys move between \
-         cells. In the scenario “failures” customer and merchant may also stop for good.",
+         cells. In the scenario “failures” of a model, customer and merchant may also stop for good.",
     );
     html.raw("</header>\n");
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::path::Path;
 
 /// What the rows explore, in words.
-pub const BOUND: &str = "one purchase and one coin; any number of losses, repetitions, delays and crashes";
+pub const BOUND: &str = "one purchase and one coin, unless the row says more; any number of losses, repetitions, delays and crashes";
 
 /// The word of a finding.
 #[must_use]

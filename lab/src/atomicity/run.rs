@@ -1,8 +1,9 @@
 //! Checks all rows, several at a time. Each row has one thread, so that its counterexamples are the shortest.
 
 use farthing_model::{
-    catalog::{Entry, Planted, planted},
+    catalog::{Entry, Planted},
     check::Checked,
+    facts::Parties,
     property::Property,
 };
 use indicatif::{ProgressBar, ProgressStyle};
@@ -46,7 +47,7 @@ pub struct Results {
 #[must_use]
 pub fn check_all(entries: Vec<Entry>, whole: bool, bound: usize, jobs: usize) -> Results {
     let began = Instant::now();
-    let planted = if whole { planted() } else { Vec::new() };
+    let planted = if whole { all_planted() } else { Vec::new() };
     let all: Vec<&Entry> = entries
         .iter()
         .chain(planted.iter().map(|planted| &planted.entry))
@@ -70,6 +71,13 @@ pub fn check_all(entries: Vec<Entry>, whole: bool, bound: usize, jobs: usize) ->
         defects: planted.iter().zip(checked).map(defect).collect(),
         took: began.elapsed(),
     }
+}
+
+/// The planted defects of the models, and of the functions that the programs run.
+fn all_planted() -> Vec<Planted> {
+    let mut planted = farthing_model::catalog::planted();
+    planted.extend(farthing_shipped::catalog::planted());
+    planted
 }
 
 fn in_parallel(entries: &[&Entry], bound: usize, jobs: usize) -> Vec<Checked> {
@@ -109,7 +117,7 @@ impl Results {
     #[must_use]
     pub fn surprises(&self) -> Vec<String> {
         let promised = |row: &&Row| {
-            let failures = row.checked.scenario.may_stop != farthing_model::facts::Parties::NONE;
+            let failures = row.checked.scenario.cheats == Parties::NONE;
             let by_side = ["customer cheats", "merchant cheats"].contains(&row.checked.scenario.name);
             row.id.starts_with("farthing") && (failures || by_side)
         };
