@@ -83,11 +83,29 @@ pub trait Channel: Send + Sync {
     ) -> Result<(), NetworkError>;
 }
 
+/// Tells the clients of one process apart. It is made from the address with a key that only this process has, so it says
+/// nothing about the client. It is for sharing out work among clients, and goes into no message, row or log. So it cannot
+/// be printed or serialized.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClientNumber(pub u64);
+
+impl ClientNumber {
+    /// All clients that are not told apart.
+    pub const ANY: ClientNumber = ClientNumber(0);
+}
+
 /// A service: it answers the requests to a server.
 #[async_trait]
 pub trait Service: Send + Sync {
     /// Returns the reply to `request`, which came on `lane`. It never fails: an error is a reply too.
     async fn call(&self, lane: Lane, request: Vec<u8>) -> Vec<u8>;
+
+    /// Like [`call`](Service::call), for a service that is fair to the clients that it has. The number is not the client's
+    /// name: see [`ClientNumber`].
+    async fn call_from(&self, client: ClientNumber, lane: Lane, request: Vec<u8>) -> Vec<u8> {
+        let _equal = client;
+        self.call(lane, request).await
+    }
 
     /// Like [`call`](Service::call), for a request in a reserved slot.
     async fn call_reserved(&self, lane: Lane, request: Vec<u8>) -> Vec<u8> {

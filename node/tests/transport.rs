@@ -13,9 +13,12 @@ mod transport_support;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use farthing_node::call::ask;
-use farthing_node::network::{Acted, Lane, Network, NetworkError};
+use farthing_node::network::{Acted, ClientNumber, Lane, Network, NetworkError, Service};
+use farthing_node::process::stop_pair;
 use farthing_node::quic::QuicNetwork;
+use farthing_node::server::Server;
 use farthing_node::transport::{ClientLimits, ServerIdentity, ServerLimits};
 use farthing_protocol::{
     api::encode_reply,
@@ -519,4 +522,46 @@ async fn a_host_name_without_an_address_can_be_tried_again(over: Over) {
         assert!(matches!(error, NetworkError::Unreachable { .. }), "{error}");
         assert!(!error.is_final() && error.to_string().contains(says), "{error}");
     }
+}
+
+/// A service that answers with the number of the client.
+struct Numbering;
+
+#[async_trait]
+impl Service for Numbering {
+    async fn call(&self, lane: Lane, request: Vec<u8>) -> Vec<u8> {
+        self.call_from(ClientNumber::ANY, lane, request).await
+    }
+
+    async fn call_from(&self, client: ClientNumber, _: Lane, _: Vec<u8>) -> Vec<u8> {
+        client.0.to_le_bytes().to_vec()
+    }
+}
+
+/// On Linux the loopback device has all addresses of 127.0.0.0/8.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn clients_are_told_apart_by_their_address_and_with_another_number_in_each_process() {
+    let mut numbers = Vec::new();
+    for _ in 0..2 {
+        let identity = ServerIdentity::generate().unwrap();
+        let server = Server::bind(
+            any_port(),
+            &identity,
+            Arc::new(Numbering),
+            ServerLimits::default(),
+        );
+        let server = server.unwrap();
+        let card = card(&identity, server.local_addr());
+        let (_stopper, token) = stop_pair();
+        tokio::spawn(server.run(token));
+        for source in ["127.0.0.2", "127.0.0.2", "127.0.0.3"] {
+            let network = QuicNetwork::new().from_source(source.parse().unwrap());
+            let channel = network.connect(&card, Lane::Anonymous).await.unwrap();
+            numbers.push(channel.call(Vec::new(), CALL_TIMEOUT).await.unwrap());
+        }
+    }
+    assert_eq!(numbers[0], numbers[1]);
+    assert_ne!(numbers[1], numbers[2]);
+    assert_ne!(numbers[0], numbers[3]);
 }

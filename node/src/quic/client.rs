@@ -1,6 +1,6 @@
 //! The client side. Its connections share nothing.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -31,6 +31,7 @@ const NO_APPLICATION_PROTOCOL: u8 = 120;
 pub struct QuicNetwork {
     dialer: Arc<Dialer>,
     limits: ClientLimits,
+    source: Option<IpAddr>,
 }
 
 impl std::fmt::Debug for QuicNetwork {
@@ -54,6 +55,7 @@ impl QuicNetwork {
         Self {
             dialer: Arc::new(|card, _| card.address.clone()),
             limits: ClientLimits::default(),
+            source: None,
         }
     }
 
@@ -74,6 +76,14 @@ impl QuicNetwork {
         self.limits = limits;
         self
     }
+
+    /// Sends from the address `source`, for a machine that has several. Servers of the other address family are dialled
+    /// from any address.
+    #[must_use]
+    pub fn from_source(mut self, source: IpAddr) -> Self {
+        self.source = Some(source);
+        self
+    }
 }
 
 #[async_trait]
@@ -84,15 +94,17 @@ impl Network for QuicNetwork {
             lane,
             limits: self.limits,
         });
-        connect(target, (self.dialer)(card, lane), handshake).await
+        let source = self.source;
+        let attempt = move |target, address| handshake(target, address, source);
+        connect(target, (self.dialer)(card, lane), attempt).await
     }
 }
 
 /// Connects to one IP address.
-async fn handshake(target: Arc<Target>, address: SocketAddr) -> Connected {
+async fn handshake(target: Arc<Target>, address: SocketAddr, source: Option<IpAddr>) -> Connected {
     let verifier = target.verifier();
     let config = client_config(&target, Arc::clone(&verifier))?;
-    let (endpoint, received) = socket::endpoint(any_port(address)).map_err(local)?;
+    let (endpoint, received) = socket::endpoint(own_address(address, source)).map_err(local)?;
     let connecting = endpoint
         .connect_with(config, address, SERVER_NAME)
         .map_err(|error| target.unreachable(error.to_string()))?;
@@ -108,12 +120,14 @@ async fn handshake(target: Arc<Target>, address: SocketAddr) -> Connected {
     }
 }
 
-/// The unspecified address of the same family with port 0, for a new socket.
-fn any_port(target: SocketAddr) -> SocketAddr {
-    match target {
-        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-    }
+/// The address of a new socket, with port 0: `source` if it is of the target's family, or the unspecified address.
+fn own_address(target: SocketAddr, source: Option<IpAddr>) -> SocketAddr {
+    let unspecified: IpAddr = match target {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let source = source.filter(|source| source.is_ipv4() == target.is_ipv4());
+    (source.unwrap_or(unspecified), 0).into()
 }
 
 /// The configuration of one connection. It stores no tokens of a server.

@@ -1,5 +1,6 @@
 //! What the servers of a node share: the service and the bounds of all that a client can cause.
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use super::counts::ServerCounters;
 use super::limits::{REQUESTS_MAX_BYTES, RESERVED_REQUEST_MAX_BYTES, RESERVED_TIMEOUT_MS, ServerLimits};
 use super::shares::{Origin, Share, Shares};
 use super::timer::slowest;
-use crate::network::{Lane, Service};
+use crate::network::{ClientNumber, Lane, Service};
 
 /// The maximum number of bytes in one read from a stream.
 pub(crate) const CHUNK_MAX_BYTES: usize = 64 * 1024;
@@ -31,12 +32,14 @@ pub struct Gate {
     request_bytes: Arc<Semaphore>,
     connection_shares: Arc<Shares>,
     request_shares: Arc<Shares>,
+    /// The key of the clients' numbers, drawn for this process.
+    numbering: RandomState,
 }
 
 /// A permit for a bounded resource, with the client's share of it. A reserved slot needs no share.
 pub(crate) struct Permit {
     _permit: OwnedSemaphorePermit,
-    _share: Option<Share>,
+    share: Option<Share>,
 }
 
 impl Gate {
@@ -54,6 +57,7 @@ impl Gate {
             request_bytes: semaphore(REQUESTS_MAX_BYTES),
             connection_shares: Shares::new(limits.connections_per_address_max),
             request_shares: Shares::new(limits.requests_per_address_max),
+            numbering: RandomState::new(),
             limits,
         })
     }
@@ -80,11 +84,20 @@ impl Gate {
         self.handshakes.available_permits() <= self.limits.handshakes_max / 2
     }
 
+    /// The number of the client that has a permit.
+    fn number(&self, permit: &Permit) -> ClientNumber {
+        let of = permit.share.as_ref().map(Share::of);
+        of.map_or(ClientNumber::ANY, |of| ClientNumber(self.numbering.hash_one(of)))
+    }
+
     /// The reply of the service to `request`, which has this slot. `None` if it is too long to be sent.
     pub(crate) async fn reply(&self, lane: Lane, request: Vec<u8>, slot: &RequestSlot) -> Option<Vec<u8>> {
         self.counters.request(request.len());
         let reply = match slot {
-            RequestSlot::Ordinary(..) => self.service.call(lane, request).await,
+            RequestSlot::Ordinary(permit, _) => {
+                let client = self.number(permit);
+                self.service.call_from(client, lane, request).await
+            }
             RequestSlot::Reserved(_) => self.service.call_reserved(lane, request).await,
         };
         self.counters.reply(reply.len());
@@ -113,7 +126,7 @@ fn permit(of_all: &Arc<Semaphore>, shares: &Arc<Shares>, of: Origin) -> Option<P
     let share = shares.take(of)?;
     Some(Permit {
         _permit: of_all.clone().try_acquire_owned().ok()?,
-        _share: Some(share),
+        share: Some(share),
     })
 }
 
@@ -137,7 +150,7 @@ impl RequestSlot {
         let reserved = gate.reserved.clone().try_acquire_owned().ok()?;
         Some(RequestSlot::Reserved(Permit {
             _permit: reserved,
-            _share: None,
+            share: None,
         }))
     }
 

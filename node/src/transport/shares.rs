@@ -59,6 +59,13 @@ impl Shares {
     }
 }
 
+impl Share {
+    /// The client.
+    pub(crate) fn of(&self) -> Origin {
+        self.of
+    }
+}
+
 impl Drop for Share {
     fn drop(&mut self) {
         let mut taken = self.shares.taken.lock().unwrap_or_else(PoisonError::into_inner);
