@@ -8,12 +8,14 @@
 //! |---|---|
 //! | [`relay`] | the answers to requests |
 //! | `pool` | the connections to one server |
+//! | `fair_queue` | the places under way to one server, shared out fairly among clients |
 //! | `key_cache` | the one copy of a server's encryption key that all wallets get |
 //! | [`cli`] | the command line |
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod cli;
+mod fair_queue;
 mod key_cache;
 mod pool;
 pub mod relay;

@@ -1,13 +1,13 @@
 //! The relay: what it answers to wallets.
 
 use crate::key_cache::KeyCache;
-use crate::pool::Pool;
+use crate::pool::{Pool, REQUESTS_PER_ADDRESS_MAX};
 use async_trait::async_trait;
 use farthing_coin::{PublicKey, Signed};
 use farthing_node::admin::AdminHandler;
 use farthing_node::call::{CallError, RETRY_AFTER_MS, ask, check_lane};
 use farthing_node::card::{Card, RoleName};
-use farthing_node::network::{Channel, Lane, Network, NetworkError, Service};
+use farthing_node::network::{Channel, ClientNumber, Lane, Network, NetworkError, Service};
 use farthing_node::peers::Peers;
 use farthing_node::process::StopToken;
 use farthing_node::serve::Role;
@@ -21,10 +21,7 @@ use farthing_store::{clock::Clock, entropy::Entropy};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-
-/// The maximum number of requests under way from one address. A wallet has at most eight under way. So one hostile client
-/// is a small part of what the relay brings to a server.
-pub const REQUESTS_PER_ADDRESS_MAX: usize = 64;
+use tokio::time::{Instant, timeout_at};
 
 /// How far the day of a server's key may be from the relay's clock (days): tomorrow's is the key of a server that has lost
 /// today's.
@@ -72,12 +69,14 @@ impl Relay {
         &self.peers
     }
 
-    async fn dispatch(&self, lane: Lane, request: &[u8]) -> Result<Vec<u8>, Refusal> {
+    async fn dispatch(&self, client: ClientNumber, lane: Lane, request: &[u8]) -> Result<Vec<u8>, Refusal> {
         let request = RelayRequest::decode(request)?;
         check_lane(lane, request.caller())?;
         match request {
             RelayRequest::Key(request) => Ok(encode_reply(&self.key(&request.target).await)),
-            RelayRequest::Forward(ForwardRequest { target, request }) => self.forward(&target, request).await,
+            RelayRequest::Forward(ForwardRequest { target, request }) => {
+                self.forward(client, &target, request).await
+            }
         }
     }
 
@@ -138,15 +137,23 @@ impl Relay {
         })
     }
 
-    /// Forwards a request, and returns the encoded reply as the server has sent it.
-    async fn forward(&self, target: &PublicKey, request: SealedRequest) -> Result<Vec<u8>, Refusal> {
+    /// Forwards a request when it is the client's turn, and returns the encoded reply as the server has sent it.
+    async fn forward(
+        &self,
+        client: ClientNumber,
+        target: &PublicKey,
+        request: SealedRequest,
+    ) -> Result<Vec<u8>, Refusal> {
         let pool = self.pool(target)?;
-        let _slot = pool.requests.try_acquire().map_err(|_| Later::Busy {
+        let until = Instant::now() + REPLY_TIMEOUT;
+        let turn = timeout_at(until, pool.queue.place(client)).await;
+        let _place = turn.ok().flatten().ok_or(Later::Busy {
             retry_after_ms: RETRY_AFTER_MS,
         })?;
+        let left = until.saturating_duration_since(Instant::now());
         let encoded = request.encode().map_err(|_| RelayFault::DoesNotOpen)?;
         let channel = pool.any(&*self.entropy);
-        let reply = channel.call(encoded, REPLY_TIMEOUT).await;
+        let reply = channel.call(encoded, left).await;
         let reply = reply.map_err(|error| not_answered(pool.card(), error.into()))?;
         // The bytes go on as they are.
         if SealedReply::is_old_key(&reply) {
@@ -173,7 +180,11 @@ fn not_answered(card: &Card, error: CallError) -> Refusal {
 #[async_trait]
 impl Service for Relay {
     async fn call(&self, lane: Lane, request: Vec<u8>) -> Vec<u8> {
-        self.dispatch(lane, &request)
+        self.call_from(ClientNumber::ANY, lane, request).await
+    }
+
+    async fn call_from(&self, client: ClientNumber, lane: Lane, request: Vec<u8>) -> Vec<u8> {
+        self.dispatch(client, lane, &request)
             .await
             .unwrap_or_else(|refusal| encode_reply::<SealedReply>(&Err(refusal)))
     }
