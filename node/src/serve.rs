@@ -14,6 +14,7 @@ use crate::server::Server;
 use crate::transport::{REQUESTS_PER_ADDRESS_MAX, ServerError, ServerLimits};
 use async_trait::async_trait;
 use farthing_coin::{SecretKey, SignatureError};
+use farthing_protocol::limits::REQUEST_MAX_BYTES;
 use farthing_store::{Migration, OpenReport, Store, StoreError, StoreOptions};
 use farthing_store::{clock::SystemClock, entropy::SystemEntropy};
 use std::net::SocketAddr;
@@ -133,6 +134,8 @@ pub async fn serve<C, R: Role>(
     let service = service(home, &role, probe, stop.clone())?;
     let limits = ServerLimits {
         requests_per_address_max: R::REQUESTS_PER_ADDRESS_MAX,
+        // A longer request would not be decoded.
+        request_max_bytes: REQUEST_MAX_BYTES,
         ..ServerLimits::default()
     };
     let server = Server::bind(home.config().listen, home.tls(), service, limits)?;
