@@ -134,3 +134,41 @@ fn an_older_program_is_compared_in_alternating_rounds() {
     assert!(0.0 < ratio("least") && ratio("least") <= ratio("ratio") && ratio("ratio") <= ratio("most"));
     assert!(number(&compared, "/compared/client's CPU, ms/old") > 0.0);
 }
+
+/// The lines of a short run with two customers under way, quiet and then attacked.
+fn attacked(kind: &str) -> (Value, Value) {
+    let output = Command::new(env!("CARGO_BIN_EXE_load"))
+        .args(["--json", "--under-way", "2", "--seconds", "1", "--mode", "sealed"])
+        .args(["--hostile", kind])
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{error}");
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let mut lines = printed.lines().map(|line| serde_json::from_str(line).unwrap());
+    (lines.next().unwrap(), lines.next().unwrap())
+}
+
+#[test]
+fn hostile_clients_attack_and_the_books_agree() {
+    for (kind, is_relayed) in [("relay-client", true), ("relay", false)] {
+        let (quiet, attacked) = attacked(kind);
+        assert_eq!(quiet.get("hostile"), None);
+        assert_eq!(attacked.get("relay"), Some(&Value::Bool(is_relayed)));
+        assert_eq!(
+            attacked.pointer("/hostile/kind"),
+            Some(&Value::String(kind.into()))
+        );
+        // Valid requests were answered, and noise was refused.
+        for count in ["requests", "answered", "refused"] {
+            let count = number(&attacked, &format!("/hostile/done/{count}"));
+            assert!(count >= 1.0, "{attacked}");
+        }
+        assert!(number(&attacked, "/hostile/per_second") > 0.0);
+        for ratio in ["p50_to_quiet", "p99_to_quiet"] {
+            assert!(number(&attacked, &format!("/hostile/{ratio}")) > 0.0);
+        }
+        // The program has counted the books after each run.
+        assert!(number(&attacked, "/audit/purchases") >= number(&attacked, "/done"));
+    }
+}

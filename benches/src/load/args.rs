@@ -37,6 +37,7 @@ const COINS_MAX: u64 = farthing_protocol::limits::COINS_PER_REQUEST_MAX as u64;
         load --nodes DIR                            load the running nodes DIR/bank, DIR/escrow and DIR/merchant\n  \
         load --mode sealed --relay                  customers buy through a relay, whose CPU counts as a server's\n  \
         load --mode exchange --prepared             with all that can be computed before done before the clock starts\n  \
+        load --hostile relay-client --under-way 1,8 quiet, and then beside hostile clients of the relay\n  \
         load --old ../older --under-way 1,64        beside the load program of an older checkout, in turn\n\n\
         How to read the table: `a second` is the rate while all were under way; the latency is of whole \
         purchases as a customer sees them, goods opened and durable; CPU, syncs, bytes and requests are per purchase \
@@ -84,6 +85,11 @@ pub(crate) struct Args {
     /// the merchant's first message, its offer.
     #[arg(long)]
     pub(crate) prepared: bool,
+    /// Measure each run twice: quiet, and then with 64 hostile clients on this machine, at the lowest priority. As
+    /// `relay-client`, they send through the customers' relay, and `--relay` is implied. As `relay`, they send to bank, escrow
+    /// and merchant as a hostile relay does.
+    #[arg(long, value_enum, value_name = "KIND", conflicts_with_all = ["old", "plot", "prepared"])]
+    pub(crate) hostile: Option<Attack>,
     /// Compare with the load program in this older checkout (DIR/target/release/load), in alternating rounds with the same
     /// arguments. An older program that does not know `--relay` or `--prepared` runs without.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["nodes", "spent", "plot"])]
@@ -122,11 +128,19 @@ impl Kind {
 }
 
 impl Args {
+    /// Whether the customers use a relay.
+    pub(crate) fn is_relayed(&self) -> bool {
+        self.relay || self.hostile == Some(Attack::RelayClient)
+    }
+
     /// Checks arguments that depend on the mode.
     ///
     /// # Errors
     /// Says which argument does not fit the mode, and what to give instead.
     pub(crate) fn check(&self) -> Result<()> {
+        if self.hostile == Some(Attack::RelayClient) && self.mode == Mode::Withdraw {
+            bail!("withdrawals never use a relay; give --hostile relay-client with another mode");
+        }
         if self.relay && self.mode == Mode::Withdraw {
             bail!("withdrawals never use a relay; give --relay with another mode, or leave it out");
         }
@@ -134,6 +148,26 @@ impl Args {
             bail!("only exchanges can be prepared; add --mode exchange, or leave --prepared out");
         }
         Ok(())
+    }
+}
+
+/// Where hostile clients attack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Attack {
+    /// As clients of the relay.
+    RelayClient,
+    /// As a relay, at the servers.
+    Relay,
+}
+
+impl Attack {
+    /// The name on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Attack::RelayClient => "relay-client",
+            Attack::Relay => "relay",
+        }
     }
 }
 

@@ -12,6 +12,7 @@
 //! | exchanges that are computed as far as possible before the run | [`prepared`] |
 //! | one run with a number of customers for a time | [`run`] |
 //! | the resources that nodes and client used | [`counts`] |
+//! | hostile clients beside the customers, and what they do | [`hostile`], [`attacker`] |
 //! | alternating rounds with an older program | [`compare`] |
 //! | the audit of all sums after a run | [`audit`] |
 //! | the cost of single operations on this machine | [`floor`] |
@@ -22,11 +23,13 @@
 
 mod args;
 mod asked;
+mod attacker;
 mod audit;
 mod bars;
 mod compare;
 mod counts;
 mod floor;
+mod hostile;
 mod least;
 mod plot;
 mod prepared;
@@ -41,6 +44,7 @@ use anyhow::{Context, Result};
 use args::Args;
 use clap::Parser;
 use farthing_kit::{program, scratch::Scratch};
+use hostile::Hostile;
 use std::{ffi::OsString, io::Write, process::ExitCode, sync::Arc, time::Duration};
 use target::Target;
 use wallets::Wallets;
@@ -48,7 +52,7 @@ use work::Work;
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().collect();
-    if let Some(exit) = program::run(&args) {
+    if let Some(exit) = program::run(&args).or_else(|| attacker::run(&args)) {
         return exit;
     }
     let args = Args::parse_from(args);
@@ -88,18 +92,32 @@ async fn load(args: &Args) -> Result<()> {
     let work = Arc::new(Work::new(args, &target, Arc::clone(wallets.asked()))?);
     let before = audit::AllBooks::of(&target).await?;
     let mut results = Vec::new();
+    let plan = match args.hostile {
+        Some(kind) => Some(Hostile::new(kind, wallets.dir())?),
+        None => None,
+    };
     for under_way in &args.under_way {
-        let run = run::Run {
-            target: &target,
-            work: &work,
-            under_way: *under_way,
-            time: Duration::from_secs(args.seconds),
-        };
-        let result = run.measure(&mut wallets, &before).await?;
-        if args.json {
-            report::line(&result, &floor)?;
+        // The latency of the quiet run, for the attacked one.
+        let mut quiet = None;
+        for hostile in [None, plan.as_ref()]
+            .into_iter()
+            .take(if plan.is_some() { 2 } else { 1 })
+        {
+            let run = run::Run {
+                target: &target,
+                work: &work,
+                under_way: *under_way,
+                time: Duration::from_secs(args.seconds),
+                hostile,
+                quiet,
+            };
+            let result = run.measure(&mut wallets, &before).await?;
+            if args.json {
+                report::line(&result, &floor)?;
+            }
+            quiet = Some(result.latency);
+            results.push(result);
         }
-        results.push(result);
     }
     target.end().await?;
     if !args.json {

@@ -1,6 +1,10 @@
 //! Output: a table for people, JSON lines for programs.
 
-use crate::{floor::Floor, least::LeastCost, run::Measured};
+use crate::{
+    floor::Floor,
+    least::LeastCost,
+    run::{Attacked, Latency, Measured},
+};
 use anyhow::Result;
 use farthing_node::table::{Align, table as printed};
 use serde_json::{Map, Value, json};
@@ -37,11 +41,49 @@ pub(crate) fn line(result: &Measured, floor: &Floor) -> Result<()> {
     if let (Some(spent), Some(fields)) = (result.spent, value.as_object_mut()) {
         fields.insert("spent".into(), spent.into());
     }
+    if let (Some(attacked), Some(fields)) = (&result.attacked, value.as_object_mut()) {
+        fields.insert("hostile".into(), hostile(attacked, result.latency));
+    }
     if let (Some(us), Some(fields)) = (result.prepared_cpu_us, value.as_object_mut()) {
         fields.insert("prepared_cpu_us".into(), us.into());
     }
     writeln!(std::io::stdout(), "{value}")?;
     Ok(())
+}
+
+/// What hostile clients did, and the latency as a multiple of the quiet one.
+fn hostile(attacked: &Attacked, latency: Latency) -> Value {
+    let quiet = attacked.quiet;
+    json!({
+        "kind": attacked.kind,
+        "done": attacked.done,
+        "per_second": attacked.done.per_second(),
+        "p50_to_quiet": quiet.map(|quiet| latency.p50 / quiet.p50),
+        "p99_to_quiet": quiet.map(|quiet| latency.p99 / quiet.p99),
+    })
+}
+
+/// A line on hostile clients for people.
+fn hostile_text(result: &Measured) -> Option<String> {
+    let attacked = result.attacked.as_ref()?;
+    let ratio = |of: fn(&Latency) -> f64| {
+        let quiet = attacked.quiet.as_ref().map(of);
+        quiet.map_or(0.0, |quiet| of(&result.latency) / quiet)
+    };
+    let done = attacked.done;
+    Some(format!(
+        "\n\nwith {} under way and beside hostile clients (`{}`): p50 is {:.1} times the quiet one, p99 {:.1} times;\n\
+         {:.0} hostile requests a second: {} answered, {} refused, {} told that the node is busy, {} given up or lost",
+        result.under_way,
+        attacked.kind.name(),
+        ratio(|latency| latency.p50),
+        ratio(|latency| latency.p99),
+        done.per_second(),
+        done.answered,
+        done.refused,
+        done.busy,
+        done.unanswered,
+    ))
 }
 
 /// The columns of the runs.
@@ -71,6 +113,16 @@ const EACH: [(&str, Align); 11] = [
     ("PEAK MIB", Align::Right),
 ];
 
+/// The number under way, marked if hostile clients were there.
+fn under_way(result: &Measured) -> String {
+    let mark = if result.attacked.is_some() {
+        " attacked"
+    } else {
+        ""
+    };
+    format!("{}{mark}", result.under_way)
+}
+
 /// Prints the table for people on standard output.
 pub(crate) fn table(results: &[Measured], floor: &Floor) {
     let Some(first) = results.first() else { return };
@@ -79,7 +131,7 @@ pub(crate) fn table(results: &[Measured], floor: &Floor) {
     for result in results {
         let latency = result.latency;
         rows.push([
-            result.under_way.to_string(),
+            under_way(result),
             format!("{:.0}", result.per_second),
             format!("{:.1}", latency.p50),
             format!("{:.1}", latency.p90),
@@ -90,7 +142,7 @@ pub(crate) fn table(results: &[Measured], floor: &Floor) {
         ]);
         for (name, cost) in &result.costs.parties {
             each.push([
-                result.under_way.to_string(),
+                under_way(result),
                 (*name).to_owned(),
                 format!("{:.0}", cost.cpu_us),
                 format!("{:.2}", cost.syncs),
@@ -118,9 +170,10 @@ pub(crate) fn table(results: &[Measured], floor: &Floor) {
             us / 1e3
         )
     });
+    let attacks: String = results.iter().filter_map(hostile_text).collect();
     let text = format!(
         "{what}{after}\n\n{}\n\nfor each {noun}\n\n{}\n\nsingle operations on this machine now\n\n{}\n\n\
-         {}{prepared}\n\n{failed} failed at first; the books agree to the unit after each run",
+         {}{prepared}{attacks}\n\n{failed} failed at first; the books agree to the unit after each run",
         printed(RUNS, &rows),
         printed(EACH, &each),
         floor.text(),

@@ -1,10 +1,12 @@
 //! One run: a number of customers at work at once for a time, and the audit afterwards.
 
 use crate::{
-    args::Kind,
+    args::{Attack, Kind},
+    attacker,
     audit::{AllBooks, LoadAudit},
     bars,
     counts::{Costs, Snapshot, quiet},
+    hostile::Hostile,
     target::Target,
     wallets::Wallets,
     work::Work,
@@ -41,6 +43,18 @@ pub(crate) struct Run<'a> {
     pub(crate) work: &'a Arc<Work>,
     pub(crate) under_way: u64,
     pub(crate) time: Duration,
+    /// The attack beside the customers, if there is one.
+    pub(crate) hostile: Option<&'a Hostile>,
+    /// The latency of the quiet run before an attack.
+    pub(crate) quiet: Option<Latency>,
+}
+
+/// The attack during a run.
+pub(crate) struct Attacked {
+    pub(crate) kind: Attack,
+    pub(crate) done: attacker::Attacked,
+    /// The latency of the quiet run before.
+    pub(crate) quiet: Option<Latency>,
 }
 
 /// The result of a run.
@@ -55,6 +69,7 @@ pub(crate) struct Measured {
     pub(crate) done: u64,
     pub(crate) per_second: f64,
     pub(crate) latency: Latency,
+    pub(crate) attacked: Option<Attacked>,
     /// The failures by their message, with their number. All failed work was finished afterwards.
     pub(crate) failures: BTreeMap<String, u64>,
     pub(crate) costs: Costs,
@@ -185,7 +200,7 @@ impl Run<'_> {
         quiet(self.target).await?;
         let before = Snapshot::take(self.target, wallets).await?;
         let bar = bars::running(self.under_way, self.work.kind.mode, self.time);
-        let ended = self.go(fresh, self.time, &bar).await?;
+        let (ended, attacked) = self.go_attacked(fresh, &bar).await?;
         bar.finish_and_clear();
         resume(&ended.done.to_resume).await?;
         let settling = quiet(self.target).await?;
@@ -219,6 +234,7 @@ impl Run<'_> {
             done: in_time,
             per_second,
             latency: Latency::of(times),
+            attacked,
             failures,
             prepared_cpu_us,
             costs: Costs::between(&before, &after, total),
@@ -242,6 +258,25 @@ impl Run<'_> {
         resume(&ended.done.to_resume).await?;
         let expected = ended.per_second() * self.time.as_secs_f64() * MARGIN_PERCENT as f64 / 100.0;
         Ok((expected / self.work.times_each() as f64) as usize)
+    }
+
+    /// The measured part of the run, with the attack beside it, if there is one.
+    async fn go_attacked(
+        &self,
+        wallets: Vec<Arc<Wallet>>,
+        bar: &ProgressBar,
+    ) -> Result<(Ended, Option<Attacked>)> {
+        let Some(hostile) = self.hostile else {
+            return Ok((self.go(wallets, self.time, bar).await?, None));
+        };
+        let attacking = hostile.start().await?;
+        let ended = self.go(wallets, self.time, bar).await?;
+        let attacked = Attacked {
+            kind: hostile.kind(),
+            done: attacking.stop().await?,
+            quiet: self.quiet,
+        };
+        Ok((ended, Some(attacked)))
     }
 
     /// Keeps `places` customers at work until the time is over or no customer is left.

@@ -55,7 +55,7 @@ impl Target {
         let market = match &args.nodes {
             Some(nodes) => {
                 let mut market = Market::existing(&program, nodes).await?;
-                if !args.relay {
+                if !args.is_relayed() {
                     market.relay = None;
                 } else if market.relay.is_none() {
                     bail!(
@@ -142,7 +142,7 @@ async fn put_up_for_sale(
 
 async fn started(program: &Path, dir: &Path, args: &Args) -> Result<Market> {
     let layout = Layout {
-        route: match args.relay {
+        route: match args.is_relayed() {
             true => WalletRoute::Relayed,
             false => WalletRoute::Direct,
         },

@@ -73,7 +73,12 @@ impl Wallets {
         &self.asked
     }
 
-    /// The directory of all wallets.
+    /// The directory of all wallets, with the network file that each of them has.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The store of all wallets.
     pub(crate) fn store(&self) -> &Store {
         &self.store
     }

@@ -1,0 +1,428 @@
+//! What a hostile process does: its clients send requests with bad habits, from several addresses, as fast as they can.
+//!
+//! The process is this program with the hidden words `attack KIND DIR`. `DIR` has the network file with the cards of the
+//! nodes. It says [`READY`] when all clients have started, attacks until its standard input closes, and then prints its
+//! [`Attacked`] as JSON.
+
+use crate::args::Attack;
+use anyhow::Result;
+use clap::ValueEnum;
+use farthing_coin::{EncodedPoint, EncodedScalar, PublicKey, Signature};
+use farthing_node::{
+    call::{CallError, ask},
+    card::{Card, RoleName},
+    link::Link,
+    network::{Acted, Channel, Lane, Network, NetworkError},
+    network_file::NetworkFile,
+    quic::QuicNetwork,
+};
+use farthing_protocol::{
+    api::{Call, ForwardRequest, KeysRequest, RelayKeyRequest, TargetKeyRequest},
+    decide::OutcomeRequest,
+    ids::{EncapsulatedKey, PurchaseId},
+    limits::REQUEST_MAX_BYTES,
+    oblivious::{EncryptionKey, SIZE_CLASSES, SealedRequest, seal_request},
+    offer::CatalogRequest,
+    refusal::{Later, Refusal},
+};
+use farthing_store::entropy::{Entropy, SystemEntropy};
+use serde::{Deserialize, Serialize};
+use std::{
+    ffi::OsString,
+    io::{Read, Write},
+    net::{IpAddr, Ipv4Addr},
+    path::Path,
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// The hidden word that makes this program an attacker.
+pub(crate) const ATTACK_COMMAND: &str = "attack";
+
+/// What an attacker prints when it attacks.
+pub(crate) const READY: &str = "attacking";
+
+/// The number of clients of each habit.
+const CLIENTS_PER_HABIT: usize = 8;
+
+/// The requests that each client has under way.
+const UNDER_WAY_PER_CLIENT: usize = 8;
+
+/// The first of the loopback addresses from which the clients send, and their number. The honest customers send from
+/// 127.0.0.1.
+const FIRST_ADDRESS: u8 = 2;
+const ADDRESSES: usize = 4;
+
+/// How long a client waits for a reply. Longer than every honest wait: it gives up nothing by itself.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// When a client that gives up its requests does so.
+const GIVEN_UP_AFTER: Duration = Duration::from_micros(500);
+
+/// Such a client keeps one request in this many.
+const KEPT_EVERY: u64 = 64;
+
+/// The length of a frame that does not decode (bytes).
+const GARBLED_BYTES: usize = 300;
+
+/// How long the clients send before the attack counts as begun. Most of them connect in this time.
+const WARM_UP: Duration = Duration::from_secs(1);
+
+/// What a client does again and again.
+#[derive(Clone, Copy)]
+enum Habit {
+    /// Repeats one valid request, byte for byte.
+    Replay,
+    /// Sends fresh valid requests.
+    Fresh,
+    /// Sends noise of the largest size that a request has, which no server can open.
+    LargeNoise,
+    /// Sends noise of the smallest size.
+    SmallNoise,
+    /// Asks for encryption keys. Over a relay it also names servers that the relay does not know.
+    Keys,
+    /// Sends frames that do not decode.
+    Garbled,
+    /// Opens a new connection for each request.
+    Reconnect,
+    /// Gives up each request soon after it was sent.
+    GiveUp,
+}
+
+const HABITS: [Habit; 8] = [
+    Habit::Replay,
+    Habit::Fresh,
+    Habit::LargeNoise,
+    Habit::SmallNoise,
+    Habit::Keys,
+    Habit::Garbled,
+    Habit::Reconnect,
+    Habit::GiveUp,
+];
+
+/// What an attacker has done.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub(crate) struct Attacked {
+    /// How long (s).
+    pub(crate) seconds: f64,
+    /// Requests that were sent.
+    pub(crate) requests: u64,
+    /// Requests that were answered.
+    pub(crate) answered: u64,
+    /// Requests that were refused.
+    pub(crate) refused: u64,
+    /// Requests that were refused because a server was busy.
+    pub(crate) busy: u64,
+    /// Requests without a reply, most of them given up.
+    pub(crate) unanswered: u64,
+}
+
+impl Attacked {
+    /// Requests a second.
+    pub(crate) fn per_second(&self) -> f64 {
+        self.requests as f64 / self.seconds.max(f64::EPSILON)
+    }
+}
+
+#[derive(Default)]
+struct Counts {
+    requests: AtomicU64,
+    answered: AtomicU64,
+    refused: AtomicU64,
+    busy: AtomicU64,
+    unanswered: AtomicU64,
+}
+
+impl Counts {
+    fn now(&self) -> [u64; 5] {
+        [
+            &self.requests,
+            &self.answered,
+            &self.refused,
+            &self.busy,
+            &self.unanswered,
+        ]
+        .map(|counter| counter.load(Ordering::Relaxed))
+    }
+}
+
+/// Attacks if `args` (after the executable's own name) say so. `None` if they do not.
+pub(crate) fn run(args: &[OsString]) -> Option<ExitCode> {
+    let [_, command, kind, dir] = args else {
+        return None;
+    };
+    if command != ATTACK_COMMAND {
+        return None;
+    }
+    let outcome = Attack::from_str(&kind.to_string_lossy(), false)
+        .map_err(anyhow::Error::msg)
+        .and_then(|kind| attack(kind, Path::new(dir)));
+    Some(match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _gone = writeln!(std::io::stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    })
+}
+
+fn attack(kind: Attack, dir: &Path) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let cards = NetworkFile::load(dir)?;
+    let counts = Arc::new(Counts::default());
+    runtime.block_on(start(kind, &cards, &counts))?;
+    std::thread::sleep(WARM_UP);
+    let began = Instant::now();
+    let before = counts.now();
+    writeln!(std::io::stdout(), "{READY}")?;
+    let mut sink = [0; 64];
+    while matches!(std::io::stdin().read(&mut sink), Ok(1..)) {}
+    let [requests, answered, refused, busy, unanswered] = counts.now();
+    let [
+        requests_before,
+        answered_before,
+        refused_before,
+        busy_before,
+        unanswered_before,
+    ] = before;
+    let attacked = Attacked {
+        seconds: began.elapsed().as_secs_f64(),
+        requests: requests - requests_before,
+        answered: answered - answered_before,
+        refused: refused - refused_before,
+        busy: busy - busy_before,
+        unanswered: unanswered - unanswered_before,
+    };
+    writeln!(std::io::stdout(), "{}", serde_json::to_string(&attacked)?)?;
+    runtime.shutdown_background();
+    Ok(())
+}
+
+/// Starts all clients.
+async fn start(kind: Attack, cards: &NetworkFile, counts: &Arc<Counts>) -> Result<()> {
+    let mut victims = Vec::new();
+    for role in RoleName::PARTIES {
+        victims.push(Victim::of(kind, cards, role).await?);
+    }
+    for (number, victim) in (0..CLIENTS_PER_HABIT).zip(victims.iter().cycle()) {
+        let last = FIRST_ADDRESS.saturating_add(u8::try_from(number % ADDRESSES)?);
+        let source = IpAddr::from(Ipv4Addr::new(127, 0, 0, last));
+        for habit in HABITS {
+            let client = Arc::new(Client::new(habit, victim.clone(), source)?);
+            for _ in 0..UNDER_WAY_PER_CLIENT {
+                tokio::spawn(Arc::clone(&client).send_for_ever(Arc::clone(counts)));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A server, and how a client reaches it.
+#[derive(Clone)]
+struct Victim {
+    kind: Attack,
+    /// The relay, or the server itself.
+    dialled: Card,
+    lane: Lane,
+    role: RoleName,
+    key: EncryptionKey,
+}
+
+impl Victim {
+    async fn of(kind: Attack, cards: &NetworkFile, role: RoleName) -> Result<Victim> {
+        let server = cards.only_one(role)?;
+        let network = QuicNetwork::new();
+        let (dialled, lane, key) = match kind {
+            Attack::RelayClient => {
+                let relay = cards.only_one(RoleName::Relay)?;
+                let channel = network.connect(relay, Lane::Anonymous).await?;
+                let request = RelayKeyRequest {
+                    target: server.identity,
+                };
+                (relay, Lane::Anonymous, ask(&*channel, request, PATIENCE).await?)
+            }
+            Attack::Relay => {
+                let channel = network.connect(server, Lane::Relayed).await?;
+                (
+                    server,
+                    Lane::Relayed,
+                    ask(&*channel, TargetKeyRequest, PATIENCE).await?,
+                )
+            }
+        };
+        Ok(Victim {
+            kind,
+            dialled: dialled.clone(),
+            lane,
+            role,
+            key: key.body,
+        })
+    }
+
+    /// A frame that brings `request` to the server `target`. Only a relay looks at the target.
+    fn frame(&self, target: PublicKey, request: SealedRequest) -> Result<Vec<u8>> {
+        Ok(match self.kind {
+            Attack::RelayClient => ForwardRequest { target, request }.encode()?,
+            Attack::Relay => request.encode()?,
+        })
+    }
+
+    /// A valid request: the catalogue, the keys, or the outcome of a purchase that does not exist.
+    fn valid(&self) -> Result<Vec<u8>> {
+        let content = match self.role {
+            RoleName::Bank => KeysRequest.encode()?,
+            RoleName::Escrow => OutcomeRequest {
+                purchase: PurchaseId(random()),
+                signature: Signature {
+                    commitment: EncodedPoint(random()),
+                    response: EncodedScalar(random()),
+                },
+            }
+            .encode()?,
+            RoleName::Merchant | RoleName::Relay => CatalogRequest { after: None }.encode()?,
+        };
+        let entropy: &dyn Entropy = &SystemEntropy;
+        let (request, _) = seal_request(&self.key, &content, &mut entropy.rng())?;
+        self.frame(self.key.target, request)
+    }
+
+    /// A request that no server can open, with this body.
+    fn noise(&self, target: PublicKey, body: &[u8]) -> Result<Vec<u8>> {
+        let request = SealedRequest {
+            day: self.key.day,
+            encapsulated: EncapsulatedKey(random()),
+            body: body.to_vec(),
+        };
+        self.frame(target, request)
+    }
+
+    /// The next question for a key, after `count` others. Each second one over a relay is about an unknown server.
+    fn key_question(&self, count: u64) -> Result<Vec<u8>> {
+        let target = match count % 2 {
+            0 => self.key.target,
+            _ => PublicKey(random()),
+        };
+        match (self.kind, count % 4) {
+            (Attack::Relay, _) => Ok(TargetKeyRequest.encode()?),
+            (Attack::RelayClient, 3) => self.noise(target, &[]),
+            (Attack::RelayClient, _) => Ok(RelayKeyRequest { target }.encode()?),
+        }
+    }
+}
+
+fn random() -> [u8; 32] {
+    let mut bytes = [0; 32];
+    SystemEntropy.fill(&mut bytes);
+    bytes
+}
+
+/// Random bytes.
+fn noise(bytes: usize) -> Vec<u8> {
+    let mut noise = vec![0; bytes];
+    SystemEntropy.fill(&mut noise);
+    noise
+}
+
+/// One hostile client with a connection of its own.
+struct Client {
+    habit: Habit,
+    victim: Victim,
+    network: Arc<QuicNetwork>,
+    link: Link,
+    /// What each request is made from: a whole frame, or the body of noise.
+    material: Vec<u8>,
+    count: AtomicU64,
+}
+
+impl Client {
+    fn new(habit: Habit, victim: Victim, source: IpAddr) -> Result<Client> {
+        let network = Arc::new(QuicNetwork::new().from_source(source));
+        let link = Link::new(Arc::clone(&network) as _, victim.dialled.clone(), victim.lane);
+        let material = match habit {
+            Habit::Replay => victim.valid()?,
+            Habit::Garbled => noise(GARBLED_BYTES),
+            Habit::SmallNoise => noise(SIZE_CLASSES.into_iter().min().unwrap_or_default()),
+            Habit::LargeNoise => {
+                let sizes = SIZE_CLASSES.into_iter();
+                let fits = sizes.filter(|bytes| *bytes < REQUEST_MAX_BYTES).max();
+                noise(fits.unwrap_or_default())
+            }
+            Habit::Fresh | Habit::Keys | Habit::Reconnect | Habit::GiveUp => Vec::new(),
+        };
+        Ok(Client {
+            habit,
+            victim,
+            network,
+            link,
+            material,
+            count: AtomicU64::new(0),
+        })
+    }
+
+    fn request(&self) -> Result<Vec<u8>> {
+        let target = self.victim.key.target;
+        match self.habit {
+            Habit::Replay | Habit::Garbled => Ok(self.material.clone()),
+            Habit::LargeNoise | Habit::SmallNoise => self.victim.noise(target, &self.material),
+            Habit::Keys => self
+                .victim
+                .key_question(self.count.fetch_add(1, Ordering::Relaxed)),
+            Habit::Fresh | Habit::Reconnect | Habit::GiveUp => self.victim.valid(),
+        }
+    }
+
+    async fn send_for_ever(self: Arc<Self>, counts: Arc<Counts>) {
+        let count = |counter: &AtomicU64| {
+            counter.fetch_add(1, Ordering::Relaxed);
+        };
+        loop {
+            let Ok(request) = self.request() else { return };
+            count(&counts.requests);
+            count(match self.send(request).await {
+                Ok(reply) => match ForwardRequest::decode_reply(&reply) {
+                    Ok(Err(Refusal::Later(Later::Busy { .. }))) => &counts.busy,
+                    Ok(Err(_)) => &counts.refused,
+                    // The reply to another question does not decode as this one's.
+                    Ok(Ok(_)) | Err(_) => &counts.answered,
+                },
+                Err(CallError::Network(NetworkError::Busy { .. })) => &counts.busy,
+                Err(CallError::Network(NetworkError::Refused { .. })) => &counts.refused,
+                Err(_) => &counts.unanswered,
+            });
+        }
+    }
+
+    /// Sends one request. A client that gives up has no reply.
+    async fn send(&self, request: Vec<u8>) -> Result<Vec<u8>, CallError> {
+        match self.habit {
+            Habit::Reconnect => {
+                let (card, lane) = (&self.victim.dialled, self.victim.lane);
+                let channel = self.network.connect(card, lane).await?;
+                Ok(channel.call(request, PATIENCE).await?)
+            }
+            Habit::GiveUp => {
+                // A call that is not given up connects again, if it has to.
+                let is_kept = self
+                    .count
+                    .fetch_add(1, Ordering::Relaxed)
+                    .is_multiple_of(KEPT_EVERY);
+                let after = if is_kept { PATIENCE } else { GIVEN_UP_AFTER };
+                let call = tokio::time::timeout(after, self.link.call(request, PATIENCE));
+                Ok(call.await.unwrap_or_else(|_| Err(self.given_up()))?)
+            }
+            _ => Ok(self.link.call(request, PATIENCE).await?),
+        }
+    }
+
+    fn given_up(&self) -> NetworkError {
+        NetworkError::Closed {
+            peer: self.victim.dialled.title(),
+            reason: "given up".to_owned(),
+            acted: Acted::Unknown,
+        }
+    }
+}
