@@ -26,6 +26,7 @@ pub mod relayed;
 pub mod secret_line;
 pub mod serve;
 pub mod server;
+mod shares;
 pub mod table;
 pub mod tcp;
 pub mod terminal;

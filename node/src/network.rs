@@ -3,9 +3,11 @@
 //! A request is one call on a channel and has one reply. The roles see only these traits. So a simulator that injects
 //! faults can replace the real ones (see [`crate::quic`] and [`crate::tcp`]).
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::shares::Share;
 use async_trait::async_trait;
 
 use crate::card::Card;
@@ -89,9 +91,42 @@ pub trait Channel: Send + Sync {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientNumber(pub u64);
 
+impl std::fmt::Debug for ClientNumber {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ClientNumber(..)")
+    }
+}
+
 impl ClientNumber {
     /// All clients that are not told apart.
     pub const ANY: ClientNumber = ClientNumber(0);
+}
+
+/// The client of a request. The request is at work from its client's turn until this is dropped, and then the client's
+/// next request has its turn.
+#[derive(Debug)]
+pub struct Caller {
+    number: ClientNumber,
+    turn: Option<Share>,
+}
+
+impl Caller {
+    /// A caller that is not told apart and has no turn.
+    #[must_use]
+    pub fn any() -> Self {
+        Caller::new(ClientNumber::ANY, None)
+    }
+
+    pub(crate) fn new(number: ClientNumber, turn: Option<Share>) -> Self {
+        Self { number, turn }
+    }
+
+    /// Gives the turn back, for a request that waits for others and needs this node no more for now.
+    #[must_use]
+    pub fn give_back(self) -> ClientNumber {
+        drop(self.turn);
+        self.number
+    }
 }
 
 /// A service: it answers the requests to a server.
@@ -100,10 +135,10 @@ pub trait Service: Send + Sync {
     /// Returns the reply to `request`, which came on `lane`. It never fails: an error is a reply too.
     async fn call(&self, lane: Lane, request: Vec<u8>) -> Vec<u8>;
 
-    /// Like [`call`](Service::call), for a service that is fair to the clients that it has. The number is not the client's
-    /// name: see [`ClientNumber`].
-    async fn call_from(&self, client: ClientNumber, lane: Lane, request: Vec<u8>) -> Vec<u8> {
-        let _equal = client;
+    /// Like [`call`](Service::call), for a service that is fair to the clients that it has. A service that only waits may
+    /// give back the caller's turn before it answers.
+    async fn call_from(&self, caller: Caller, lane: Lane, request: Vec<u8>) -> Vec<u8> {
+        let _turn = caller;
         self.call(lane, request).await
     }
 
@@ -116,6 +151,12 @@ pub trait Service: Send + Sync {
     /// of `request` may have arrived. The server calls this before it decodes the request, so it must be cheap.
     fn is_reserved(&self, lane: Lane, request: &[u8]) -> bool {
         let _ordinary = (lane, request);
+        false
+    }
+
+    /// Whether the operator has pinned a relay at `address`. It may then bring the requests of many customers.
+    fn is_known_relay(&self, address: IpAddr) -> bool {
+        let _unknown = address;
         false
     }
 }

@@ -17,6 +17,7 @@ use farthing_protocol::{
     refusal::{Later, Refusal},
 };
 use farthing_store::{clock::Clock, entropy::Entropy};
+use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -34,6 +35,8 @@ pub struct ObliviousParts {
     pub clock: Arc<dyn Clock>,
     /// The source of keys and nonces.
     pub entropy: Arc<dyn Entropy>,
+    /// Whether the operator has pinned a relay at an address.
+    pub is_known_relay: Arc<dyn Fn(IpAddr) -> bool + Send + Sync>,
 }
 
 /// A service that also answers requests from relays.
@@ -165,6 +168,10 @@ impl Service for ObliviousService {
     /// relay may, and [`call_reserved`](Service::call_reserved) refuses those that end no purchase.
     fn is_reserved(&self, lane: Lane, request: &[u8]) -> bool {
         lane == Lane::Relayed || self.inner.is_reserved(lane, request)
+    }
+
+    fn is_known_relay(&self, address: IpAddr) -> bool {
+        (self.parts.is_known_relay)(address)
     }
 }
 

@@ -105,7 +105,9 @@ fn service<C, R: Role>(
     if R::NAME == RoleName::Relay {
         return Ok(service);
     }
+    let peers = Arc::clone(role);
     let parts = ObliviousParts {
+        is_known_relay: Arc::new(move |address| peers.peers().has_relay_at(address)),
         identity: SecretKey::from_bytes(&home.identity().to_bytes())?,
         place: Arc::new(KeyFile::of(home.dir())),
         clock: Arc::new(SystemClock),

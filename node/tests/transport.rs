@@ -15,11 +15,11 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use farthing_node::call::ask;
-use farthing_node::network::{Acted, ClientNumber, Lane, Network, NetworkError, Service};
+use farthing_node::network::{Acted, Caller, Channel, Lane, Network, NetworkError, Service};
 use farthing_node::process::stop_pair;
 use farthing_node::quic::QuicNetwork;
 use farthing_node::server::Server;
-use farthing_node::transport::{ClientLimits, ServerIdentity, ServerLimits};
+use farthing_node::transport::{ClientLimits, FAULT_PAUSE_MS, REQUEST_PACE_MS, ServerIdentity, ServerLimits};
 use farthing_protocol::{
     api::encode_reply,
     ids::{EncryptedDigest, ItemId},
@@ -39,6 +39,8 @@ over_both! {
     requests_that_end_a_purchase_are_answered_when_all_other_slots_are_taken,
     a_server_is_reached_by_its_host_name_and_by_the_first_address_that_answers,
     a_host_name_without_an_address_can_be_tried_again,
+    who_sends_what_does_not_decode_waits_for_the_next_turn,
+    a_customers_address_has_a_rate_and_a_server_has_none,
 }
 
 over_both! {
@@ -530,11 +532,11 @@ struct Numbering;
 #[async_trait]
 impl Service for Numbering {
     async fn call(&self, lane: Lane, request: Vec<u8>) -> Vec<u8> {
-        self.call_from(ClientNumber::ANY, lane, request).await
+        self.call_from(Caller::any(), lane, request).await
     }
 
-    async fn call_from(&self, client: ClientNumber, _: Lane, _: Vec<u8>) -> Vec<u8> {
-        client.0.to_le_bytes().to_vec()
+    async fn call_from(&self, caller: Caller, _: Lane, _: Vec<u8>) -> Vec<u8> {
+        caller.give_back().0.to_le_bytes().to_vec()
     }
 }
 
@@ -564,4 +566,95 @@ async fn clients_are_told_apart_by_their_address_and_with_another_number_in_each
     assert_eq!(numbers[0], numbers[1]);
     assert_ne!(numbers[1], numbers[2]);
     assert_ne!(numbers[0], numbers[3]);
+}
+
+/// One turn for each customer.
+fn one_turn() -> ServerLimits {
+    ServerLimits {
+        customer_turns_max: 1,
+        ..ServerLimits::default()
+    }
+}
+
+/// How long `count` calls take, one after another.
+async fn calls(channel: &dyn Channel, count: u32, request: &[u8]) -> Duration {
+    let began = Instant::now();
+    for _ in 0..count {
+        channel.call(request.to_vec(), CALL_TIMEOUT).await.unwrap();
+    }
+    began.elapsed()
+}
+
+async fn who_sends_what_does_not_decode_waits_for_the_next_turn(over: Over) {
+    let server = start(one_turn());
+    let channel = over
+        .network()
+        .connect(&server.card, Lane::Anonymous)
+        .await
+        .unwrap();
+    let pause = Duration::from_millis(FAULT_PAUSE_MS);
+    let good = calls(&*channel, 5, b"good").await;
+    assert!(good < pause, "{good:?}");
+    let bad = calls(&*channel, 5, b"malformed").await;
+    assert!(bad >= pause * 4, "{bad:?}");
+    // A client at another address does not wait.
+    #[cfg(target_os = "linux")]
+    {
+        let network = QuicNetwork::new().from_source("127.0.0.3".parse().unwrap());
+        let other = network.connect(&server.card, Lane::Anonymous).await.unwrap();
+        let (bad, good) = tokio::join!(calls(&*channel, 3, b"malformed"), calls(&*other, 5, b"good"));
+        assert!(bad >= pause * 2 && good < pause, "{bad:?}, {good:?}");
+    }
+}
+
+#[tokio::test]
+async fn who_gives_requests_up_waits_for_the_next_turn() {
+    let server = start(one_turn());
+    let address = server.card.address.only_ip().unwrap();
+    let (_endpoint, connection) = foreign_connection(address, Lane::Anonymous.alpn()).await.unwrap();
+    for _ in 0..3 {
+        let (mut send, _receive) = connection.open_bi().await.unwrap();
+        send.write_all(b"hel").await.unwrap();
+        send.reset(quinn::VarInt::from_u32(1)).unwrap();
+    }
+    let began = Instant::now();
+    let (mut send, mut receive) = connection.open_bi().await.unwrap();
+    send.write_all(b"good").await.unwrap();
+    send.finish().unwrap();
+    let reply = receive.read_to_end(100).await.unwrap();
+    assert!(reply.ends_with(b"|good"));
+    let took = began.elapsed();
+    assert!(took >= Duration::from_millis(FAULT_PAUSE_MS), "{took:?}");
+}
+
+async fn a_customers_address_has_a_rate_and_a_server_has_none(over: Over) {
+    let burst = 8;
+    let server = start(ServerLimits {
+        customer_burst_max: burst as usize,
+        ..ServerLimits::default()
+    });
+    let pace = Duration::from_millis(REQUEST_PACE_MS);
+    // The relay at this address is not known.
+    for lane in [Lane::Anonymous, Lane::Relayed] {
+        let channel = over.network().connect(&server.card, lane).await.unwrap();
+        tokio::time::sleep(pace).await;
+        let (at_once, later) = (
+            calls(&*channel, burst, b"").await,
+            calls(&*channel, burst + 1, b"").await,
+        );
+        assert!(
+            at_once < pace && at_once + later >= pace * 2,
+            "{at_once:?}, {later:?}"
+        );
+    }
+    let peer = over.network().connect(&server.card, Lane::Peer).await.unwrap();
+    let took = calls(&*peer, 3 * burst, b"").await;
+    assert!(took < pace * 2, "{took:?}");
+    #[cfg(target_os = "linux")]
+    {
+        let network = QuicNetwork::new().from_source(KNOWN_RELAY.into());
+        let relay = network.connect(&server.card, Lane::Relayed).await.unwrap();
+        let took = calls(&*relay, 3 * burst, b"").await;
+        assert!(took < pace * 2, "{took:?}");
+    }
 }

@@ -257,6 +257,8 @@ async fn a_dropped_channel_closes_its_connection() {
 async fn clients_that_say_nothing_or_garbage_keep_nobody_out() {
     let server = start(ServerLimits {
         handshakes_max: 4,
+        // All clients have one address here.
+        handshakes_per_address_max: usize::MAX,
         ..ServerLimits::default()
     });
     let mut open = Vec::new();
@@ -301,7 +303,11 @@ async fn a_full_server_says_that_it_is_busy_over_both_transports() {
 
 #[tokio::test]
 async fn a_client_that_gives_up_too_many_requests_loses_its_connection() {
-    let server = start(ServerLimits::default());
+    let server = start(ServerLimits {
+        // All clients have one address here.
+        customer_turns_max: usize::MAX,
+        ..ServerLimits::default()
+    });
     let mut requests = foreign_requests(address_of(&server)).await;
     let mut given_up = 0;
     let error = loop {

@@ -3,8 +3,8 @@
 //! Whoever finds no place waits in the line of their client. The lines take turns, one request each. So a client that
 //! sends much waits for its own requests, and delays another client by one request at a time.
 //!
-//! A client has at most as many places as it leaves free (the dynamic threshold of Choudhury and Hahne, 1998). So some
-//! places are left for others, even if a server takes long to answer all requests of the first clients.
+//! A client has at most as many places as it leaves free (the dynamic threshold of Choudhury and Hahne, 1998), and no
+//! more than it can use. So some places are left for others, even if a server takes long to answer all requests of the first clients.
 
 use farthing_node::network::ClientNumber;
 use std::collections::{BTreeMap, VecDeque};
@@ -16,6 +16,8 @@ use tokio::sync::oneshot;
 pub(crate) struct QueueLimits {
     /// The number of places.
     pub(crate) places: usize,
+    /// The maximum number of places of one client.
+    pub(crate) places_per_client: usize,
     /// The maximum number of requests that wait, over all clients. A client with fewer than others then pushes out the
     /// last request of the longest line.
     pub(crate) waiting_max: usize,
@@ -35,6 +37,8 @@ type Waiter = oneshot::Sender<Place>;
 struct State {
     /// The number of places that nobody has.
     free: usize,
+    /// The maximum number of places of one client.
+    most: usize,
     /// The number of places of each client that has any.
     held: BTreeMap<ClientNumber, usize>,
     /// The lines. None is empty.
@@ -56,6 +60,7 @@ impl FairQueue {
     pub(crate) fn new(limits: QueueLimits) -> Arc<Self> {
         let state = State {
             free: limits.places,
+            most: limits.places_per_client,
             held: BTreeMap::new(),
             lines: BTreeMap::new(),
             turns: VecDeque::new(),
@@ -134,7 +139,7 @@ impl State {
     /// Takes a place for `client`, if it may have one more.
     fn take(&mut self, client: ClientNumber) -> bool {
         let held = self.held.get(&client).copied().unwrap_or_default();
-        let may = held < self.free;
+        let may = held < self.free.min(self.most);
         if may {
             self.free -= 1;
             self.held.insert(client, held + 1);
@@ -221,6 +226,7 @@ mod tests {
 
     const LIMITS: QueueLimits = QueueLimits {
         places: 1,
+        places_per_client: 2,
         waiting_max: 4,
         waiting_per_client_max: 3,
     };

@@ -24,6 +24,9 @@ pub(crate) const WAITING_MAX: usize = 512;
 /// is a small part of what the relay brings to a server.
 pub(crate) const REQUESTS_PER_ADDRESS_MAX: usize = 64;
 
+/// The maximum number of requests under way to one server from one address: as many as a wallet has under way.
+pub(crate) const PLACES_PER_ADDRESS_MAX: usize = 8;
+
 /// The connections to one server. Each connects at its first use, and again after a failure.
 pub(crate) struct Pool {
     card: Card,
@@ -39,6 +42,7 @@ impl Pool {
         let link = || Link::new(Arc::clone(network), card.clone(), Lane::Relayed);
         let limits = QueueLimits {
             places: REQUESTS_MAX,
+            places_per_client: PLACES_PER_ADDRESS_MAX,
             waiting_max: WAITING_MAX,
             waiting_per_client_max: REQUESTS_PER_ADDRESS_MAX,
         };

@@ -7,7 +7,7 @@ use farthing_coin::{PublicKey, Signed};
 use farthing_node::admin::AdminHandler;
 use farthing_node::call::{CallError, RETRY_AFTER_MS, ask, check_lane};
 use farthing_node::card::{Card, RoleName};
-use farthing_node::network::{Channel, ClientNumber, Lane, Network, NetworkError, Service};
+use farthing_node::network::{Caller, Channel, Lane, Network, NetworkError, Service};
 use farthing_node::peers::Peers;
 use farthing_node::process::StopToken;
 use farthing_node::serve::Role;
@@ -69,13 +69,13 @@ impl Relay {
         &self.peers
     }
 
-    async fn dispatch(&self, client: ClientNumber, lane: Lane, request: &[u8]) -> Result<Vec<u8>, Refusal> {
+    async fn dispatch(&self, caller: Caller, lane: Lane, request: &[u8]) -> Result<Vec<u8>, Refusal> {
         let request = RelayRequest::decode(request)?;
         check_lane(lane, request.caller())?;
         match request {
             RelayRequest::Key(request) => Ok(encode_reply(&self.key(&request.target).await)),
             RelayRequest::Forward(ForwardRequest { target, request }) => {
-                self.forward(client, &target, request).await
+                self.forward(caller, &target, request).await
             }
         }
     }
@@ -140,13 +140,13 @@ impl Relay {
     /// Forwards a request when it is the client's turn, and returns the encoded reply as the server has sent it.
     async fn forward(
         &self,
-        client: ClientNumber,
+        caller: Caller,
         target: &PublicKey,
         request: SealedRequest,
     ) -> Result<Vec<u8>, Refusal> {
         let pool = self.pool(target)?;
         let until = Instant::now() + REPLY_TIMEOUT;
-        let turn = timeout_at(until, pool.queue.place(client)).await;
+        let turn = timeout_at(until, pool.queue.place(caller.give_back())).await;
         let _place = turn.ok().flatten().ok_or(Later::Busy {
             retry_after_ms: RETRY_AFTER_MS,
         })?;
@@ -180,11 +180,11 @@ fn not_answered(card: &Card, error: CallError) -> Refusal {
 #[async_trait]
 impl Service for Relay {
     async fn call(&self, lane: Lane, request: Vec<u8>) -> Vec<u8> {
-        self.call_from(ClientNumber::ANY, lane, request).await
+        self.call_from(Caller::any(), lane, request).await
     }
 
-    async fn call_from(&self, client: ClientNumber, lane: Lane, request: Vec<u8>) -> Vec<u8> {
-        self.dispatch(client, lane, &request)
+    async fn call_from(&self, caller: Caller, lane: Lane, request: Vec<u8>) -> Vec<u8> {
+        self.dispatch(caller, lane, &request)
             .await
             .unwrap_or_else(|refusal| encode_reply::<SealedReply>(&Err(refusal)))
     }

@@ -28,6 +28,7 @@ mod audit;
 mod bars;
 mod compare;
 mod counts;
+mod everyone;
 mod floor;
 mod hostile;
 mod least;

@@ -3,7 +3,7 @@
 //! The customers are real wallets until then. The coins come from withdrawals. During the run nothing is stored, so a
 //! wallet does not know the fresh coins. They are worth the same as the old ones, so the audit still agrees.
 
-use crate::{asked::Asked, target::Target};
+use crate::{asked::Asked, everyone::Everyone, target::Target};
 use anyhow::{Context, Result, bail};
 use async_trait::async_trait;
 use farthing_client::{
@@ -15,7 +15,6 @@ use farthing_node::{
     call::ask,
     card::Card,
     network::{Channel, Lane, Network},
-    quic::QuicNetwork,
     relayed::{KeyWitness, RelayedNetwork},
     usage::Usage,
 };
@@ -83,7 +82,7 @@ impl Customers {
     /// Prepares the exchanges of `wallets`. Returns the client's CPU time for one (us).
     pub(crate) async fn prepare(&self, target: &Target, wallets: &[Arc<Wallet>]) -> Result<f64> {
         let bank = target.bank.card();
-        let channel = QuicNetwork::new().connect(bank, Lane::Anonymous).await?;
+        let channel = Everyone.connect(bank, Lane::Anonymous).await?;
         let signed = ask(channel.as_ref(), KeysRequest, PATIENCE).await?;
         let keys = Arc::new(KeyBook::new(signed, &bank.identity)?);
         let before = Usage::of_this_process().cpu_us;
@@ -181,7 +180,7 @@ impl Customer {
 
 /// The network of one customer, who shares nothing with another.
 fn network(target: &Target) -> Arc<dyn Network> {
-    let direct = Arc::new(QuicNetwork::new());
+    let direct = Arc::new(Everyone);
     match &target.relay {
         None => direct,
         Some(relay) => Arc::new(RelayedNetwork::new(

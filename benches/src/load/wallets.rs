@@ -1,16 +1,13 @@
 //! The customers' wallets. Each has its own seed, account and coins. All are in one store and share its syncs.
 
-use crate::{asked::Asked, bars, target::Target, work::Work};
+use crate::{asked::Asked, bars, everyone::Everyone, target::Target, work::Work};
 use anyhow::{Context, Result};
 use farthing_client::{
     peer_client::RetryPolicy,
     wallet::{Env, Wallet},
 };
 use farthing_coin::Seed;
-use farthing_node::{
-    network_file::{NETWORK_FILE, NetworkFile},
-    quic::QuicNetwork,
-};
+use farthing_node::network_file::{NETWORK_FILE, NetworkFile};
 use farthing_store::{
     Store, StoreOptions,
     clock::SystemClock,
@@ -51,7 +48,7 @@ impl Wallets {
         let env = Env {
             key: None,
             route: Default::default(),
-            network: Arc::new(QuicNetwork::new()),
+            network: Arc::new(Everyone),
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
             observer: asked.clone(),

@@ -3,7 +3,7 @@
 use super::message_probe::{ANSWERED, ASKED, BEFORE_ANSWERING, BEFORE_ASKING, MessageProbe, UNANSWERED};
 use crate::{
     card::{Card, RoleName},
-    network::{Channel, ClientNumber, Lane, Network, NetworkError, Service},
+    network::{Caller, Channel, Lane, Network, NetworkError, Service},
 };
 use async_trait::async_trait;
 use farthing_protocol::{
@@ -83,13 +83,13 @@ pub(super) struct Asked {
 #[async_trait]
 impl Service for Asked {
     async fn call(&self, lane: Lane, request: Vec<u8>) -> Vec<u8> {
-        self.call_from(ClientNumber::ANY, lane, request).await
+        self.call_from(Caller::any(), lane, request).await
     }
 
-    async fn call_from(&self, client: ClientNumber, lane: Lane, request: Vec<u8>) -> Vec<u8> {
+    async fn call_from(&self, caller: Caller, lane: Lane, request: Vec<u8>) -> Vec<u8> {
         let question = question(self.role, &request);
         reach(&self.probe, ASKED, self.role, question).await;
-        let reply = self.service.call_from(client, lane, request).await;
+        let reply = self.service.call_from(caller, lane, request).await;
         reach(&self.probe, BEFORE_ANSWERING, self.role, question).await;
         reply
     }

@@ -16,14 +16,15 @@ use tokio::sync::mpsc;
 
 use super::channel::FrameSender;
 use super::transport::{number_of, transport};
-use crate::network::{Lane, Service};
+use crate::network::{Caller, Lane, Service};
 use crate::process::StopToken;
+use crate::shares::Origin;
 use crate::transport::code::{BUSY, Code};
-use crate::transport::gate::{CHUNK_MAX_BYTES, Chunks, Gone, RequestSlot, read_request};
-use crate::transport::shares::Origin;
+use crate::transport::gate::{CHUNK_MAX_BYTES, Chunks, Client, Gone, RequestSlot, read_request};
 use crate::transport::timer::{HANDSHAKE_BYTES, slowest};
 use crate::transport::{
-    Gate, HANDSHAKE_TIMEOUT_MS, ServerCounters, ServerError, ServerIdentity, ServerLimits,
+    Gate, HANDSHAKE_TIMEOUT_MS, REQUEST_WINDOW_BYTES, ServerCounters, ServerError, ServerIdentity,
+    ServerLimits,
 };
 use farthing_store::entropy::{Entropy, SystemEntropy};
 
@@ -194,7 +195,9 @@ fn make_room(socket: &std::net::UdpSocket) {
 /// The QUIC configuration of the server.
 fn server_config(tls: QuicServerConfig, limits: &ServerLimits) -> quinn::ServerConfig {
     let mut transport = transport();
-    transport.max_concurrent_bidi_streams(VarInt::from_u32(limits.streams_per_connection_max));
+    transport
+        .max_concurrent_bidi_streams(VarInt::from_u32(limits.streams_per_connection_max))
+        .stream_receive_window(VarInt::from_u32(REQUEST_WINDOW_BYTES));
     // A token would let the server recognize a returning client.
     let mut tokens = ValidationTokenConfig::default();
     tokens.sent(0).log(Arc::new(NoneTokenLog));
@@ -220,44 +223,48 @@ fn admit(gate: &Arc<Gate>, incoming: Incoming, under_way: &UnderWay) {
         return;
     }
     let client = Origin::of(incoming.remote_address().ip());
-    let connection = gate.connection(client);
-    let handshake = gate.handshakes.clone().try_acquire_owned();
-    let (Some(connection), Ok(handshake)) = (connection, handshake) else {
+    let Some(permit) = gate.connection(client) else {
         gate.counters.busy();
-        incoming.refuse();
-        return;
+        return incoming.refuse();
     };
     let gate = gate.clone();
     // A weak sender: an idle connection does not delay the server's stop, but a request on it does.
     let under_way = under_way.downgrade();
     tokio::spawn(async move {
-        let _connection = connection;
-        let Some((connection, lane)) = shake_hands(incoming).await else {
+        let _permit = permit;
+        let Some((connection, lane)) = shake_hands(&gate, incoming, client).await else {
             return;
         };
-        drop(handshake);
         gate.counters.connected();
+        let client = gate.client(client, lane);
         while let Ok((send, receive)) = connection.accept_bi().await {
             gate.counters.requested();
             send_in_order(&send);
-            let (Some(slot), Some(under_way)) = (RequestSlot::take(&gate, client), under_way.upgrade())
-            else {
+            let slot = gate.slot(client).await;
+            let (Some((slot, caller)), Some(under_way)) = (slot, under_way.upgrade()) else {
                 gate.counters.busy();
                 refuse(send, receive, BUSY);
                 continue;
             };
             let gate = gate.clone();
             tokio::spawn(async move {
-                answer(&gate, lane, send, receive, slot).await;
+                answer(&gate, client, (send, receive), slot, caller).await;
                 drop(under_way);
             });
         }
     });
 }
 
-/// Completes the handshake. Returns the connection and its lane, or `None` on failure. A failure is the client's, and
-/// its reason is not worth a record.
-async fn shake_hands(incoming: Incoming) -> Option<(Connection, Lane)> {
+/// Completes the handshake when it is the client's turn. Returns the connection and its lane, or `None` on failure. A
+/// failure is the client's, and its reason is not worth a record.
+async fn shake_hands(gate: &Gate, incoming: Incoming, client: Origin) -> Option<(Connection, Lane)> {
+    let turn = gate.handshake_turn(client).await;
+    let handshake = gate.handshakes.clone().try_acquire_owned();
+    let (Some(_turn), Ok(_handshake)) = (turn, handshake) else {
+        gate.counters.busy();
+        incoming.refuse();
+        return None;
+    };
     let connecting = incoming.accept().ok()?;
     let timeout = Duration::from_millis(HANDSHAKE_TIMEOUT_MS) + slowest(HANDSHAKE_BYTES);
     let connection = tokio::time::timeout(timeout, connecting).await.ok()?.ok()?;
@@ -284,8 +291,14 @@ fn refuse(send: SendStream, mut receive: RecvStream, code: Code) {
 }
 
 /// Reads one request, calls the service, and sends the reply.
-async fn answer(gate: &Gate, lane: Lane, send: SendStream, mut receive: RecvStream, slot: RequestSlot) {
-    let (request, slot) = match read_request(gate, lane, &mut receive, slot).await {
+async fn answer(
+    gate: &Gate,
+    client: Client,
+    (send, mut receive): (SendStream, RecvStream),
+    slot: RequestSlot,
+    caller: Caller,
+) {
+    let (request, slot) = match read_request(gate, client, &mut receive, slot).await {
         Ok(request) => request,
         Err(Some(code)) => {
             if code == BUSY {
@@ -298,7 +311,7 @@ async fn answer(gate: &Gate, lane: Lane, send: SendStream, mut receive: RecvStre
     };
     // If the service panics, the stream is reset with this code. The client does not take it for an empty reply.
     let mut send = FrameSender::with_code(send, Code::Failed);
-    let Some(reply) = gate.reply(lane, request, &slot).await else {
+    let Some(reply) = gate.reply(client, request, &slot, caller).await else {
         return;
     };
     let permit = slot.without_bytes();

@@ -13,11 +13,11 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::http::{is_head, reason_of, room};
-use crate::network::Lane;
+use crate::network::{Caller, Lane};
 use crate::process::StopToken;
+use crate::shares::Origin;
 use crate::transport::code::{BUSY, Code};
-use crate::transport::gate::{Chunks, Gone, RequestSlot, read_request};
-use crate::transport::shares::Origin;
+use crate::transport::gate::{Chunks, Client, Gone, RequestSlot, read_request};
 use crate::transport::timer::slowest;
 use crate::transport::{Gate, IDLE_TIMEOUT_MS};
 use farthing_protocol::wire::FRAME_MAX_BYTES;
@@ -81,8 +81,7 @@ enum Phase {
 /// A connection and the state of its closing.
 struct Conversation<S> {
     shared: Arc<Shared>,
-    client: Origin,
-    lane: Lane,
+    client: Client,
     connection: Connection<S, Bytes>,
     requests: Requests,
     phase: Phase,
@@ -100,9 +99,8 @@ pub(super) async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     stop: StopToken,
 ) {
     let conversation = Conversation {
+        client: shared.gate.client(client, lane),
         shared,
-        client,
-        lane,
         connection,
         requests: Requests::default(),
         phase: Phase::Open,
@@ -181,12 +179,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         if !is_head(&request) {
             return respond.send_reset(Reason::PROTOCOL_ERROR);
         }
-        let Some(slot) = RequestSlot::take(gate, self.client) else {
-            gate.counters.busy();
-            return respond.send_reset(reason_of(BUSY));
+        let (shared, client) = (Arc::clone(&self.shared), self.client);
+        let task = async move {
+            let Some((slot, caller)) = shared.gate.slot(client).await else {
+                shared.gate.counters.busy();
+                respond.send_reset(reason_of(BUSY));
+                return Outcome::Answered(0);
+            };
+            answer(&shared, client, (request.into_body(), respond), slot, caller).await
         };
-        let (shared, lane) = (Arc::clone(&self.shared), self.lane);
-        let task = async move { answer(&shared, lane, request.into_body(), respond, slot).await };
         self.requests.0.spawn(task);
     }
 }
@@ -216,10 +217,10 @@ impl Drop for Replier {
 /// Reads one request, calls the service, and sends the reply.
 async fn answer(
     shared: &Shared,
-    lane: Lane,
-    mut body: RecvStream,
-    respond: SendResponse<Bytes>,
+    client: Client,
+    (mut body, respond): (RecvStream, SendResponse<Bytes>),
     slot: RequestSlot,
+    caller: Caller,
 ) -> Outcome {
     let gate = &shared.gate;
     // If the service panics, the stream is reset with this code. The client does not take it for an empty reply.
@@ -228,7 +229,7 @@ async fn answer(
         code: Code::Failed,
         finished: false,
     };
-    let (request, slot) = match read_request(gate, lane, &mut body, slot).await {
+    let (request, slot) = match read_request(gate, client, &mut body, slot).await {
         Ok(request) => request,
         Err(Some(code)) => {
             if code == BUSY {
@@ -242,7 +243,7 @@ async fn answer(
             return Outcome::Abandoned;
         }
     };
-    let Some(reply) = gate.reply(lane, request, &slot).await else {
+    let Some(reply) = gate.reply(client, request, &slot, caller).await else {
         return Outcome::Answered(0);
     };
     let permit = slot.without_bytes();

@@ -20,8 +20,8 @@ use super::http::server_builder;
 use super::stream::{Lingering, prepare};
 use crate::network::Lane;
 use crate::process::StopToken;
+use crate::shares::Origin;
 use crate::transport::gate::Permit;
-use crate::transport::shares::Origin;
 use crate::transport::timer::{HANDSHAKE_BYTES, slowest};
 use crate::transport::{Gate, HANDSHAKE_TIMEOUT_MS, ServerError, ServerIdentity};
 
@@ -225,14 +225,20 @@ impl Incoming {
         prepare(&self.stream);
         let limit = Duration::from_millis(HANDSHAKE_TIMEOUT_MS) + slowest(HANDSHAKE_BYTES);
         let streams = self.shared.gate.limits.streams_per_connection_max;
-        let shaking = timeout(limit, shake_hands(&self.tls, streams, self.stream));
+        let gate = Arc::clone(&self.shared.gate);
+        let shaking = async {
+            let _turn = gate.handshake_turn(self.client).await?;
+            timeout(limit, shake_hands(&self.tls, streams, self.stream))
+                .await
+                .ok()?
+        };
         let shaken = tokio::select! {
             biased;
             () = stop.stopped() => return,
             shaken = shaking => shaken,
         };
         // A failure is the client's, and its reason is not worth a record.
-        let Ok(Some((connection, lane))) = shaken else {
+        let Some((connection, lane)) = shaken else {
             return;
         };
         self.is_done.store(true, Ordering::Relaxed);

@@ -1,23 +1,40 @@
 //! What the servers of a node share: the service and the bounds of all that a client can cause.
 
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use farthing_protocol::api::encode_reply;
+use farthing_protocol::refusal::{Refusal, RelayFault, RequestFault};
 use farthing_protocol::wire::{FRAME_MAX_BYTES, VARIANT_BYTES};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 use super::code::{BUSY, Code};
 use super::counts::ServerCounters;
-use super::limits::{REQUESTS_MAX_BYTES, RESERVED_REQUEST_MAX_BYTES, RESERVED_TIMEOUT_MS, ServerLimits};
-use super::shares::{Origin, Share, Shares};
+use super::limits::{
+    FAULT_PAUSE_MS, HANDSHAKE_PACE_MS, HANDSHAKE_TURN_TIMEOUT_MS, REQUEST_PACE_MS, REQUESTS_MAX_BYTES,
+    RESERVED_REQUEST_MAX_BYTES, RESERVED_TIMEOUT_MS, ServerLimits, TURN_TIMEOUT_MS,
+};
 use super::timer::slowest;
-use crate::network::{ClientNumber, Lane, Service};
+use crate::network::{Caller, ClientNumber, Lane, Service};
+use crate::shares::{Origin, Share, Shares};
 
 /// The maximum number of bytes in one read from a stream.
 pub(crate) const CHUNK_MAX_BYTES: usize = 64 * 1024;
+
+/// The first bytes of a refusal: that it is one, its kind, and its cause.
+const REFUSAL_BYTES: usize = 3 * VARIANT_BYTES;
+
+/// A client on one connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Client {
+    of: Origin,
+    lane: Lane,
+    /// Whether it brings the requests of many customers.
+    is_server: bool,
+}
 
 /// The service of a node with its bounds. The servers of a node share it, so a bound holds for all of them together.
 pub struct Gate {
@@ -32,6 +49,13 @@ pub struct Gate {
     request_bytes: Arc<Semaphore>,
     connection_shares: Arc<Shares>,
     request_shares: Arc<Shares>,
+    customer_turns: Arc<Shares>,
+    /// The shares of the requests of the last [`REQUEST_PACE_MS`].
+    customer_rates: Arc<Shares>,
+    server_turns: Arc<Shares>,
+    handshake_turns: Arc<Shares>,
+    /// The shares of the handshakes that are under way or wait.
+    handshake_shares: Arc<Shares>,
     /// The key of the clients' numbers, drawn for this process.
     numbering: RandomState,
 }
@@ -39,7 +63,7 @@ pub struct Gate {
 /// A permit for a bounded resource, with the client's share of it. A reserved slot needs no share.
 pub(crate) struct Permit {
     _permit: OwnedSemaphorePermit,
-    share: Option<Share>,
+    _share: Option<Share>,
 }
 
 impl Gate {
@@ -57,6 +81,11 @@ impl Gate {
             request_bytes: semaphore(REQUESTS_MAX_BYTES),
             connection_shares: Shares::new(limits.connections_per_address_max),
             request_shares: Shares::new(limits.requests_per_address_max),
+            customer_turns: Shares::new(limits.customer_turns_max),
+            customer_rates: Shares::new(limits.customer_burst_max),
+            server_turns: Shares::new(limits.server_turns_max),
+            handshake_turns: Shares::new(limits.handshakes_per_address_max),
+            handshake_shares: Shares::new(limits.handshakes_per_address_max.saturating_mul(2)),
             numbering: RandomState::new(),
             limits,
         })
@@ -84,23 +113,83 @@ impl Gate {
         self.handshakes.available_permits() <= self.limits.handshakes_max / 2
     }
 
-    /// The number of the client that has a permit.
-    fn number(&self, permit: &Permit) -> ClientNumber {
-        let of = permit.share.as_ref().map(Share::of);
-        of.map_or(ClientNumber::ANY, |of| ClientNumber(self.numbering.hash_one(of)))
+    /// The turn of a handshake of the client `of`. `None` if too many of them wait, or wait for too long.
+    /// The next one in its place begins after [`HANDSHAKE_PACE_MS`] at the earliest.
+    pub(crate) async fn handshake_turn(&self, of: Origin) -> Option<(Share, Share)> {
+        let waiting = self.handshake_shares.take(of)?;
+        let most = Duration::from_millis(HANDSHAKE_TURN_TIMEOUT_MS);
+        let turn = self.handshake_turns.wait(of, most).await?;
+        let next = Instant::now() + Duration::from_millis(HANDSHAKE_PACE_MS);
+        Some((turn.until(next), waiting.until(next)))
+    }
+
+    /// The client `of` on a new connection of this lane.
+    pub(crate) fn client(&self, of: Origin, lane: Lane) -> Client {
+        let is_server = match lane {
+            Lane::Anonymous | Lane::Identified => false,
+            Lane::Relayed => self.service.is_known_relay(of.address()),
+            Lane::Peer => true,
+        };
+        Client { of, lane, is_server }
+    }
+
+    fn turns(&self, client: Client) -> &Arc<Shares> {
+        match client.is_server {
+            true => &self.server_turns,
+            false => &self.customer_turns,
+        }
+    }
+
+    /// Waits for the turn of `client`. `None` if this takes too long.
+    async fn turn(&self, client: Client) -> Option<Share> {
+        let most = Duration::from_millis(TURN_TIMEOUT_MS);
+        if !client.is_server {
+            let rate = self.customer_rates.wait(client.of, most).await?;
+            drop(rate.until(Instant::now() + Duration::from_millis(REQUEST_PACE_MS)));
+        }
+        self.turns(client).wait(client.of, most).await
+    }
+
+    /// Takes a turn from `client` for a while, after a request that was of no use. So a client cannot send many of them.
+    pub(crate) fn fault(&self, client: Client) {
+        let turns = Arc::clone(self.turns(client));
+        tokio::spawn(async move {
+            let most = Duration::from_millis(TURN_TIMEOUT_MS);
+            if let Some(turn) = turns.wait(client.of, most).await {
+                drop(turn.until(Instant::now() + Duration::from_millis(FAULT_PAUSE_MS)));
+            }
+        });
+    }
+
+    /// A slot for a request of `client`, of which no byte was read yet, once it is the client's turn.
+    pub(crate) async fn slot(&self, client: Client) -> Option<(RequestSlot, Caller)> {
+        let of = client.of;
+        let turn = self.turn(client).await;
+        let slot = match turn {
+            Some(_) => RequestSlot::take(self, of),
+            None => RequestSlot::reserve(self),
+        };
+        let number = ClientNumber(self.numbering.hash_one(of));
+        Some((slot?, Caller::new(number, turn)))
     }
 
     /// The reply of the service to `request`, which has this slot. `None` if it is too long to be sent.
-    pub(crate) async fn reply(&self, lane: Lane, request: Vec<u8>, slot: &RequestSlot) -> Option<Vec<u8>> {
+    pub(crate) async fn reply(
+        &self,
+        client: Client,
+        request: Vec<u8>,
+        slot: &RequestSlot,
+        caller: Caller,
+    ) -> Option<Vec<u8>> {
         self.counters.request(request.len());
         let reply = match slot {
-            RequestSlot::Ordinary(permit, _) => {
-                let client = self.number(permit);
-                self.service.call_from(client, lane, request).await
-            }
-            RequestSlot::Reserved(_) => self.service.call_reserved(lane, request).await,
+            RequestSlot::Ordinary(..) => self.service.call_from(caller, client.lane, request).await,
+            RequestSlot::Reserved(_) => self.service.call_reserved(client.lane, request).await,
         };
         self.counters.reply(reply.len());
+        if is_fault(client.lane, &reply) {
+            self.fault(client);
+        }
         if reply.len() <= FRAME_MAX_BYTES {
             return Some(reply);
         }
@@ -121,12 +210,42 @@ impl std::fmt::Debug for Gate {
     }
 }
 
+/// The beginning of a refusal.
+fn beginning(refusal: impl Into<Refusal>) -> Vec<u8> {
+    let mut reply = encode_reply::<()>(&Err(refusal.into()));
+    reply.truncate(REFUSAL_BYTES);
+    reply
+}
+
+/// The beginnings of the replies to requests of no use, whoever has brought them.
+static FAULTS: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| {
+    [
+        beginning(RequestFault::Malformed(String::new())),
+        beginning(RequestFault::WrongLane(String::new())),
+    ]
+});
+
+/// The same, of requests through a relay. They are no fault of the relay that has brought them.
+static RELAY_FAULTS: LazyLock<[Vec<u8>; 3]> = LazyLock::new(|| {
+    [
+        beginning(RelayFault::UnknownTarget),
+        beginning(RelayFault::OldKey),
+        beginning(RelayFault::DoesNotOpen),
+    ]
+});
+
+/// Whether a reply says that its request was of no use, by a fault of the client on this lane.
+fn is_fault(lane: Lane, reply: &[u8]) -> bool {
+    let begins = |with: &Vec<u8>| reply.starts_with(with);
+    FAULTS.iter().any(begins) || (lane != Lane::Relayed && RELAY_FAULTS.iter().any(begins))
+}
+
 /// Takes a permit, and one unit of the client's share.
 fn permit(of_all: &Arc<Semaphore>, shares: &Arc<Shares>, of: Origin) -> Option<Permit> {
     let share = shares.take(of)?;
     Some(Permit {
         _permit: of_all.clone().try_acquire_owned().ok()?,
-        share: Some(share),
+        _share: Some(share),
     })
 }
 
@@ -140,7 +259,7 @@ pub(crate) enum RequestSlot {
 
 impl RequestSlot {
     /// Takes a slot for a request of the client `of`, of which no byte has arrived yet.
-    pub(crate) fn take(gate: &Gate, of: Origin) -> Option<RequestSlot> {
+    fn take(gate: &Gate, of: Origin) -> Option<RequestSlot> {
         permit(&gate.requests, &gate.request_shares, of)
             .map(|permit| RequestSlot::Ordinary(permit, None))
             .or_else(|| RequestSlot::reserve(gate))
@@ -150,7 +269,7 @@ impl RequestSlot {
         let reserved = gate.reserved.clone().try_acquire_owned().ok()?;
         Some(RequestSlot::Reserved(Permit {
             _permit: reserved,
-            share: None,
+            _share: None,
         }))
     }
 
@@ -224,16 +343,21 @@ pub(crate) struct Gone;
 /// The code for the refusal, or `None` if the client is gone.
 pub(crate) async fn read_request(
     gate: &Gate,
-    lane: Lane,
+    client: Client,
     receive: &mut impl Chunks,
     mut slot: RequestSlot,
 ) -> Result<(Vec<u8>, RequestSlot), Option<Code>> {
+    let lane = client.lane;
     let mut request = Vec::new();
     let began = Instant::now();
     loop {
         let until = began + slot.timeout(&gate.limits, request.len());
         let read = timeout_at(until, receive.next()).await;
-        let Some(chunk) = read.map_err(|_| Some(Code::TooSlow))?.map_err(|Gone| None)? else {
+        let Some(chunk) = read.map_err(|_| Some(Code::TooSlow))?.map_err(|Gone| {
+            gate.fault(client);
+            None
+        })?
+        else {
             break;
         };
         let more = chunk.len();
@@ -245,4 +369,31 @@ pub(crate) async fn read_request(
     }
     let slot = slot.check(gate, lane, &request, true).map_err(Some)?;
     Ok((request, slot))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use farthing_protocol::refusal::Later;
+
+    #[test]
+    fn a_request_is_at_fault_if_it_does_not_decode_or_its_sender_made_it_so_that_it_does_not_open() {
+        let refused = |refusal: Refusal| encode_reply::<()>(&Err(refusal));
+        let malformed = refused(RequestFault::Malformed("trailing bytes".into()).into());
+        for lane in Lane::ALL {
+            assert!(is_fault(lane, &malformed));
+            assert!(!is_fault(lane, &refused(Later::PeerSilent("bank".into()).into())));
+            assert!(!is_fault(lane, &encode_reply(&Ok(7_u64))));
+            assert!(!is_fault(lane, &[]));
+        }
+        for fault in [
+            RelayFault::UnknownTarget,
+            RelayFault::OldKey,
+            RelayFault::DoesNotOpen,
+        ] {
+            let reply = refused(fault.into());
+            assert!(is_fault(Lane::Anonymous, &reply));
+            assert!(!is_fault(Lane::Relayed, &reply), "a relay's client has made it");
+        }
+    }
 }

@@ -15,7 +15,11 @@ pub const IDLE_TIMEOUT_MS: u32 = 30_000;
 pub const KEEP_ALIVE_MS: u64 = 10_000;
 
 /// The maximum number of requests under way on one connection.
-pub const STREAMS_PER_CONNECTION_MAX: u32 = 64;
+pub const STREAMS_PER_CONNECTION_MAX: u32 = 32;
+
+/// The receive window of one request at a server (bytes). All requests of a connection fit into its window, so those that
+/// wait their turn cannot keep others from arriving.
+pub const REQUEST_WINDOW_BYTES: u32 = CONNECTION_WINDOW_BYTES / STREAMS_PER_CONNECTION_MAX;
 
 /// The receive window of one stream (bytes).
 pub const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
@@ -45,6 +49,39 @@ pub const REQUESTS_PER_ADDRESS_MAX: usize = REQUESTS_MAX / 2;
 
 /// The maximum number of connections from one address: half of all.
 pub const CONNECTIONS_PER_ADDRESS_MAX: usize = CONNECTIONS_MAX / 2;
+
+/// The maximum number of customers' requests at work from one address. More wait their turn, unread, so a client that
+/// floods a node waits for itself.
+pub const CUSTOMER_TURNS_MAX: usize = 4;
+
+/// The maximum number of customers' requests from one address within [`REQUEST_PACE_MS`]. More wait, unread. A relay that
+/// the operator has not pinned counts as a customer.
+pub const CUSTOMER_BURST_MAX: usize = 200;
+
+/// The time of a burst (ms), below [`TURN_TIMEOUT_MS`]. So an address brings at most 250 requests a second, after the first
+/// 200.
+pub const REQUEST_PACE_MS: u64 = 800;
+
+/// How long a client lacks one of its turns after it has given up a request, or has sent one that does not decode or does
+/// not open (ms). So a customers' address sends at most 20 of them a second.
+pub const FAULT_PAUSE_MS: u64 = 200;
+
+/// The maximum number of requests at work from the address of a server: as many as a relay has under way.
+pub const SERVER_TURNS_MAX: usize = 64;
+
+/// How long a request waits for its turn before it is refused as busy (ms).
+pub const TURN_TIMEOUT_MS: u64 = 1_000;
+
+/// The maximum number of handshakes under way from one address. As many more wait their turn.
+pub const HANDSHAKES_PER_ADDRESS_MAX: usize = 32;
+
+/// The least time from the turn of one handshake to the next turn in its place (ms). So an address opens at most 20
+/// connections a second, after the first 32.
+pub const HANDSHAKE_PACE_MS: u64 = 1_600;
+
+/// How long a handshake waits for its turn (ms), above [`HANDSHAKE_PACE_MS`]. So a client that connects one at a time is never
+/// refused.
+pub(crate) const HANDSHAKE_TURN_TIMEOUT_MS: u64 = 3_000;
 
 /// The number of slots beyond [`REQUESTS_MAX`] that are reserved for requests that end a purchase or ask how it ended
 /// ([`Service::is_reserved`](crate::network::Service::is_reserved)). A server that is full with other requests still answers these.
@@ -80,10 +117,18 @@ pub struct ServerLimits {
     pub handshakes_max: usize,
     /// The maximum number of requests under way on one connection.
     pub streams_per_connection_max: u32,
+    /// The maximum number of handshakes under way from one address. As many more wait their turn.
+    pub handshakes_per_address_max: usize,
     /// The maximum number of requests under way, over all connections.
     pub requests_max: usize,
     /// The maximum number of requests under way from one address.
     pub requests_per_address_max: usize,
+    /// The maximum number of customers' requests at work from one address.
+    pub customer_turns_max: usize,
+    /// The maximum number of customers' requests from one address within [`REQUEST_PACE_MS`].
+    pub customer_burst_max: usize,
+    /// The maximum number of servers' requests at work from one address.
+    pub server_turns_max: usize,
     /// The number of additional slots that are reserved for requests that end a purchase.
     pub reserved_requests_max: usize,
     /// The longest request (bytes).
@@ -101,8 +146,12 @@ impl Default for ServerLimits {
             connections_per_address_max: CONNECTIONS_PER_ADDRESS_MAX,
             handshakes_max: HANDSHAKES_MAX,
             streams_per_connection_max: STREAMS_PER_CONNECTION_MAX,
+            handshakes_per_address_max: HANDSHAKES_PER_ADDRESS_MAX,
             requests_max: REQUESTS_MAX,
             requests_per_address_max: REQUESTS_PER_ADDRESS_MAX,
+            customer_turns_max: CUSTOMER_TURNS_MAX,
+            customer_burst_max: CUSTOMER_BURST_MAX,
+            server_turns_max: SERVER_TURNS_MAX,
             reserved_requests_max: RESERVED_REQUESTS_MAX,
             request_max_bytes: FRAME_MAX_BYTES,
             stream_timeout: Duration::from_millis(STREAM_TIMEOUT_MS),

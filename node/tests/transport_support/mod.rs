@@ -3,7 +3,7 @@
 // Each test program uses a part of it.
 #![allow(dead_code)]
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use farthing_node::quic::QuicNetwork;
 use farthing_node::server::Server;
 use farthing_node::tcp::TcpNetwork;
 use farthing_node::transport::{ClientLimits, ServerIdentity, ServerLimits};
+use farthing_protocol::{api::encode_reply, refusal::RequestFault};
 use farthing_store::entropy::{Entropy, SystemEntropy};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::net::{TcpListener, TcpStream};
@@ -78,6 +79,9 @@ pub(crate) fn new_key() -> PublicKey {
     SecretKey::generate(&mut entropy.rng()).public()
 }
 
+/// The address of the relay that [`Echo`] knows. On Linux the loopback device has all addresses of 127.0.0.0/8.
+pub(crate) const KNOWN_RELAY: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 9);
+
 /// A service that answers with the lane and the request. Some requests have special effects.
 #[derive(Default)]
 pub(crate) struct Echo {
@@ -99,12 +103,17 @@ impl Service for Echo {
             b"panic" => panic!("asked to"),
             b"huge" => vec![7; 5 * 1024 * 1024],
             b"large" => vec![7; 100_000],
+            b"malformed" => encode_reply::<()>(&Err(RequestFault::Malformed("as asked".into()).into())),
             _ => [lane.alpn().as_bytes(), b"|", &request].concat(),
         }
     }
 
     fn is_reserved(&self, _: Lane, request: &[u8]) -> bool {
         request.starts_with(b"last")
+    }
+
+    fn is_known_relay(&self, address: IpAddr) -> bool {
+        address == IpAddr::from(KNOWN_RELAY)
     }
 }
 

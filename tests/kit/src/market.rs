@@ -129,7 +129,7 @@ impl Market {
         Ok(market)
     }
 
-    /// Gives every node the cards of the nodes that it asks, with their current addresses.
+    /// Gives every node the cards of the nodes that it asks, and of the relay, with their current addresses.
     ///
     /// # Errors
     /// When a node refuses.
@@ -139,8 +139,9 @@ impl Market {
             self.node(from).knows(&card).await?;
         }
         if let Some(relay) = &self.relay {
-            for card in self.cards() {
-                relay.knows(card).await?;
+            for node in self.nodes() {
+                relay.knows(node.card()).await?;
+                node.knows(relay.card()).await?;
             }
         }
         Ok(())
