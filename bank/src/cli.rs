@@ -162,7 +162,7 @@ async fn make(init: Init) -> Result<Report> {
         values: (0..values).map(|power| 1u64 << power).collect(),
     };
     let home = create(&dir, &name, listen, settings)?;
-    // The store and the first keys are made now, so that every command finds them and a node starts at once.
+    // The first keys are made now, so that every command finds them and a node starts at once.
     BankNode::open(&dir).await?.close()?;
     let note = "keep a copy of its files, above all issuing.key, where nobody else can read it";
     Ok(made(home, advertise, note, "its escrow")?)

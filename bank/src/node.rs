@@ -17,7 +17,7 @@ use farthing_node::{
     probe::ProcessProbe,
     process::StopToken,
     quic::QuicNetwork,
-    serve::{Role, ServeError, open_store, serve},
+    serve::{Role, ServeError, make_store, open_store, serve},
 };
 use farthing_store::{Store, StoreError, clock::SystemClock, entropy::SystemEntropy};
 use serde_json::Value;
@@ -66,7 +66,7 @@ pub struct BankNode {
 /// Creates a bank in the directory `dir`, which must not exist or be empty.
 ///
 /// # Errors
-/// When the directory cannot be used, or the list of keys could not grow for ten years. No file is overwritten.
+/// When the directory or the store cannot be made, or the list of keys could not grow for ten years. No file is overwritten.
 pub fn create(
     dir: &Path,
     name: &str,
@@ -75,9 +75,10 @@ pub fn create(
 ) -> Result<Home<BankSettings>, BankError> {
     settings.check_life()?;
     let entropy: &dyn farthing_store::entropy::Entropy = &SystemEntropy;
-    let home = Home::create(dir, RoleName::Bank, name, listen, settings, &mut entropy.rng())?;
+    let new = Home::create(dir, RoleName::Bank, name, listen, settings, &mut entropy.rng())?;
     Master::generate(&mut entropy.rng()).create(dir)?;
-    Ok(home)
+    make_store(&dir.join(STORE_DIR), migrate)?;
+    Ok(new.complete()?)
 }
 
 impl BankNode {

@@ -17,12 +17,12 @@ use farthing_node::operator::lifecycle::{made, ready, with_port};
 use farthing_node::operator::{self, Directory, NodeCommand, Report, administer, all_pages, with_store};
 use farthing_node::probe::ProcessProbe;
 use farthing_node::quic::QuicNetwork;
-use farthing_node::serve::{open_store, serve};
+use farthing_node::serve::{make_store, open_store, serve};
 use farthing_node::table::{Align, table};
 use farthing_protocol::documents::PurchaseId;
+use farthing_store::Store;
 use farthing_store::clock::{Clock, SystemClock};
 use farthing_store::entropy::{Entropy, SystemEntropy};
-use farthing_store::{Store, StoreOptions};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::ffi::OsString;
@@ -125,7 +125,7 @@ fn open(dir: &Path) -> Result<Home<Settings>> {
 fn init(dir: &Path, name: &str, listen: SocketAddr, advertise: Option<Addresses>) -> Result<Report> {
     let listen = with_port(listen)?;
     let entropy: &dyn Entropy = &SystemEntropy;
-    let home = Home::create(
+    let new = Home::create(
         dir,
         RoleName::Escrow,
         name,
@@ -133,8 +133,8 @@ fn init(dir: &Path, name: &str, listen: SocketAddr, advertise: Option<Addresses>
         Settings {},
         &mut entropy.rng(),
     )?;
-    // The store is created now, so that every command finds it and the node starts at once.
-    open_store(&dir.join(STORE_DIR), StoreOptions::default(), migrate)?.close()?;
+    make_store(&dir.join(STORE_DIR), migrate)?;
+    let home = new.complete()?;
     let note = "keep a copy of its files where nobody else can read it";
     Ok(made(home, advertise, note, "its bank")?)
 }

@@ -8,7 +8,7 @@ use crate::migrate::migrate;
 use crate::rows::check_currency;
 use crate::secret::MerchantSecret;
 use crate::shelf::GoodsShelf;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
 use farthing_coin::SecretKey;
 use farthing_node::address::Addresses;
@@ -21,13 +21,13 @@ use farthing_node::operator::lifecycle::{made, ready, with_port};
 use farthing_node::operator::{self, Directory, NodeCommand, Report, all_pages};
 use farthing_node::probe::ProcessProbe;
 use farthing_node::quic::QuicNetwork;
-use farthing_node::serve::{open_store, serve};
+use farthing_node::serve::{make_store, open_store, serve};
 use farthing_node::table::{Align, table};
 use farthing_node::terminal::json_lines;
 use farthing_protocol::{evidence::Papers, goods::SealingSecret};
-use farthing_store::StoreOptions;
 use farthing_store::clock::SystemClock;
 use farthing_store::entropy::{Entropy, SystemEntropy};
+use farthing_store::{Store, StoreError, StoreOptions};
 use serde_json::{Value, json};
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -85,6 +85,10 @@ enum Command {
     },
     /// Sell goods, until stopped with ctrl-c.
     Serve(Directory),
+    /// Begin an empty store in the place of one that is lost. The goods, the sales and their evidence are forgotten.
+    ///
+    /// Use it only if no copy of the store is left. Keys, card and account stay the same.
+    NewStore(Directory),
     #[command(flatten)]
     Node(NodeCommand),
     /// Print the key under which a bank opens the merchant's account.
@@ -138,6 +142,7 @@ async fn execute(cli: Cli) -> Result<Report> {
             serve_dir(&dir, cli.json).await?;
             Ok(Report::said())
         }
+        Command::NewStore(Directory { dir }) => new_store(&dir),
         Command::Node(command) => Ok(command.execute(RoleName::Merchant).await?),
         Command::Account(Directory { dir }) => account(&dir),
         Command::Goods(command) => cli_goods::execute(command).await,
@@ -163,7 +168,7 @@ fn init(
     let listen = with_port(listen)?;
     let entropy: &dyn Entropy = &SystemEntropy;
     let settings = Settings::new(currency);
-    let home = Home::create(
+    let new = Home::create(
         dir,
         RoleName::Merchant,
         name,
@@ -174,8 +179,8 @@ fn init(
     let secret = MerchantSecret::generate(entropy);
     secret.save(dir)?;
     GoodsShelf::open(dir)?;
-    // The store is created now, so that every command finds it and the node starts at once.
-    open_store(&dir.join(STORE_DIR), StoreOptions::default(), migrate)?.close()?;
+    make_store(&dir.join(STORE_DIR), migrate)?;
+    let home = new.complete()?;
     let account = secret.account_key().public().to_string();
     let note = format!("its account key is {account}");
     let mut report = made(home, advertise, &note, "its bank and its escrow")?;
@@ -183,6 +188,31 @@ fn init(
         fields.insert("account".into(), account.into());
     }
     Ok(report)
+}
+
+/// Begins an empty store in the place of a lost one. A merchant may go on without its store: its escrows bring its commits
+/// to the banks, and nothing that it signs twice takes money from anybody. A bank and an escrow have no command like this.
+fn new_store(dir: &Path) -> Result<Report> {
+    open(dir)?;
+    let store_dir = dir.join(STORE_DIR);
+    match Store::open_existing(&store_dir, StoreOptions::default()) {
+        Err(StoreError::Absent { .. }) => make_store(&store_dir, migrate)?,
+        Err(error) => return Err(error.into()),
+        Ok((store, _)) => {
+            store.close()?;
+            bail!(
+                "{} is a store, so no new one is begun; nothing was changed",
+                store_dir.display()
+            );
+        }
+    }
+    let text = format!(
+        "an empty store is in {}; add the goods again with `farthing-merchant goods add`, then run `farthing-merchant serve \
+         {}`",
+        store_dir.display(),
+        dir.display()
+    );
+    Ok(Report::new(text, json!({ "store": store_dir })))
 }
 
 fn account(dir: &Path) -> Result<Report> {

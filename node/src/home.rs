@@ -133,8 +133,41 @@ impl<C> Home<C> {
     }
 }
 
+/// A directory in which a node is being created. It is not a node before [`complete`](NewHome::complete).
+///
+/// The configuration is written last, so it is the mark that the node has everything else: its keys, and the store of a
+/// role that has one. A start therefore never makes a store. If the store is missing, it was lost, and an empty one would
+/// have forgotten every spent coin or every decision. A crash before the mark leaves a directory that every command
+/// refuses as incomplete. Such a node has never answered anybody, so nothing is lost with it. Directories from before this
+/// rule need no mark of their own: `init` of every version has made the store before the first start.
+#[must_use = "the directory is no node before it is complete"]
+pub struct NewHome<C>(Home<C>);
+
+impl<C> std::fmt::Debug for NewHome<C> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("NewHome").field(&self.0).finish()
+    }
+}
+
+impl<C: Serialize + DeserializeOwned> NewHome<C> {
+    /// Makes the directory a node. Everything that the role needs in it is there and durable.
+    ///
+    /// # Errors
+    /// [`HomeError::Io`].
+    pub fn complete(self) -> Result<Home<C>, HomeError> {
+        let Self(home) = self;
+        let dir = &home.dir;
+        files::sync_dir(dir).map_err(|source| io_error(dir, source))?;
+        config::create(dir, &home.config)?;
+        let parent = dir.parent().unwrap_or(Path::new("/"));
+        files::sync_dir(parent).map_err(|source| io_error(parent, source))?;
+        Ok(home)
+    }
+}
+
 impl<C: Serialize + DeserializeOwned> Home<C> {
-    /// Creates a node in `dir`, which must not exist or be empty. All files are durable when this returns.
+    /// Begins a node in `dir`, which must not exist or be empty. The role then makes its own files and its store, and
+    /// completes the directory.
     ///
     /// The identity key comes from `rng`, the TLS key from the operating system's randomness.
     ///
@@ -147,7 +180,7 @@ impl<C: Serialize + DeserializeOwned> Home<C> {
         listen: SocketAddr,
         settings: C,
         rng: &mut impl CryptoRng,
-    ) -> Result<Self, HomeError> {
+    ) -> Result<NewHome<C>, HomeError> {
         check_name(name)?;
         make_empty_dir(dir)?;
         let identity = SecretKey::generate(rng);
@@ -175,12 +208,7 @@ impl<C: Serialize + DeserializeOwned> Home<C> {
         )?;
         home.write_new(TLS_KEY_FILE, home.tls.key_der(), files::Mode::Secret)?;
         home.write_new(NETWORK_FILE, b"[]\n", files::Mode::Secret)?;
-        // Written last, after all other files are durable: a directory that has it is complete.
-        files::sync_dir(dir).map_err(|source| io_error(dir, source))?;
-        config::create(dir, &home.config)?;
-        let parent = dir.parent().unwrap_or(Path::new("/"));
-        files::sync_dir(parent).map_err(|source| io_error(parent, source))?;
-        Ok(home)
+        Ok(NewHome(home))
     }
 
     /// Opens the node of this role in `dir`.

@@ -72,16 +72,30 @@ pub enum ServeError {
     Signal(std::io::Error),
 }
 
+/// Makes the empty store of a new node in `dir`, durably. A later start never makes one.
+///
+/// # Errors
+/// The errors of the disk.
+pub fn make_store(
+    dir: &Path,
+    migrate: impl FnOnce(&Migration<'_>) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let (store, _) = Store::open(dir, StoreOptions::default())?;
+    let migrated = store.migrate(migrate);
+    store.close()?;
+    migrated
+}
+
 /// Opens a node's store and migrates its rows with `migrate`. The log says what was verified and rebuilt.
 ///
 /// # Errors
-/// When another process has the store open, the journal is damaged, or a newer program has used the store.
+/// When there is no store, another process has the store open, the journal is damaged, or a newer program has used the store.
 pub fn open_store(
     dir: &Path,
     options: StoreOptions,
     migrate: impl FnOnce(&Migration<'_>) -> Result<(), StoreError>,
 ) -> Result<Store, StoreError> {
-    let (store, report): (Store, OpenReport) = Store::open(dir, options)?;
+    let (store, report): (Store, OpenReport) = Store::open_existing(dir, options)?;
     let head = store.head();
     tracing::info!(
         records = head.sequence,

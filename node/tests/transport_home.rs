@@ -17,7 +17,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use farthing_node::address::Addresses;
-use farthing_node::home::{Home, HomeError};
+use farthing_node::home::{Home, HomeError, NewHome};
 use farthing_node::probe::ProcessProbe;
 use farthing_node::{
     card::{Card, CardError, RoleName},
@@ -297,13 +297,17 @@ struct Settings {
     currency: String,
 }
 
-fn create(dir: &Path, name: &str) -> Result<Home<Settings>, HomeError> {
+fn begin(dir: &Path, name: &str) -> Result<NewHome<Settings>, HomeError> {
     let entropy: &dyn Entropy = &SystemEntropy;
     let settings = Settings {
         currency: "EUR".to_owned(),
     };
     let listen: SocketAddr = "127.0.0.1:7001".parse().unwrap();
     Home::create(dir, RoleName::Bank, name, listen, settings, &mut entropy.rng())
+}
+
+fn create(dir: &Path, name: &str) -> Result<Home<Settings>, HomeError> {
+    begin(dir, name)?.complete()
 }
 
 fn mode(path: &Path) -> u32 {
@@ -495,6 +499,23 @@ const OLD_CONFIG: &str = r#"{
   "settings": { "currency": "EUR" }
 }
 "#;
+
+#[test]
+fn a_directory_that_was_never_completed_is_no_node() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("bank");
+    let new = begin(&dir, "central").unwrap();
+    // As after a crash before the role has made its store.
+    let opened = Home::<Settings>::open(&dir, RoleName::Bank);
+    let message = opened.unwrap_err().to_string();
+    assert!(
+        message.contains("it has identity.key but no config.toml") && message.contains("never ran"),
+        "{message}"
+    );
+    fs::create_dir(dir.join("store")).unwrap();
+    new.complete().unwrap();
+    Home::<Settings>::open(&dir, RoleName::Bank).unwrap();
+}
 
 #[test]
 fn an_old_configuration_is_migrated_once() {

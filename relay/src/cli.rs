@@ -108,7 +108,8 @@ fn init(dir: &Path, name: &str, listen: SocketAddr, advertise: Option<Addresses>
         listen,
         Settings {},
         &mut entropy.rng(),
-    )?;
+    )?
+    .complete()?;
     let note = "it will store nothing but its keys and the cards that it pins";
     Ok(made(home, advertise, note, "the servers to which it forwards")?)
 }

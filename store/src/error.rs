@@ -83,6 +83,15 @@ pub enum StoreError {
         /// The directory.
         dir: PathBuf,
     },
+    /// There is no store, and none is made.
+    #[error(
+        "there is no store in {dir}, and an empty one would have forgotten everything; is its disk mounted? if the store is \
+         lost, do what the operations guide says under `The store is gone`; nothing was changed"
+    )]
+    Absent {
+        /// The directory of the store.
+        dir: PathBuf,
+    },
     /// The journal's payloads are sealed, and the options have no cipher.
     #[error("the journal {path} is sealed with a password")]
     Sealed {

@@ -74,6 +74,16 @@ enum Message {
 }
 
 impl Store {
+    /// Opens the store in `dir`, which is there: as [`Store::open`], but never makes one. A program that knows that it had a
+    /// store uses this. An empty store in the place of a lost one would have forgotten everything.
+    ///
+    /// # Errors
+    /// [`StoreError::Absent`], which has changed nothing, and those of [`Store::open`].
+    pub fn open_existing(dir: &Path, options: StoreOptions) -> Result<(Self, OpenReport), StoreError> {
+        recovery::refuse_absent(options.disk.as_ref(), dir)?;
+        Self::open(dir, options)
+    }
+
     /// Opens the store in `dir`, or makes one. If the store was not closed, this checks the whole journal. It rebuilds the
     /// index if necessary. Both take long for a large journal, and report to `options.progress`.
     ///

@@ -101,6 +101,18 @@ pub(crate) fn find_journal(
     Ok(None)
 }
 
+/// Refuses a directory that never had a journal, or has lost it with all files beside it. Changes nothing.
+pub(crate) fn refuse_absent(disk: &dyn Disk, dir: &Path) -> Result<(), StoreError> {
+    let names = disk
+        .list(dir)
+        .map_err(StoreError::disk(format!("list {}", dir.display())))?;
+    let of_store = [JOURNAL_NAME, INDEX_NAME, STATE_NAME];
+    match names.iter().any(|name| of_store.contains(&name.as_str())) {
+        true => Ok(()),
+        false => Err(StoreError::Absent { dir: dir.to_owned() }),
+    }
+}
+
 pub(crate) fn open(dir: &Path, options: &StoreOptions) -> Result<(Committer, OpenReport), StoreError> {
     let disk = options.disk.as_ref();
     let lock = lock_with_note(dir, options)?;

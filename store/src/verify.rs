@@ -4,7 +4,7 @@ use crate::disk::Disk;
 use crate::error::{Damage, StoreError};
 use crate::index::Head;
 use crate::options::Progress;
-use crate::recovery::{find_journal, lock};
+use crate::recovery::{find_journal, lock, refuse_absent};
 use crate::state::State;
 use std::path::Path;
 
@@ -29,15 +29,13 @@ pub struct VerifyReport {
 ///
 /// # Errors
 /// [`StoreError::InUse`] while the store is open. [`StoreError::Damaged`] when the journal is lost or its header is damaged.
-/// [`StoreError::Disk`] when the journal cannot be read, or the directory never had one.
+/// [`StoreError::Absent`] when there is no store. [`StoreError::Disk`] when the journal cannot be read.
 pub fn verify(dir: &Path, disk: &dyn Disk, progress: &dyn Fn(Progress)) -> Result<VerifyReport, StoreError> {
+    refuse_absent(disk, dir)?;
     let _lock = lock(disk, dir)?;
     let state = State::read(disk, dir);
     let Some(reader) = find_journal(disk, dir, state.as_ref())? else {
-        let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
-        return Err(StoreError::disk(format!("find a journal in {}", dir.display()))(
-            missing,
-        ));
+        return Err(StoreError::Absent { dir: dir.to_owned() });
     };
     let acknowledged = state.map_or(0, |state| state.head.sequence);
     Ok(

@@ -305,5 +305,5 @@ fn verify_reports_the_records_and_refuses_while_the_store_is_open() {
     let refused = verify(Path::new(DIR), &disk, &|_| {});
     assert!(matches!(refused, Err(StoreError::InUse { .. })));
     let nothing = verify(Path::new("/elsewhere"), &disk, &|_| {});
-    assert!(matches!(nothing, Err(StoreError::Disk { .. })));
+    assert!(matches!(nothing, Err(StoreError::Absent { .. })));
 }

@@ -9,7 +9,7 @@
 )]
 
 use farthing_protocol::ids::RecordHash;
-use farthing_store::disk::{Disk, MemoryDisk};
+use farthing_store::disk::{Disk, FileDisk, MemoryDisk};
 use farthing_store::{
     Damage, DamageKind, IndexFound, MemoryEngine, OpenReport, Reads, SledEngine, Store, StoreError,
     StoreOptions, Table, Threading, verify,
@@ -370,4 +370,39 @@ fn a_rebuild_also_verifies_the_records_that_a_quick_start_skips() {
     fixture.without_index();
     assert_eq!(fixture.refuses().kind, DamageKind::Changed);
     assert_eq!(Some(fixture.refuses()), fixture.verified());
+}
+
+#[test]
+fn a_store_that_is_gone_is_not_made_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let store_dir = dir.path().join("store");
+    let existing = || Store::open_existing(&store_dir, StoreOptions::default()).map(|(store, _)| store);
+    let is_absent = |found: Option<StoreError>| {
+        let absent = StoreError::Absent {
+            dir: store_dir.clone(),
+        };
+        assert_eq!(found, Some(absent));
+    };
+    is_absent(existing().err());
+    is_absent(verify(&store_dir, &FileDisk, &|_| {}).err());
+    assert!(!store_dir.exists(), "a refusal makes nothing");
+    let (store, _) = Store::open(&store_dir, StoreOptions::default()).unwrap();
+    write(&store, 1, 3);
+    store.close().unwrap();
+    let away = dir.path().join("away");
+    fs::rename(&store_dir, &away).unwrap();
+    is_absent(existing().err());
+    // The folder where the disk of the store is not mounted.
+    fs::create_dir(&store_dir).unwrap();
+    is_absent(existing().err());
+    is_absent(verify(&store_dir, &FileDisk, &|_| {}).err());
+    assert_eq!(fs::read_dir(&store_dir).unwrap().count(), 0);
+    // Only the journal is needed.
+    fs::copy(away.join("journal"), store_dir.join("journal")).unwrap();
+    let store = existing().unwrap();
+    assert_eq!(store.head().sequence, 3);
+    store.close().unwrap();
+    fs::remove_file(store_dir.join("journal")).unwrap();
+    let lost = existing().err().unwrap();
+    assert!(matches!(lost, StoreError::Damaged { .. }), "{lost}");
 }

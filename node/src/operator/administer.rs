@@ -115,7 +115,7 @@ pub fn with_store(
     migrate: impl FnOnce(&Migration<'_>) -> Result<(), StoreError>,
     work: impl FnOnce(&Store) -> Result<Value, String>,
 ) -> Result<Value, OperatorError> {
-    let (store, _) = Store::open(&dir.join(STORE_DIR), StoreOptions::default())?;
+    let (store, _) = Store::open_existing(&dir.join(STORE_DIR), StoreOptions::default())?;
     let done = store.migrate(migrate).map(|()| work(&store));
     store.close()?;
     let done = done?;

@@ -2,6 +2,7 @@
 
 use crate::{in_parallel, testbed};
 use farthing_kit::{nodes::Node, process::ProcessError};
+use farthing_node::card::RoleName::Merchant;
 use farthing_tests::processes::{
     goods::POSTCARD,
     run::{Wait, does_not_start, runtime, until},
@@ -208,5 +209,47 @@ fn a_flipped_bit_that_the_start_does_not_read_is_found_in_the_background() {
     assert!(log.lines().last().unwrap().contains(damage), "{log}");
     flip(&testbed.bank, offset);
     testbed.bank.start().wait();
+    testbed.check(&[&alice]);
+}
+
+#[test]
+fn a_node_whose_store_is_gone_does_not_begin_a_new_one() {
+    let testbed = testbed();
+    let alice = testbed.customer("alice");
+    alice.buys(POSTCARD, "goods");
+    until("the sale is settled", || testbed.is_settled().then_some(()));
+    let commands: [&[&str]; 3] = [&["account", "list"], &["purchases"], &["sales"]];
+    for (node, command) in testbed.nodes().into_iter().zip(commands) {
+        let (store, away) = (node.dir().join("store"), node.dir().with_extension("away"));
+        node.stop().wait();
+        fs::rename(&store, &away).unwrap();
+        let refused = |what: &str| {
+            let before = node.log().len();
+            let (code, log) = does_not_start(node);
+            assert_eq!(code, Some(1), "{what}");
+            assert!(log[before..].contains("there is no store in"), "{what}: {log}");
+            for command in [command, &["verify"]] {
+                let why = node.command(command, &[]).wait().error(1);
+                assert!(why.contains("there is no store in"), "{what}: {why}");
+                assert!(why.contains("`The store is gone`"), "{what}: {why}");
+            }
+        };
+        refused("no folder");
+        assert!(!store.exists(), "a refusal makes nothing");
+        fs::create_dir(&store).unwrap();
+        refused("an empty folder");
+        fs::remove_dir(&store).unwrap();
+        if node.role() == Merchant {
+            let made = node.command(&["new-store"], &[]).wait();
+            made.must_end_with(0);
+            let again = node.command(&["new-store"], &[]).wait().error(1);
+            assert!(again.contains("no new one is begun"), "{again}");
+            node.start().wait();
+            node.stop().wait();
+            fs::remove_dir_all(&store).unwrap();
+        }
+        fs::rename(&away, &store).unwrap();
+        node.start().wait();
+    }
     testbed.check(&[&alice]);
 }
