@@ -5,6 +5,7 @@ use crate::rows::{HEADS, KeyRoot};
 use farthing_coin::{BootId, PublicKey, SecretKey};
 use farthing_node::{
     card::{Card, RoleName},
+    complaints::Complaints,
     history::{History, HistoryParts},
     network::Network,
     operator::status::KeyListStatus,
@@ -65,6 +66,8 @@ pub struct Bank {
     pub(crate) scan_record_allowances: Mutex<Allowances<PublicKey>>,
     /// The hold after which the next round of overdue holds begins.
     pub(crate) overdue_after: Mutex<Option<(u64, PurchaseId, PublicKey)>>,
+    /// What its background work has found wrong.
+    pub(crate) complaints: Complaints,
     keys: RwLock<Arc<Keys>>,
     /// Whether the log has reported that the list of keys is full.
     full: AtomicBool,
@@ -121,6 +124,7 @@ impl Bank {
             sessions: Arc::new(Mutex::new(Sessions::new(BootId(boot_id)))),
             scan_record_allowances: Mutex::new(Allowances::new(MEMOS_AT_ONCE_MAX, MEMO_EVERY_MS)),
             overdue_after: Mutex::default(),
+            complaints: Complaints::default(),
             keys: RwLock::new(Arc::new(keys)),
             full: AtomicBool::new(full),
             root,

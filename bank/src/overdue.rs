@@ -39,6 +39,15 @@ const KEYS_PAUSE: Duration = Duration::from_secs(30);
 /// How often the bank looks for overdue holds.
 const OVERDUE_PAUSE: Duration = Duration::from_secs(2);
 
+/// The topics of the bank's complaints.
+const TOPIC_KEYS: &str = "keys";
+const TOPIC_UNREADABLE: &str = "unreadable";
+const TOPIC_UNPINNED: &str = "unpinned";
+const TOPIC_SILENT: &str = "silent";
+const TOPIC_ANSWER: &str = "answer";
+const TOPIC_REFUSED: &str = "refused";
+const TOPIC_APPLY: &str = "apply";
+
 impl Bank {
     /// Does the background work until the bank is stopped.
     pub async fn background(&self, stop: StopToken) {
@@ -46,7 +55,9 @@ impl Bank {
             loop {
                 tokio::time::sleep(KEYS_PAUSE).await;
                 if let Err(error) = self.extend_keys().await {
-                    tracing::error!(%error, "cannot make the keys of the next epoch; it is tried again");
+                    self.complaints.tell(TOPIC_KEYS, &"", |times| {
+                        tracing::error!(%error, times, "cannot make the keys of the next epoch; it is tried again");
+                    });
                 }
             }
         };
@@ -56,7 +67,11 @@ impl Bank {
                 match self.chase_overdue().await {
                     Ok(0) => {}
                     Ok(settled) => tracing::info!(settled, "settled overdue holds"),
-                    Err(error) => tracing::error!(%error, "cannot read the overdue holds; it is tried again"),
+                    Err(error) => {
+                        self.complaints.tell(TOPIC_UNREADABLE, &"", |times| {
+                            tracing::error!(%error, times, "cannot read the overdue holds; it is tried again");
+                        });
+                    }
                 }
             }
         };
@@ -116,9 +131,10 @@ impl Bank {
         };
         let escrow = row.1;
         let Ok(link) = self.peers.link(RoleName::Escrow, &escrow) else {
-            tracing::warn!(%escrow, "holds are overdue at an escrow whose card is not pinned; their coins stay held; add its card with `network add`");
+            self.complaints.tell(TOPIC_UNPINNED, &escrow, |times| tracing::warn!(%escrow, times, "holds are overdue at an escrow whose card is not pinned; their coins stay held; add its card with `network add`"));
             return Ok(Chased::Silent);
         };
+        self.complaints.clear(TOPIC_UNPINNED, &escrow);
         let overdue = Overdue {
             purchase: terms.purchase_id(),
             escrow,
@@ -127,21 +143,27 @@ impl Bank {
         };
         let overdue = Signed::sign(overdue, &self.identity);
         let asked = self.history.with_head(&escrow, OverdueRequest { terms, overdue });
-        let decision = match ask(&*link, asked, REPLY_TIMEOUT).await {
+        let answer = ask(&*link, asked, REPLY_TIMEOUT).await;
+        if matches!(&answer, Ok(_) | Err(CallError::Refused(_)))
+            && let Some(times) = self.complaints.clear(TOPIC_SILENT, &escrow)
+        {
+            tracing::info!(%escrow, times, "the escrow answers about overdue holds again");
+        }
+        let decision = match answer {
             Ok(answer) => match self.history.hear(&escrow, answer.head.as_ref()) {
                 Ok(_) => answer.body,
                 Err(refusal) => {
-                    tracing::warn!(%escrow, %refusal, "the escrow's answer about an overdue hold is refused; its coins stay held; it is asked again");
+                    self.complaints.tell(TOPIC_ANSWER, &escrow, |times| tracing::warn!(%escrow, %refusal, times, "the escrow's answer about an overdue hold is refused; its coins stay held; it is asked again"));
                     return Ok(Chased::Open);
                 }
             },
             Err(CallError::Refused(Refusal::Later(Later::NotYet))) => return Ok(Chased::Open),
             Err(CallError::Refused(refusal)) => {
-                tracing::warn!(%escrow, %refusal, "the escrow refuses to say how an overdue hold ended; its coins stay held; it is asked again");
+                self.complaints.tell(TOPIC_REFUSED, &escrow, |times| tracing::warn!(%escrow, %refusal, times, "the escrow refuses to say how an overdue hold ended; its coins stay held; it is asked again"));
                 return Ok(Chased::Open);
             }
             Err(error) => {
-                tracing::warn!(%escrow, %error, "the escrow does not answer about overdue holds; their coins stay held; it is asked again");
+                self.complaints.tell(TOPIC_SILENT, &escrow, |times| tracing::warn!(%escrow, %error, times, "the escrow does not answer about overdue holds; their coins stay held; it is asked again"));
                 return Ok(Chased::Silent);
             }
         };
@@ -149,7 +171,7 @@ impl Bank {
         match self.settle(settle.into()).await.and_then(only) {
             Ok(_) => Ok(Chased::Settled),
             Err(refusal) => {
-                tracing::warn!(%escrow, %refusal, "the bank cannot apply the escrow's decision; the coins stay held");
+                self.complaints.tell(TOPIC_APPLY, &escrow, |times| tracing::warn!(%escrow, %refusal, times, "the bank cannot apply the escrow's decision; the coins stay held"));
                 Ok(Chased::Open)
             }
         }

@@ -13,7 +13,9 @@ use farthing_protocol::{
     restore::{BucketRecord, BucketRequest, Prefix, Shelf},
     settle::Collected,
 };
+use std::io::Write;
 use std::ops::Bound;
+use std::sync::{Arc, Mutex};
 use support::BankFixture;
 
 #[tokio::test]
@@ -116,4 +118,61 @@ async fn an_overdue_hold_ends_with_its_escrows_decision() {
         .scan(&fixture.bank.store().view(), Bound::Unbounded, 10)
         .unwrap();
     assert_eq!(left, [], "what is settled is not asked about again");
+}
+
+/// The lines of a log.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Lines {
+    /// The lines that say `what`.
+    fn that_say(&self, what: &str) -> Vec<String> {
+        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        let lines = text.lines().filter(|line| line.contains(what));
+        lines.map(str::to_owned).collect()
+    }
+}
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_silent_escrow_is_one_line_of_the_log_until_it_answers() {
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let logs = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _logged = tracing::subscriber::set_default(logs);
+    let mut fixture = BankFixture::new().await;
+    let purse = fixture.withdraw(&[8]).await;
+    let bought = fixture.order(&purse);
+    fixture.ask(bought.hold()).await.unwrap();
+    fixture.clock.advance(3_600_000);
+    for _ in 0..7 {
+        assert_eq!(fixture.bank.chase_overdue().await.unwrap(), 0);
+    }
+    let silent = lines.that_say("the escrow does not answer about overdue holds");
+    assert_eq!(silent.len(), 1, "{silent:?}");
+    assert!(silent[0].contains("times=1"), "{silent:?}");
+    fixture
+        .wire
+        .answer(|_| Some(encode_reply::<()>(&Err(Later::NotYet.into()))));
+    tokio::time::sleep(std::time::Duration::from_millis(60)).await;
+    for _ in 0..3 {
+        assert_eq!(fixture.bank.chase_overdue().await.unwrap(), 0);
+    }
+    let again = lines.that_say("the escrow answers about overdue holds again");
+    assert_eq!(again.len(), 1, "{again:?}");
+    assert!(again[0].contains("times=7"), "{again:?}");
+    let coin = purse.coins[0].public.to_string();
+    assert_eq!(lines.that_say(&coin), [""; 0], "no line names a coin");
 }

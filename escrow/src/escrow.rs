@@ -7,6 +7,7 @@ use farthing_coin::{PublicKey, SecretKey};
 use farthing_node::bank_keys::BankKeys;
 use farthing_node::call::{decide, unavailable};
 use farthing_node::card::{Card, RoleName};
+use farthing_node::complaints::Complaints;
 use farthing_node::history::{History, HistoryParts};
 use farthing_node::network::Network;
 use farthing_node::peers::Peers;
@@ -47,6 +48,8 @@ pub struct Escrow {
     pub(crate) keys: BankKeys,
     pub(crate) time: Timekeeper,
     pub(crate) entropy: Arc<dyn Entropy>,
+    /// What its settlement has found wrong.
+    pub(crate) complaints: Arc<Complaints>,
     /// Wakes the settlement loop after a commit.
     pub(crate) committed: Notify,
     /// Wakes the settlement loop after an abort.
@@ -82,6 +85,7 @@ impl Escrow {
             peers,
             time: Timekeeper::new(parts.clock),
             entropy: parts.entropy,
+            complaints: Arc::default(),
             committed: Notify::new(),
             aborted: Notify::new(),
         }

@@ -28,6 +28,10 @@ use serde::Serialize;
 use std::ops::Bound;
 use std::sync::Arc;
 
+/// The topics of the complaints about holds. A line for each hold would date purchases in the log.
+const TOPIC_HOLD_SILENT: &str = "hold silent";
+const TOPIC_HOLD_ANSWER: &str = "hold answer";
+
 #[async_trait]
 impl Service for Escrow {
     async fn call(&self, lane: Lane, request: Vec<u8>) -> Vec<u8> {
@@ -90,10 +94,13 @@ impl Escrow {
                 self.history.rely_on(&bank, answer.head.as_ref()).await?;
                 answer.body
             }
-            Err(error) => return Err(bank_failed(error)),
+            Err(error) => return Err(self.bank_failed(&bank, error)),
         };
+        self.complaints.clear(TOPIC_HOLD_SILENT, &bank);
         contract.held(bank_hold).map_err(|error| {
-            tracing::error!(%error, "a bank has answered a hold with a document that does not fit it; the purchase is not held");
+            self.complaints.tell(TOPIC_HOLD_ANSWER, &bank, |times| {
+                tracing::error!(%error, times, "a bank has answered a hold with a document that does not fit it; the purchase is not held");
+            });
             Later::Unavailable("its bank's answer does not fit the purchase".into()).into()
         })
     }
@@ -288,13 +295,17 @@ fn has_unknown_key(agreed: &AgreedHold, book: &KeyBook) -> bool {
     coins.any(|coin| book.get(&coin.key_id).is_none())
 }
 
-/// Passes on a bank's refusal. After any other error it is unknown what the bank did, and the wallet asks again.
-fn bank_failed(error: CallError) -> Refusal {
-    match error {
-        CallError::Refused(refusal) => refusal,
-        other => {
-            tracing::warn!(error = %other, "a bank did not answer a hold; the wallet is told to ask again");
-            Later::PeerSilent("bank".into()).into()
+impl Escrow {
+    /// Passes on a bank's refusal. After any other error it is unknown what the bank did, and the wallet asks again.
+    fn bank_failed(&self, bank: &PublicKey, error: CallError) -> Refusal {
+        match error {
+            CallError::Refused(refusal) => refusal,
+            other => {
+                self.complaints.tell(TOPIC_HOLD_SILENT, bank, |times| {
+                    tracing::warn!(%bank, error = %other, times, "a bank does not answer holds; wallets are told to ask again");
+                });
+                Later::PeerSilent("bank".into()).into()
+            }
         }
     }
 }

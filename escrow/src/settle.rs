@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use farthing_coin::{PublicKey, Signed};
 use farthing_node::call::{CallError, ask};
 use farthing_node::card::RoleName;
+use farthing_node::complaints::Complaints;
 use farthing_node::history::History;
 use farthing_node::link::Link;
 use farthing_node::peers::Peers;
@@ -42,6 +43,15 @@ pub const RETRY_MAX_MS: u64 = 10_000;
 
 /// How often the loop reads the clock and an empty outbox (ms).
 pub const IDLE_MS: u64 = 10_000;
+
+/// The topics of the escrow's complaints.
+const TOPIC_WAITING: &str = "waiting";
+const TOPIC_UNREADABLE: &str = "unreadable";
+const TOPIC_UNPINNED: &str = "unpinned";
+const TOPIC_HEAD: &str = "head";
+const TOPIC_ANSWER: &str = "answer";
+const TOPIC_REFUSED: &str = "refused";
+const TOPIC_NOT_NOW: &str = "not now";
 
 #[async_trait]
 impl Role for Escrow {
@@ -104,19 +114,26 @@ impl Escrow {
             };
             let wait_ms = match left {
                 Ok(0) => {
+                    if self.complaints.clear(TOPIC_WAITING, &"").is_some() {
+                        tracing::info!("no decision waits for its bank any more");
+                    }
                     pause_ms = RETRY_FIRST_MS;
                     IDLE_MS
                 }
                 Ok(left) => {
-                    tracing::info!(
-                        left,
-                        retry_in_ms = pause_ms,
-                        "decisions wait for their bank to acknowledge them; they are pushed again"
-                    );
+                    self.complaints.tell(TOPIC_WAITING, &"", |times| {
+                        tracing::info!(
+                            left,
+                            times,
+                            "decisions wait for their bank to acknowledge them; they are pushed again"
+                        );
+                    });
                     next_pause(&mut pause_ms)
                 }
                 Err(error) => {
-                    tracing::error!(%error, "cannot read the outbox; it is tried again");
+                    self.complaints.tell(TOPIC_UNREADABLE, &"", |times| {
+                        tracing::error!(%error, times, "cannot read the outbox; it is tried again");
+                    });
                     next_pause(&mut pause_ms)
                 }
             };
@@ -203,10 +220,14 @@ impl Escrow {
                 }
                 match self.peers.link(RoleName::Bank, &bank) {
                     Ok(link) => {
-                        banks.spawn(push(link, bank, self.push_of(&bank, &decisions)));
+                        self.complaints.clear(TOPIC_UNPINNED, &bank);
+                        let complaints = Arc::clone(&self.complaints);
+                        banks.spawn(push(link, bank, self.push_of(&bank, &decisions), complaints));
                     }
                     Err(error) => {
-                        tracing::error!(%error, waiting = count, "decisions cannot be delivered");
+                        self.complaints.tell(TOPIC_UNPINNED, &bank, |times| {
+                            tracing::error!(%error, waiting = count, times, "decisions cannot be delivered");
+                        });
                         left += count;
                     }
                 }
@@ -253,7 +274,7 @@ impl Escrow {
             return Ok(());
         }
         if let Err(refusal) = self.history.hear(&bank, pushed.head.as_ref()) {
-            tracing::error!(%bank, %refusal, "a bank has acknowledged decisions with a journal head that it did not sign; the head is ignored");
+            self.complaints.tell(TOPIC_HEAD, &bank, |times| tracing::error!(%bank, %refusal, times, "a bank has acknowledged decisions with a journal head that it did not sign; the head is ignored"));
         }
         let history = Arc::clone(&self.history);
         let reads = Reads::from(acknowledged.iter().map(transactions::acknowledge_reads));
@@ -269,7 +290,7 @@ impl Escrow {
 }
 
 /// Pushes decisions to their bank.
-async fn push(link: Arc<Link>, bank: PublicKey, push: Push) -> Pushed {
+async fn push(link: Arc<Link>, bank: PublicKey, push: Push, complaints: Arc<Complaints>) -> Pushed {
     let Push { request, expected } = push;
     let mut pushed = Pushed {
         bank,
@@ -281,21 +302,30 @@ async fn push(link: Arc<Link>, bank: PublicKey, push: Push) -> Pushed {
     let answer = match ask(&*link, request, REPLY_TIMEOUT).await {
         Ok(answer) => answer,
         Err(error) => {
-            pushed.silent = is_silent(&bank, &error);
+            pushed.silent = is_silent(&bank, &error, &complaints);
             return pushed;
         }
     };
     pushed.head = answer.head;
+    complaints.clear(TOPIC_NOT_NOW, &bank);
+    complaints.clear(TOPIC_REFUSED, &bank);
     let answers = on_settled(answer.body, &expected, &bank).unwrap_or_else(|error| {
-        tracing::error!(%bank, %error, "a bank's reply does not answer each decision; they are pushed again");
+        complaints.tell(TOPIC_ANSWER, &bank, |times| {
+            tracing::error!(%bank, %error, times, "a bank's reply does not answer each decision; they are pushed again");
+        });
         Vec::new().into()
     });
     for (expected, answer) in expected.iter().zip(answers) {
         match answer {
-            Ok(settled) => pushed.acknowledged.push(settled),
+            Ok(settled) => {
+                complaints.clear(TOPIC_REFUSED, &settled.body.purchase);
+                pushed.acknowledged.push(settled);
+            }
             Err(refusal) => {
                 let purchase = expected.purchase;
-                tracing::error!(%bank, %purchase, %refusal, "a bank has refused a decision; its coins are not settled; it is pushed again");
+                complaints.tell(TOPIC_REFUSED, &purchase, |times| {
+                    tracing::error!(%bank, %purchase, %refusal, times, "a bank has refused a decision; its coins are not settled; it is pushed again");
+                });
             }
         }
     }
@@ -304,14 +334,18 @@ async fn push(link: Arc<Link>, bank: PublicKey, push: Push) -> Pushed {
 }
 
 /// Whether a bank that has answered no decision is skipped for the rest of the round.
-fn is_silent(bank: &PublicKey, error: &CallError) -> bool {
+fn is_silent(bank: &PublicKey, error: &CallError, complaints: &Complaints) -> bool {
     match error {
         CallError::Refused(refusal @ Refusal::Later(Later::Unwitnessed | Later::Behind)) => {
-            tracing::warn!(%bank, %refusal, "a bank applies no decisions now; they are pushed again");
+            complaints.tell(TOPIC_NOT_NOW, bank, |times| {
+                tracing::warn!(%bank, %refusal, times, "a bank applies no decisions now; they are pushed again");
+            });
             true
         }
         CallError::Refused(refusal) => {
-            tracing::error!(%bank, %refusal, "a bank has refused all decisions; they are pushed again");
+            complaints.tell(TOPIC_REFUSED, bank, |times| {
+                tracing::error!(%bank, %refusal, times, "a bank has refused all decisions; they are pushed again");
+            });
             false
         }
         error => {

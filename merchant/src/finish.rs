@@ -39,6 +39,12 @@ pub const RETRY_MAX_MS: u64 = 30_000;
 /// How often an empty list of open sales is read (ms).
 pub const IDLE_MS: u64 = 60_000;
 
+/// The topics of the complaints about open sales.
+const TOPIC_UNREADABLE: &str = "sales unreadable";
+const TOPIC_UNPINNED: &str = "unpinned";
+const TOPIC_REFUSED: &str = "refused";
+const TOPIC_ANSWER: &str = "answer";
+
 /// The result for the sales that wait for one peer.
 struct Stepped {
     peer: PublicKey,
@@ -56,7 +62,9 @@ impl Merchant {
                 biased;
                 () = stop.stopped() => return,
                 open = self.sales_round() => open.unwrap_or_else(|error| {
-                    tracing::error!(%error, "cannot read the open sales; it is tried again");
+                    self.complaints.tell(TOPIC_UNREADABLE, &"", |times| {
+                        tracing::error!(%error, times, "cannot read the open sales; it is tried again");
+                    });
                     1
                 }),
             };
@@ -193,9 +201,10 @@ impl Merchant {
             silent: false,
         };
         let Ok(link) = self.peers.link(RoleName::Bank, &bank) else {
-            tracing::error!(%bank, waiting = sales.len(), "sales wait for a bank whose card is not pinned; they are not credited; add its card with `network add`");
+            self.complaints.tell(TOPIC_UNPINNED, &bank, |times| tracing::error!(%bank, waiting = sales.len(), times, "sales wait for a bank whose card is not pinned; they are not credited; add its card with `network add`"));
             return stepped;
         };
+        self.complaints.clear(TOPIC_UNPINNED, &bank);
         let commits = sales
             .iter()
             .map(|(_, commit)| SignedDecision::Commit(commit.clone()));
@@ -204,9 +213,14 @@ impl Merchant {
             decisions: commits.collect(),
         };
         match ask(&*link, request, REPLY_TIMEOUT).await {
-            Ok(answers) => stepped.open = self.keep(&bank, &sales, answers).await,
+            Ok(answers) => {
+                self.complaints.clear(TOPIC_REFUSED, &bank);
+                stepped.open = self.keep(&bank, &sales, answers).await;
+            }
             Err(CallError::Refused(refusal)) => {
-                tracing::error!(%bank, %refusal, "a bank has refused all commits; the sales are not credited; they are sent again");
+                self.complaints.tell(TOPIC_REFUSED, &bank, |times| {
+                    tracing::error!(%bank, %refusal, times, "a bank has refused all commits; the sales are not credited; they are sent again");
+                });
             }
             Err(error) => {
                 tracing::debug!(%bank, %error, "a bank does not answer; its commits are sent again");
@@ -221,7 +235,9 @@ impl Merchant {
     async fn keep(&self, bank: &PublicKey, sales: &[Owed], answers: Answers) -> usize {
         let terms = sales.iter().map(|(terms, _)| terms);
         let answers = check::credited(bank, terms.clone(), answers).unwrap_or_else(|error| {
-            tracing::error!(%bank, %error, "a bank's reply does not answer each commit; they are sent again");
+            self.complaints.tell(TOPIC_ANSWER, bank, |times| {
+                tracing::error!(%bank, %error, times, "a bank's reply does not answer each commit; they are sent again");
+            });
             Vec::new()
         });
         let (mut credited, mut unpaid) = (Vec::new(), Vec::new());
@@ -229,11 +245,13 @@ impl Merchant {
             match answer {
                 Ok(checked) => credited.push(checked),
                 Err(Refusal::Purchase(PurchaseFault::DecidedOtherwise(decision))) => {
-                    unpaid.extend(opposed(terms, *decision));
+                    unpaid.extend(self.opposed(terms, *decision));
                 }
                 Err(refusal) => {
                     let purchase = terms.purchase_id();
-                    tracing::error!(%purchase, %refusal, "a bank has refused a commit; the sale is not credited; it is sent again");
+                    self.complaints.tell(TOPIC_REFUSED, &purchase, |times| {
+                        tracing::error!(%purchase, %refusal, times, "a bank has refused a commit; the sale is not credited; it is sent again");
+                    });
                 }
             }
         }
@@ -254,30 +272,32 @@ impl Merchant {
             Err(_) => sales.len(),
         }
     }
+
+    /// The abort that a bank has applied instead of a commit, if it is valid. Both decisions are stored.
+    fn opposed(&self, terms: &Terms, decision: SignedDecision) -> Option<check::CheckedAbort> {
+        let purchase = terms.purchase_id();
+        let checked = match decision {
+            SignedDecision::Abort(abort) => check::aborted(terms, abort),
+            SignedDecision::Commit(_) => Err(ContractFault::Decision("it is a commit".into())),
+        };
+        match checked {
+            Ok(checked) => {
+                tracing::error!(
+                    %purchase, escrow = %terms.escrow,
+                    "an escrow has signed both outcomes of a sale, and the bank has applied the abort: the sale is not paid; \
+                     `farthing-merchant evidence` exports the proof"
+                );
+                Some(checked)
+            }
+            Err(error) => {
+                self.complaints.tell(TOPIC_ANSWER, &purchase, |times| {
+                    tracing::error!(%purchase, %error, times, "a bank has refused a commit with a decision that does not fit it; the sale stays open");
+                });
+                None
+            }
+        }
+    }
 }
 
 /// A committed sale that its bank has not credited.
 type Owed = (Terms, Signed<Commit>);
-
-/// The abort that a bank has applied instead of a commit, if it is valid. Both decisions are stored.
-fn opposed(terms: &Terms, decision: SignedDecision) -> Option<check::CheckedAbort> {
-    let purchase = terms.purchase_id();
-    let checked = match decision {
-        SignedDecision::Abort(abort) => check::aborted(terms, abort),
-        SignedDecision::Commit(_) => Err(ContractFault::Decision("it is a commit".into())),
-    };
-    match checked {
-        Ok(checked) => {
-            tracing::error!(
-                %purchase, escrow = %terms.escrow,
-                "an escrow has signed both outcomes of a sale, and the bank has applied the abort: the sale is not paid; \
-                 `farthing-merchant evidence` exports the proof"
-            );
-            Some(checked)
-        }
-        Err(error) => {
-            tracing::error!(%purchase, %error, "a bank has refused a commit with a decision that does not fit it; the sale stays open");
-            None
-        }
-    }
-}

@@ -16,6 +16,10 @@ use farthing_protocol::{
 };
 use farthing_store::StoreError;
 
+/// The topics of the complaints about sales on sealed offers.
+const TOPIC_UNSTORED: &str = "unstored";
+const TOPIC_LISTED: &str = "listed";
+
 impl Merchant {
     pub(crate) async fn learn_sales(&self, stop: &StopToken) {
         loop {
@@ -23,7 +27,9 @@ impl Merchant {
                 biased;
                 () = stop.stopped() => return,
                 learned = self.learn_round() => if let Err(error) = learned {
-                    tracing::error!(%error, "cannot store the sales that escrows have committed; it is tried again");
+                    self.complaints.tell(TOPIC_UNSTORED, &"", |times| {
+                        tracing::error!(%error, times, "cannot store the sales that escrows have committed; it is tried again");
+                    });
                 },
             }
             if !pause(stop, SALES_ASKED_EVERY_MS).await {
@@ -62,7 +68,7 @@ impl Merchant {
             let sales = match self.check_sales(page, &escrow) {
                 Ok(sales) => sales,
                 Err(error) => {
-                    tracing::error!(%escrow, %error, "an escrow lists a sale that does not fit; it is not stored; the escrow is asked again");
+                    self.complaints.tell(TOPIC_LISTED, &escrow, |times| tracing::error!(%escrow, %error, times, "an escrow lists a sale that does not fit; it is not stored; the escrow is asked again"));
                     return Ok(false);
                 }
             };

@@ -7,6 +7,7 @@ use crate::small_goods::SmallGoods;
 use farthing_coin::{PublicKey, SecretKey};
 use farthing_node::bank_keys::BankKeys;
 use farthing_node::card::Card;
+use farthing_node::complaints::Complaints;
 use farthing_node::network::Network;
 use farthing_node::peers::Peers;
 use farthing_protocol::limits::{DEADLINE_HORIZON_MS, DEADLINE_LEAST_MS};
@@ -105,6 +106,8 @@ pub struct Merchant {
     pub(crate) keys: BankKeys,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
+    /// What its background work has found wrong.
+    pub(crate) complaints: Complaints,
     /// Wakes the background loop for an open sale.
     pub(crate) sale_opened: Notify,
 }
@@ -133,6 +136,7 @@ impl Merchant {
             peers,
             clock: parts.clock,
             entropy: parts.entropy,
+            complaints: Complaints::default(),
             sale_opened: Notify::new(),
         }
     }

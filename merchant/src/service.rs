@@ -28,6 +28,10 @@ use farthing_protocol::{
 use serde::Serialize;
 use std::ops::Bound;
 
+/// The topics of the complaints about releases.
+const TOPIC_SILENT: &str = "release silent";
+const TOPIC_ANSWER: &str = "release answer";
+
 #[async_trait]
 impl Service for Merchant {
     async fn call(&self, lane: Lane, request: Vec<u8>) -> Vec<u8> {
@@ -252,7 +256,13 @@ impl Merchant {
     ) -> Result<Committed, Refusal> {
         let purchase = contract.terms.purchase_id();
         let link = self.peers.link(RoleName::Escrow, &contract.terms.escrow)?;
-        let committed = match ask(&*link, request, REPLY_TIMEOUT).await {
+        let answer = ask(&*link, request, REPLY_TIMEOUT).await;
+        if matches!(&answer, Ok(_) | Err(CallError::Refused(_)))
+            && let Some(times) = self.complaints.clear(TOPIC_SILENT, &contract.terms.escrow)
+        {
+            tracing::info!(times, "the escrow answers releases again");
+        }
+        let committed = match answer {
             Ok(committed) => committed,
             Err(CallError::Refused(Refusal::Purchase(PurchaseFault::AbortedBy(abort)))) => {
                 return Err(self.keep_abort(contract, *abort).await);
@@ -270,12 +280,14 @@ impl Merchant {
                 return Err(refusal);
             }
             Err(error) => {
-                tracing::warn!(%error, "an escrow did not answer a release; it is asked again");
+                self.complaints.tell(TOPIC_SILENT, &contract.terms.escrow, |times| {
+                    tracing::warn!(%error, times, "an escrow did not answer a release; it is asked again");
+                });
                 return Err(Later::PeerSilent("escrow".into()).into());
             }
         };
         let checked = check::committed(contract, committed.clone())
-            .map_err(|error| does_not_fit(&error.to_string()))?;
+            .map_err(|error| self.does_not_fit(contract, &error.to_string()))?;
         self.store
             .transact([transactions::sale_reads(&purchase)], move |tx| {
                 transactions::commit_sale(tx, &checked)
@@ -290,7 +302,7 @@ impl Merchant {
     async fn keep_abort(&self, contract: &Contract, abort: Signed<Abort>) -> Refusal {
         let checked = match check::aborted(&contract.terms, abort) {
             Ok(checked) => checked,
-            Err(error) => return does_not_fit(&error.to_string()),
+            Err(error) => return self.does_not_fit(contract, &error.to_string()),
         };
         let purchase = checked.purchase;
         if let Err(error) = check_abort_cause(&checked.abort, contract) {
@@ -309,14 +321,18 @@ impl Merchant {
             Err(error) => unavailable(&error),
         }
     }
-}
 
-fn does_not_fit(error: &str) -> Refusal {
-    tracing::error!(
-        error,
-        "an escrow has answered a release with documents that do not fit it; the sale stays open; the escrow is asked again"
-    );
-    Later::Unavailable("its escrow's answer does not fit the purchase".into()).into()
+    fn does_not_fit(&self, contract: &Contract, error: &str) -> Refusal {
+        self.complaints.tell(TOPIC_ANSWER, &contract.terms.escrow, |times| {
+            tracing::error!(
+                error,
+                times,
+                "an escrow has answered a release with documents that do not fit it; the sale stays open; the escrow is asked \
+                 again"
+            );
+        });
+        Later::Unavailable("its escrow's answer does not fit the purchase".into()).into()
+    }
 }
 
 fn reply<R: Serialize>(outcome: Result<R, Refusal>) -> Vec<u8> {

@@ -14,6 +14,7 @@ use tokio::{sync::Semaphore, time::Instant};
 
 use crate::call::{CallError, ask, unavailable};
 use crate::card::RoleName;
+use crate::complaints::Complaints;
 use crate::key_lists::KeyListTables;
 use crate::peers::Peers;
 use farthing_store::Store;
@@ -27,6 +28,10 @@ pub const KEYS_FAILED_MS: u64 = 2_000;
 /// The maximum number of callers that wait for one bank's list. Further callers are refused as [`Later::Busy`].
 pub const KEYS_WAITING_MAX: usize = 64;
 
+/// The topics of the complaints about a bank.
+const TOPIC_SILENT: &str = "silent";
+const TOPIC_REFUSED: &str = "refused";
+
 /// The key lists of the pinned banks, in memory and in the node's store.
 ///
 /// A list that does not continue the previous one is refused, also after a restart. So a bank cannot remove or change
@@ -36,6 +41,7 @@ pub struct BankKeys {
     store: Store,
     tables: KeyListTables,
     banks: Mutex<BTreeMap<PublicKey, Arc<Bank>>>,
+    complaints: Complaints,
 }
 
 impl std::fmt::Debug for BankKeys {
@@ -98,6 +104,7 @@ impl BankKeys {
             store,
             tables,
             banks: Mutex::default(),
+            complaints: Complaints::default(),
         }
     }
 
@@ -141,13 +148,15 @@ impl BankKeys {
     /// Fetches the list from the bank. A new list is durable before it is used.
     async fn fetch(&self, bank: &PublicKey, known: &Bank) -> Result<Arc<KeyBook>, Refusal> {
         let link = self.peers.link(RoleName::Bank, bank)?;
-        let signed = ask(&*link, KeysRequest, REPLY_TIMEOUT).await.map_err(silent)?;
-        let book = KeyBook::new(signed, bank).map_err(|error| refused(&error.to_string()))?;
+        let signed = ask(&*link, KeysRequest, REPLY_TIMEOUT).await;
+        let signed = signed.map_err(|error| self.silent(bank, error))?;
+        if let Some(times) = self.complaints.clear(TOPIC_SILENT, bank) {
+            tracing::info!(%bank, times, "a bank's list of keys is fetched again");
+        }
+        let book = KeyBook::new(signed, bank).map_err(|error| self.refused(bank, &error.to_string()))?;
         let older = self.known(bank, known)?;
         if older.as_ref().is_some_and(|older| !book.extends(older)) {
-            return Err(refused(
-                "it does not continue the list that the bank showed before",
-            ));
+            return Err(self.refused(bank, "it does not continue the list that the bank showed before"));
         }
         if let Some(older) = older.filter(|older| older.digest() == book.digest()) {
             return Ok(older);
@@ -170,7 +179,8 @@ impl BankKeys {
         let Some(signed) = stored.map_err(|e| unavailable(&e))? else {
             return Ok(None);
         };
-        let book = Arc::new(KeyBook::new(signed, bank).map_err(|error| refused(&error.to_string()))?);
+        let book =
+            Arc::new(KeyBook::new(signed, bank).map_err(|error| self.refused(bank, &error.to_string()))?);
         known.set_book(&book);
         Ok(Some(book))
     }
@@ -181,20 +191,26 @@ impl BankKeys {
         let mut banks = self.banks.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(Arc::clone(banks.entry(*bank).or_default()))
     }
-}
 
-fn silent(error: CallError) -> Refusal {
-    tracing::warn!(%error, "a bank's list of keys could not be fetched");
-    match error {
-        CallError::Refused(refusal @ Refusal::Later(_)) => refusal,
-        _ => Later::PeerSilent("bank".into()).into(),
+    fn silent(&self, bank: &PublicKey, error: CallError) -> Refusal {
+        self.complaints.tell(TOPIC_SILENT, bank, |times| {
+            tracing::warn!(%bank, %error, times, "a bank's list of keys could not be fetched; it is asked again");
+        });
+        match error {
+            CallError::Refused(refusal @ Refusal::Later(_)) => refusal,
+            _ => Later::PeerSilent("bank".into()).into(),
+        }
     }
-}
 
-fn refused(why: &str) -> Refusal {
-    tracing::error!(
-        why,
-        "a bank's list of keys is refused; ask the bank's operator, and sell nothing until then"
-    );
-    Later::Unavailable("its bank's list of keys is refused".into()).into()
+    fn refused(&self, bank: &PublicKey, why: &str) -> Refusal {
+        self.complaints.tell(TOPIC_REFUSED, bank, |times| {
+            tracing::error!(
+                %bank,
+                why,
+                times,
+                "a bank's list of keys is refused; ask the bank's operator, and sell nothing until then"
+            );
+        });
+        Later::Unavailable("its bank's list of keys is refused".into()).into()
+    }
 }

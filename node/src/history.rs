@@ -17,6 +17,7 @@ pub mod witness;
 use crate::{
     call::{self, TxError, unavailable},
     card::RoleName,
+    complaints::Complaints,
     peers::Peers,
 };
 use farthing_coin::{PublicKey, SecretKey, Signed};
@@ -72,6 +73,8 @@ pub struct History {
     known: Mutex<Known>,
     /// Wakes the loop that asks the peers.
     nudge: Notify,
+    /// What the comparison of journals has found wrong.
+    complaints: Complaints,
 }
 
 /// What the node knows, in memory.
@@ -127,6 +130,7 @@ impl History {
             standing: watch::Sender::new(Standing::Unwitnessed),
             known: Mutex::new(known),
             nudge: Notify::new(),
+            complaints: Complaints::default(),
         });
         match history.stopped_before() {
             Ok(Some(head)) => drop(history.stop(&head, "a peer, as this node heard at an earlier start,")),

@@ -8,6 +8,7 @@ pub mod bank_keys;
 pub mod call;
 pub mod card;
 pub mod carrier;
+pub mod complaints;
 pub mod fingerprint;
 pub mod history;
 pub mod home;

@@ -7,6 +7,7 @@ mod key_file;
 pub use key_file::{KeyFile, KeyFileError, KeyPlace};
 
 use crate::call::{RETRY_AFTER_MS, check_lane};
+use crate::complaints::Complaints;
 use crate::network::{Lane, Service};
 use crate::process::StopToken;
 use async_trait::async_trait;
@@ -24,6 +25,9 @@ use tokio::sync::Mutex;
 
 /// How often a node without requests looks whether a new day has begun (ms).
 const LOOK_EVERY_MS: u64 = 60 * 60 * 1000;
+
+/// The topic of the complaint about the file of keys.
+const TOPIC_UNSTORED: &str = "unstored";
 
 /// What an [`ObliviousService`] needs beside the service inside.
 pub struct ObliviousParts {
@@ -46,6 +50,7 @@ pub struct ObliviousService {
     keys: RwLock<DecryptionKeys>,
     /// Held while the key of the next day is drawn and stored.
     rotating: Mutex<()>,
+    complaints: Complaints,
 }
 
 impl ObliviousService {
@@ -61,6 +66,7 @@ impl ObliviousService {
             parts,
             keys: RwLock::new(keys),
             rotating: Mutex::default(),
+            complaints: Complaints::default(),
         })
     }
 
@@ -107,7 +113,9 @@ impl ObliviousService {
                 Err(failed) => Some(failed.to_string()),
             };
             if let Some(error) = unsaved {
-                tracing::error!(%error, "the encryption key of the day cannot be stored");
+                self.complaints.tell(TOPIC_UNSTORED, &"", |times| {
+                    tracing::error!(%error, times, "the encryption key of the day cannot be stored");
+                });
                 return Err(Later::Unavailable("it cannot store its encryption key".into()).into());
             }
             *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;

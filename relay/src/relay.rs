@@ -7,6 +7,7 @@ use farthing_coin::{PublicKey, Signed};
 use farthing_node::admin::AdminHandler;
 use farthing_node::call::{CallError, RETRY_AFTER_MS, ask, check_lane};
 use farthing_node::card::{Card, RoleName};
+use farthing_node::complaints::Complaints;
 use farthing_node::network::{Caller, Channel, Lane, Network, NetworkError, Service};
 use farthing_node::peers::Peers;
 use farthing_node::process::StopToken;
@@ -47,6 +48,7 @@ pub struct Relay {
     entropy: Arc<dyn Entropy>,
     pools: Mutex<BTreeMap<PublicKey, Arc<Pool>>>,
     keys: KeyCache,
+    complaints: Complaints,
 }
 
 impl Relay {
@@ -60,6 +62,7 @@ impl Relay {
             entropy: parts.entropy,
             pools: Mutex::default(),
             keys: KeyCache::default(),
+            complaints: Complaints::default(),
         }
     }
 
@@ -124,17 +127,28 @@ impl Relay {
         let told = ask(pool.any(&*self.entropy), TargetKeyRequest, REPLY_TIMEOUT).await;
         let key = told.map_err(|error| not_answered(pool.card(), error))?;
         if key.body.target != *target || key.verify(target).is_err() {
-            tracing::error!(server = %pool.card().title(), "a server has told an encryption key that it has not signed");
-            return Err(Later::PeerSilent(pool.card().role.to_string()).into());
+            return Err(self.wrong_key(
+                pool.card(),
+                "a server has told an encryption key that it has not signed",
+            ));
         }
         if !key.body.is_of(now_ms, KEY_DAYS_MAX) {
-            tracing::error!(server = %pool.card().title(), "a server has told an encryption key of another time");
-            return Err(Later::PeerSilent(pool.card().role.to_string()).into());
+            return Err(self.wrong_key(pool.card(), "a server has told an encryption key of another time"));
         }
         self.keys.keep(key, now_ms).ok_or_else(|| {
-            tracing::error!(server = %pool.card().title(), "a server has told two encryption keys for one day; wallets get neither");
-            Later::PeerSilent(pool.card().role.to_string()).into()
+            self.wrong_key(
+                pool.card(),
+                "a server has told two encryption keys for one day; wallets get neither",
+            )
         })
+    }
+
+    /// The refusal when a server has told a key that no wallet gets. Wallets ask again and again, so the log only counts.
+    fn wrong_key(&self, card: &Card, what: &'static str) -> Refusal {
+        self.complaints.tell(what, &card.title(), |times| {
+            tracing::error!(server = %card.title(), times, "{what}");
+        });
+        Later::PeerSilent(card.role.to_string()).into()
     }
 
     /// Forwards a request when it is the client's turn, and returns the encoded reply as the server has sent it.

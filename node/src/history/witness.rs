@@ -37,6 +37,11 @@ pub const WAIT_MAX_MS: u64 = 2_000;
 /// The most peers that are asked at once.
 pub const ASKED_AT_ONCE_MAX: usize = 16;
 
+/// The topics of the complaints about the histories.
+const TOPIC_UNREADABLE: &str = "unreadable";
+const TOPIC_FORGOTTEN: &str = "forgotten";
+const TOPIC_UNSTORED: &str = "unstored";
+
 impl History {
     /// Asks all peers repeatedly, until `stop`.
     pub async fn watch(self: Arc<Self>, stop: StopToken) {
@@ -116,7 +121,9 @@ impl History {
         match (heard, self.stopped_before()) {
             (Some(why), Ok(None)) => self.confirm(&why),
             (_, Err(error)) => {
-                tracing::error!(%error, "cannot read whether this node was stopped before; it decides nothing until it can")
+                self.complaints.tell(TOPIC_UNREADABLE, &"", |times| {
+                    tracing::error!(%error, times, "cannot read whether this node was stopped before; it decides nothing until it can");
+                });
             }
             _ => {}
         }
@@ -153,11 +160,12 @@ impl History {
             WitnessHistory::Proven(head) => self.take(peer, asked.remembered.as_ref(), &head).await?,
             WitnessHistory::Contradicted => {
                 self.known().proven.remove(peer);
-                tracing::error!(
+                self.complaints.tell(TOPIC_FORGOTTEN, peer, |times| tracing::error!(
                     who,
+                    times,
                     "this peer has forgotten records that it had told this node: it runs from an older copy of its \
                      journal, or beside a copy of its machine; nothing is decided with it; ask its operator"
-                );
+                ));
                 return Err(Later::PeerSilent(role.to_string()).into());
             }
         }
@@ -268,7 +276,9 @@ impl History {
         // A failed write is no danger: a store that takes no writes decides nothing. The next decision or comparison
         // writes the head.
         if let Err(error) = written.await {
-            tracing::warn!(%error, "cannot store the head of a peer; it is tried again");
+            self.complaints.tell(TOPIC_UNSTORED, peer, |times| {
+                tracing::warn!(%error, times, "cannot store the head of a peer; it is tried again");
+            });
         }
         self.known().proven.insert(*peer, head.body.run);
         Ok(())
