@@ -86,6 +86,7 @@ pub fn settle(dir: &Path, options: &StoreOptions) -> Result<(), WalletError> {
     if !is_there(&[RESEALING_DIR, SEALED, CLEAR]) {
         return Ok(());
     }
+    files::refuse_foreign(dir).map_err(WalletError::io(dir))?;
     let store = dir.join(STORE_DIR);
     let lock = options
         .disk

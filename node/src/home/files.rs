@@ -8,13 +8,14 @@
 //! | read, change, write of a program's own file, by many processes | [`lock`] |
 //! | parts of files that killed processes have left | [`remove_parts`] |
 //! | directories and secrets that only their owner may read | [`make_private`], [`make_tree_private`], [`exposed`] |
+//! | directories of another user | [`refuse_foreign`] |
 
 mod durable;
 mod new_file;
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -243,12 +244,31 @@ pub fn create_private_dir(dir: &Path) -> io::Result<()> {
     make_private(dir)
 }
 
+/// Refuses a directory of another user. A command that root types would otherwise leave files in it that the program of its
+/// owner cannot read, or replace files of the owner by its own.
+///
+/// # Errors
+/// When the directory belongs to another user, and the errors of the operating system.
+pub fn refuse_foreign(dir: &Path) -> io::Result<()> {
+    let owner = fs::metadata(dir)?.uid();
+    let user = rustix::process::geteuid().as_raw();
+    if owner == user {
+        return Ok(());
+    }
+    let why = format!(
+        "this directory belongs to another user (uid {owner}; this program runs as uid {user}); run the command as that \
+         user, for example `sudo -u '#{owner}' ...`; nothing was changed"
+    );
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, why))
+}
+
 /// Sets the mode of `dir` to 0700, if other users have any access to it.
 ///
 /// # Errors
-/// When the mode cannot be changed, for example of another user's directory. A directory that is shared on purpose (it
+/// When the directory belongs to another user, or the mode cannot be changed. A directory that is shared on purpose (it
 /// has the sticky bit, as `/tmp`) is refused and stays as it is.
 pub fn make_private(dir: &Path) -> io::Result<()> {
+    refuse_foreign(dir)?;
     let mode = fs::metadata(dir)?.permissions().mode();
     if mode & 0o077 == 0 {
         return Ok(());
@@ -406,6 +426,30 @@ mod tests {
             }
         });
         assert_eq!(fs::read_to_string(&count).unwrap(), "8");
+    }
+
+    #[test]
+    fn a_directory_of_another_user_is_refused_and_unchanged() {
+        let dir = tempfile::tempdir().unwrap();
+        refuse_foreign(dir.path()).unwrap();
+        // Only root can give a directory away.
+        if std::os::unix::fs::chown(dir.path(), Some(4321), None).is_err() {
+            return;
+        }
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        for refused in [
+            make_private(dir.path()),
+            create_private_dir(dir.path()),
+            make_tree_private(dir.path(), "seed", &[]).map(|_| ()),
+        ] {
+            let why = refused.unwrap_err().to_string();
+            assert!(
+                why.contains("uid 4321") && why.contains("sudo -u '#4321'"),
+                "{why}"
+            );
+        }
+        let mode = fs::metadata(dir.path()).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o755);
     }
 
     #[test]

@@ -7,9 +7,14 @@ use farthing_node::card::RoleName::{self, Bank, Escrow, Merchant};
 use farthing_tests::processes::{
     buyer::{Buyer, SILENT, units},
     goods::POSTCARD,
-    run::Wait,
+    run::{Wait, does_not_start, tell},
 };
-use std::{fs, sync::Arc};
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt, chown},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// The money of a wallet, wherever it is.
 fn total(buyer: &Buyer) -> u64 {
@@ -108,5 +113,72 @@ fn a_command_whose_party_is_silent_is_not_finished_and_is_carried_on() {
     alice.done(&["exchange"]);
     alice.done(&["cancel", "1"]);
     alice.done(&["resume"]);
+    testbed.check(&[&alice]);
+}
+
+/// All files and directories below `dir`, and `dir` itself.
+fn tree(dir: &Path) -> Vec<PathBuf> {
+    let mut found = vec![dir.to_owned()];
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => found.extend(tree(&path)),
+            false => found.push(path),
+        }
+    }
+    found.sort();
+    found
+}
+
+/// A user who has no other files.
+const OTHER_USER: u32 = 4321;
+
+#[test]
+fn a_command_in_a_directory_of_another_user_is_refused_and_leaves_no_file() {
+    let testbed = testbed();
+    let alice = testbed.customer("alice");
+    let give = |dir: &Path, user| {
+        tree(dir)
+            .iter()
+            .try_for_each(|path| chown(path, Some(user), None))
+    };
+    let commands: [&[&str]; 3] = [&["account", "list"], &["purchases"], &["sales"]];
+    let me = rustix::process::geteuid().as_raw();
+    for (node, command) in testbed.nodes().into_iter().zip(commands) {
+        node.stop().wait();
+        if give(node.dir(), OTHER_USER).is_err() {
+            tell("only root can give a directory to another user; nothing is tested");
+            return;
+        }
+        let before = tree(node.dir());
+        for words in [command, &["verify"], &["card"], &["network", "list"]] {
+            let why = node.command(words, &[]).wait().error(1);
+            assert!(why.contains("sudo -u '#4321'"), "{words:?}: {why}");
+        }
+        let (code, log) = does_not_start(node);
+        assert_eq!(code, Some(1));
+        assert!(log.contains("belongs to another user"), "{log}");
+        let after = tree(node.dir());
+        assert_eq!(after, before);
+        for path in after {
+            assert_eq!(
+                fs::metadata(&path).unwrap().uid(),
+                OTHER_USER,
+                "{}",
+                path.display()
+            );
+        }
+        give(node.dir(), me).unwrap();
+        node.start().wait();
+    }
+    give(alice.dir(), OTHER_USER).unwrap();
+    let before = tree(alice.dir());
+    for words in [&["balance"][..], &["withdraw", "1.00"], &["network", "list"]] {
+        let said = alice.run(words);
+        said.must_end_with(1);
+        assert!(said.out.contains("sudo -u '#4321'"), "{words:?}: {}", said.out);
+    }
+    assert_eq!(tree(alice.dir()), before);
+    give(alice.dir(), me).unwrap();
     testbed.check(&[&alice]);
 }
