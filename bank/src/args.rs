@@ -26,7 +26,7 @@ pub(crate) const LISTEN_DEFAULT: &str = "127.0.0.1:7001";
         Start with `init`, exchange cards with an escrow (`network add` on both sides), then `serve`.\n\
         Commands go to the running bank. If it is stopped, they open its directory.\n\
         If the reply to a credit or payout is lost, repeat it with the same --reference: it moves the money once.\n\n\
-        Exit codes: 0 done, 1 refused or failed, 2 the command line is not understood, 3 the books do not balance, 4 the node may not decide (`status`), 5 the list of keys is full (`status`)."
+        Exit codes: 0 done, 1 refused or failed, 2 the command line is not understood, 3 the books do not balance, 4 the node may not decide (`status`), 5 the list of keys is full, or the clock is doubted (`status`)."
 )]
 pub(crate) struct Cli {
     /// Print one JSON value instead of text.
@@ -41,7 +41,13 @@ pub(crate) enum Command {
     /// Make a bank in a new directory. The last line is its card, for others to pin.
     Init(Init),
     /// Answer requests, until stopped with ctrl-c.
-    Serve(Directory),
+    Serve {
+        /// The bank's directory.
+        dir: PathBuf,
+        /// Append all epochs up to the clock's date. Use it once, for a bank that doubts its clock, if the clock is right.
+        #[arg(long)]
+        accept_clock: bool,
+    },
     #[command(flatten)]
     Node(NodeCommand),
     /// Open, list, credit and debit accounts.

@@ -1,6 +1,6 @@
 //! The bank in memory, and its start.
 
-use crate::keys::{BankSettings, Keys, KeysError, Master};
+use crate::keys::{BankSettings, Keys, KeysError, Master, Trust};
 use crate::rows::{HEADS, KeyRoot};
 use farthing_coin::{BootId, PublicKey, SecretKey};
 use farthing_node::{
@@ -8,7 +8,7 @@ use farthing_node::{
     complaints::Complaints,
     history::{History, HistoryParts},
     network::Network,
-    operator::status::KeyListStatus,
+    operator::status::{ClockDoubt, KeyListStatus},
     peers::Peers,
 };
 use farthing_protocol::{
@@ -18,10 +18,7 @@ use farthing_protocol::{
     limits::{MEMO_EVERY_MS, MEMOS_AT_ONCE_MAX},
 };
 use farthing_store::{Store, clock::Clock, entropy::Entropy};
-use std::sync::{
-    Arc, Mutex, PoisonError, RwLock,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 /// The parts of a [`Bank`].
 pub struct BankParts {
@@ -69,8 +66,8 @@ pub struct Bank {
     /// What its background work has found wrong.
     pub(crate) complaints: Complaints,
     keys: RwLock<Arc<Keys>>,
-    /// Whether the log has reported that the list of keys is full.
-    full: AtomicBool,
+    /// What the log has reported: whether the list of keys is full, and why the clock is doubted.
+    told: Mutex<(bool, Option<ClockDoubt>)>,
     root: KeyRoot,
     master: Master,
 }
@@ -111,9 +108,9 @@ impl Bank {
             entropy: parts.entropy,
         });
         // After the history has read the head: keys follow from the calendar, so losing their record forgets nothing.
-        let keys = Keys::open(&parts.store, &root, &parts.master, &identity, now_ms).await?;
-        let full = is_full(&keys, now_ms);
-        Ok(Bank {
+        let trust = Trust::Doubting;
+        let keys = Keys::open(&parts.store, &root, &parts.master, &identity, now_ms, trust).await?;
+        let bank = Bank {
             self_id,
             identity,
             store: parts.store,
@@ -126,10 +123,12 @@ impl Bank {
             overdue_after: Mutex::default(),
             complaints: Complaints::default(),
             keys: RwLock::new(Arc::new(keys)),
-            full: AtomicBool::new(full),
+            told: Mutex::default(),
             root,
             master: parts.master,
-        })
+        };
+        bank.tell(now_ms);
+        Ok(bank)
     }
 
     /// The bank's identity key.
@@ -162,21 +161,33 @@ impl Bank {
         self.peers.set_cards(cards.to_vec());
     }
 
-    /// Appends the keys that the calendar asks for. One caller at a time.
+    /// Appends the keys that the calendar asks for, unless the clock is doubted. One caller at a time.
     ///
     /// # Errors
     /// When the keys cannot be made or stored. The bank continues with its present keys.
     pub async fn extend_keys(&self) -> Result<(), KeysError> {
         let now_ms = self.clock.now_ms();
-        let keys = self.keys();
-        if !keys.wants_more(now_ms) {
-            let told = self.full.load(Ordering::Relaxed);
-            if told != keys.status(now_ms).full {
-                self.full.store(is_full(&keys, now_ms), Ordering::Relaxed);
-            }
-            return Ok(());
+        self.tell(now_ms);
+        match self.keys().wants_more(now_ms) {
+            true => self.append_keys(now_ms, Trust::Doubting).await,
+            false => Ok(()),
         }
-        let keys = Keys::open(&self.store, &self.root, &self.master, &self.identity, now_ms).await?;
+    }
+
+    /// Appends the keys that the calendar asks for: the operator has said that the clock is right. One caller at a time.
+    ///
+    /// # Errors
+    /// As [`extend_keys`](Bank::extend_keys).
+    pub async fn accept_clock(&self) -> Result<(), KeysError> {
+        let now_ms = self.clock.now_ms();
+        self.append_keys(now_ms, Trust::Accepted).await?;
+        self.tell(now_ms);
+        Ok(())
+    }
+
+    async fn append_keys(&self, now_ms: u64, trust: Trust) -> Result<(), KeysError> {
+        let (root, master, identity) = (&self.root, &self.master, &self.identity);
+        let keys = Keys::open(&self.store, root, master, identity, now_ms, trust).await?;
         tracing::info!(
             epochs = keys.book().list().epochs.len(),
             "new keys were appended to the list of keys"
@@ -184,18 +195,32 @@ impl Bank {
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
         Ok(())
     }
-}
 
-/// Whether the list of keys is full. A full list is reported in the log.
-fn is_full(keys: &Keys, now_ms: u64) -> bool {
-    let list = keys.status(now_ms);
-    if list.full {
-        tracing::error!(
-            epochs = list.epochs,
-            issues_until_ms = list.issues_until_ms,
-            "the list of keys is full, or the clock is years ahead: no coins are issued once its last epoch has ended \
-             (OPERATIONS.md, Keys)"
+    /// Reports in the log when the list of keys becomes full, when the clock is doubted, and when it is right again.
+    fn tell(&self, now_ms: u64) {
+        let list = self.keys().status(now_ms);
+        let now = (list.full, list.doubt);
+        let before = std::mem::replace(
+            &mut *self.told.lock().unwrap_or_else(PoisonError::into_inner),
+            now,
         );
+        if before == now {
+            return;
+        }
+        match (list.doubt, list.full) {
+            (Some(doubt), _) => tracing::error!(
+                clock_ms = now_ms,
+                epochs = list.epochs,
+                issues_until_ms = list.issues_until_ms,
+                "{}",
+                doubt.advice()
+            ),
+            (None, true) => tracing::error!(
+                epochs = list.epochs,
+                issues_until_ms = list.issues_until_ms,
+                "the list of keys is full: no coins are issued once its last epoch has ended (OPERATIONS.md, Keys)"
+            ),
+            (None, false) => tracing::info!("the clock is right again; the list of keys follows it"),
+        }
     }
-    list.full
 }

@@ -21,7 +21,9 @@ use farthing_node::{
     },
     terminal::json_lines,
 };
+use farthing_store::clock::{Clock, SystemClock};
 use farthing_store::entropy::{Entropy, SystemEntropy};
+use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use std::{ffi::OsString, path::Path, process::ExitCode, str::FromStr};
@@ -45,13 +47,13 @@ pub fn run(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitC
 async fn execute(cli: Cli) -> Result<Report> {
     match cli.command {
         Command::Init(init) => make(init).await,
-        Command::Serve(Directory { dir }) => {
+        Command::Serve { dir, accept_clock } => {
             logging::init(if cli.json {
                 LogFormat::Json
             } else {
                 LogFormat::Text
             })?;
-            run_node(&dir, cli.json).await?;
+            run_node(&dir, accept_clock, cli.json).await?;
             Ok(Report::said())
         }
         Command::Node(command) => Ok(command.execute(RoleName::Bank).await?),
@@ -164,8 +166,13 @@ async fn make(init: Init) -> Result<Report> {
     let home = create(&dir, &name, listen, settings)?;
     // The first keys are made now, so that every command finds them and a node starts at once.
     BankNode::open(&dir).await?.close()?;
-    let note = "keep a copy of its files, above all issuing.key, where nobody else can read it";
-    Ok(made(home, advertise, note, "its escrow")?)
+    let now_ms = i64::try_from(SystemClock.now_ms()).unwrap_or(i64::MAX);
+    let date = Timestamp::from_millisecond(now_ms)?.strftime("%Y-%m-%d");
+    let note = format!(
+        "keep a copy of its files, above all issuing.key, where nobody else can read it; the clock says {date}: if that is \
+         wrong, make the bank again, because it never issues coins before its first epoch"
+    );
+    Ok(made(home, advertise, &note, "its escrow")?)
 }
 
 async fn move_money(movement: MovementArgs, command: fn(Cash) -> Ask) -> Result<Moved> {

@@ -8,7 +8,10 @@ use farthing_coin::{
     Calendar, DenominationSecret, EpochKeys, KeyBook, KeyId, KeyList, KeyListError, MAX_EPOCHS, MasterSecret,
     SecretKey, Signed,
 };
-use farthing_node::{home::files, operator::status::KeyListStatus};
+use farthing_node::{
+    home::files,
+    operator::status::{ClockDoubt, KeyListStatus},
+};
 use farthing_protocol::limits::KEY_LIST_MAX_BYTES;
 use farthing_store::{Reads, Store, StoreError, View, limits::SCAN_MAX_ROWS};
 use rand_core::CryptoRng;
@@ -26,6 +29,43 @@ pub const ISSUING_KEY_FILE: &str = "issuing.key";
 
 /// The time for which the list of a new bank must have room (ms): ten years.
 pub const LIFE_LEAST_MS: u64 = 3_652 * 24 * 60 * 60 * 1000;
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// How far the clock may be ahead of the list before the bank doubts it (ms): 30 days.
+pub const AHEAD_MAX_MS: u64 = 30 * DAY_MS;
+
+/// How many epochs may be missing before the bank doubts its clock. Both bounds must be exceeded. So a bank with short epochs
+/// may rest for 30 days, and one with long epochs for four of them.
+pub const AHEAD_MAX_EPOCHS: usize = 4;
+
+/// The earliest clock that `init` believes (ms since 1970): 2026-01-01. No program is older.
+pub const CLOCK_LEAST_MS: u64 = 1_767_225_600_000;
+
+/// The latest clock that `init` believes (ms since 1970): 2076-01-01.
+pub const CLOCK_MOST_MS: u64 = 3_345_062_400_000;
+
+/// Whether epochs are appended that the clock asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// Only if there is no [`ClockDoubt`].
+    Doubting,
+    /// The operator has said that the clock is right.
+    Accepted,
+}
+
+/// Checks the clock of a new bank. Its first epoch, before which it never issues coins, comes from it.
+///
+/// # Errors
+/// [`KeysError::Clock`].
+pub fn check_clock(now_ms: u64) -> Result<(), KeysError> {
+    match (CLOCK_LEAST_MS..CLOCK_MOST_MS).contains(&now_ms) {
+        true => Ok(()),
+        false => Err(KeysError::Clock {
+            seconds: now_ms / 1000,
+        }),
+    }
+}
 
 /// The most bytes of a list without its epochs and values.
 const LIST_FIXED_BYTES: usize = 256;
@@ -79,8 +119,6 @@ impl BankSettings {
     }
 }
 
-const DAY_MS: u64 = 24 * 60 * 60 * 1000;
-
 /// How many epochs fit a list with this number of values.
 fn epochs_max(values: usize) -> usize {
     let epoch_bytes = values.saturating_mul(KEY_BYTES).saturating_add(EPOCH_FIXED_BYTES);
@@ -127,6 +165,15 @@ pub enum KeysError {
         least_days: u64,
         /// The most values with enough room for these epochs, in words. Empty if none have.
         fewer: String,
+    },
+    /// The clock of a new bank cannot be right.
+    #[error(
+        "the clock says {seconds} seconds since 1970, which cannot be right; a bank never issues coins before the date of its \
+         `init`: set the clock right, then repeat `init`; nothing was made"
+    )]
+    Clock {
+        /// The clock (s since 1970).
+        seconds: u64,
     },
     /// The master secret's file.
     #[error("{path}: {source}; restore it from your backup, or, if the bank never ran, remove its directory and run `farthing-bank init`", path = path.display())]
@@ -216,7 +263,8 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// Opens the list in the store, and appends the keys of the present and the next epoch at `now_ms`.
+    /// Opens the list in the store, and appends the keys of the present and the next epoch at `now_ms`, unless the clock is
+    /// doubted.
     ///
     /// Wallets and merchants then know the keys of an epoch before it begins.
     ///
@@ -228,6 +276,7 @@ impl Keys {
         master: &Master,
         identity: &SecretKey,
         now_ms: u64,
+        trust: Trust,
     ) -> Result<Keys, KeysError> {
         let stored = check_root(&store.view(), root)?;
         let rows = EPOCHS.scan(&store.view(), Bound::Unbounded, SCAN_MAX_ROWS)?;
@@ -241,7 +290,8 @@ impl Keys {
         let room = epochs_max(root.values.len()).saturating_sub(epochs.len());
         // All missing epochs are appended, or none: a clock that has leapt far ahead must not fill the list.
         let full = due.len() > room;
-        let due = if full { Vec::new() } else { due };
+        let doubted = trust == Trust::Doubting && doubt(&root.calendar, &epochs, now_ms).is_some();
+        let due = if full || doubted { Vec::new() } else { due };
         let new: Vec<EpochKeys> = due
             .into_iter()
             .map(|epoch| master.epoch_keys(&root.values, epoch))
@@ -260,9 +310,10 @@ impl Keys {
         Ok(keys)
     }
 
-    /// Whether the calendar asks for more keys at `now_ms` and the list has room for them. A full list never wants more.
+    /// Whether the calendar asks for more keys at `now_ms` and the list has room for them. A full list never wants more, and
+    /// neither does a bank that doubts its clock.
     pub fn wants_more(&self, now_ms: u64) -> bool {
-        (1..=self.room()).contains(&self.due(now_ms))
+        self.status(now_ms).doubt.is_none() && (1..=self.room()).contains(&self.due(now_ms))
     }
 
     /// How many more epochs the calendar asks for at `now_ms`.
@@ -282,11 +333,15 @@ impl Keys {
     pub fn status(&self, now_ms: u64) -> KeyListStatus {
         let list = self.book.list();
         let issuing = self.book.denominations().map(|(_, key)| key.issue_until_ms);
+        // A list without room is full even if nobody has looked at it for years.
+        let doubt = doubt(&list.calendar, &list.epochs, now_ms)
+            .filter(|doubt| *doubt == ClockDoubt::Behind || self.room() > 0);
         KeyListStatus {
             epochs: list.epochs.len(),
             epochs_max: epochs_max(list.values.len()),
             issues_until_ms: issuing.max().unwrap_or_default(),
-            full: self.due(now_ms) > self.room(),
+            full: doubt.is_none() && self.due(now_ms) > self.room(),
+            doubt,
         }
     }
 
@@ -337,6 +392,21 @@ fn check_root(view: &View, root: &KeyRoot) -> Result<bool, KeysError> {
         Some((_, what)) => Err(KeysError::Changed(what)),
         None => Ok(true),
     }
+}
+
+/// Why the clock is not believed at `now_ms`, if it is not. The list of keys is the bank's memory of the time: a bank that
+/// serves appends an epoch ahead of each one. A new list has no epochs, and nothing to compare with.
+fn doubt(calendar: &Calendar, epochs: &[EpochKeys], now_ms: u64) -> Option<ClockDoubt> {
+    let (first, last) = (epochs.first()?.epoch, epochs.last()?.epoch);
+    if calendar.epoch_at(now_ms).is_some_and(|current| current < first) {
+        return Some(ClockDoubt::Behind);
+    }
+    // A clock beyond all dates is ahead of every list.
+    let missing = due(calendar, Some(last), now_ms).map_or(MAX_EPOCHS, Iterator::count);
+    let missing_ms = u64::try_from(missing)
+        .unwrap_or(u64::MAX)
+        .saturating_mul(calendar.epoch_ms);
+    (missing > AHEAD_MAX_EPOCHS && missing_ms > AHEAD_MAX_MS).then_some(ClockDoubt::Ahead)
 }
 
 /// The epochs that are missing at `now_ms`, up to the one after the present.

@@ -2,7 +2,7 @@
 
 use crate::admin::Command;
 use crate::bank::{Bank, BankParts};
-use crate::keys::{BankSettings, KeysError, Master};
+use crate::keys::{BankSettings, KeysError, Master, check_clock};
 use crate::migrate::migrate;
 use async_trait::async_trait;
 pub use farthing_node::operator::STORE_DIR;
@@ -19,7 +19,11 @@ use farthing_node::{
     quic::QuicNetwork,
     serve::{Role, ServeError, make_store, open_store, serve},
 };
-use farthing_store::{Store, StoreError, clock::SystemClock, entropy::SystemEntropy};
+use farthing_store::{
+    Store, StoreError,
+    clock::{Clock, SystemClock},
+    entropy::SystemEntropy,
+};
 use serde_json::Value;
 use std::{
     net::SocketAddr,
@@ -66,7 +70,8 @@ pub struct BankNode {
 /// Creates a bank in the directory `dir`, which must not exist or be empty.
 ///
 /// # Errors
-/// When the directory or the store cannot be made, or the list of keys could not grow for ten years. No file is overwritten.
+/// When the directory or the store cannot be made, the clock cannot be right, or the list of keys could not
+/// grow for ten years. No file is overwritten.
 pub fn create(
     dir: &Path,
     name: &str,
@@ -74,6 +79,7 @@ pub fn create(
     settings: BankSettings,
 ) -> Result<Home<BankSettings>, BankError> {
     settings.check_life()?;
+    check_clock(SystemClock.now_ms())?;
     let entropy: &dyn farthing_store::entropy::Entropy = &SystemEntropy;
     let new = Home::create(dir, RoleName::Bank, name, listen, settings, &mut entropy.rng())?;
     Master::generate(&mut entropy.rng()).create(dir)?;
@@ -130,12 +136,16 @@ fn damaged_identity(dir: &Path, why: &farthing_coin::SignatureError) -> HomeErro
     }
 }
 
-/// Runs the bank in `dir` until the process is told to stop. Prints a line on standard output once it answers.
+/// Runs the bank in `dir` until the process is told to stop. Prints a line on standard output once it answers. With
+/// `accept_clock`, the operator says that the clock is right.
 ///
 /// # Errors
 /// When it cannot be opened, or cannot listen.
-pub async fn run_node(dir: &Path, as_json: bool) -> Result<(), BankError> {
+pub async fn run_node(dir: &Path, accept_clock: bool, as_json: bool) -> Result<(), BankError> {
     let node = Arc::new(BankNode::open(dir).await?);
+    if accept_clock {
+        node.bank.accept_clock().await?;
+    }
     let store: Store = node.bank.store.clone();
     let role = Arc::clone(&node);
     let ready = |address| operator::lifecycle::ready(&node.home, &node.bank.peers, address, as_json);

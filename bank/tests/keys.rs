@@ -6,10 +6,11 @@ mod support;
 use farthing_bank::{
     admin::{Cash, Command},
     bank::{Bank, BankParts},
-    keys::{BankSettings, KeysError, Master},
+    keys::{BankSettings, CLOCK_LEAST_MS, CLOCK_MOST_MS, KeysError, Master, check_clock},
     node::create,
 };
 use farthing_coin::{Calendar, SecretKey, Transcript, TranscriptExt};
+use farthing_node::operator::status::ClockDoubt;
 use farthing_protocol::{limits::KEY_LIST_MAX_BYTES, wire};
 use farthing_store::{
     Store, StoreOptions,
@@ -92,7 +93,7 @@ async fn a_full_list_still_serves() {
 
     // The list has two epochs from the first day.
     setting.clock.advance((most as u64 - 2) * DAY_MS);
-    bank.extend_keys().await.unwrap();
+    bank.accept_clock().await.unwrap();
     let status = bank.key_list();
     assert_eq!(
         (status.epochs, status.epochs_max, status.full),
@@ -199,23 +200,79 @@ async fn every_key_id_and_the_digest_follow_from_the_json_alone() {
 
 #[tokio::test]
 async fn a_clock_that_is_years_ahead_appends_nothing() {
+    for (epoch_days, years_ms) in [(1, 5_000 * DAY_MS), (90, 2 * 365 * DAY_MS), (90, u64::MAX / 2)] {
+        let setting = Setting {
+            disk: MemoryDisk::new(),
+            clock: Arc::new(ManualClock::new(START_MS)),
+            settings: settings(40, epoch_days),
+        };
+        let bank = setting.open().await;
+        let digest = bank.keys().book().digest();
+        let is_doubted = |bank: &Bank, doubt: Option<ClockDoubt>| {
+            let status = bank.key_list();
+            assert_eq!((status.full, status.doubt), (false, doubt), "{epoch_days}");
+            assert_eq!(bank.keys().book().digest(), digest);
+        };
+        // The clock leaps while the bank runs, and is still wrong after a restart.
+        setting.clock.set(START_MS + years_ms);
+        bank.extend_keys().await.unwrap();
+        is_doubted(&bank, Some(ClockDoubt::Ahead));
+        drop(bank);
+        let bank = setting.open().await;
+        is_doubted(&bank, Some(ClockDoubt::Ahead));
+        setting.clock.set(START_MS);
+        bank.extend_keys().await.unwrap();
+        is_doubted(&bank, None);
+    }
+}
+
+#[tokio::test]
+async fn a_bank_that_rested_for_years_goes_on_when_its_clock_is_accepted() {
     let setting = Setting {
         disk: MemoryDisk::new(),
         clock: Arc::new(ManualClock::new(START_MS)),
-        settings: settings(40, 1),
+        settings: settings(4, 90),
     };
+    drop(setting.open().await);
+    // Up to four missing epochs are appended without a question.
+    setting.clock.advance(4 * 90 * DAY_MS);
     let bank = setting.open().await;
-    let digest = bank.keys().book().digest();
+    assert_eq!((bank.key_list().epochs, bank.key_list().doubt), (6, None));
     drop(bank);
-    setting.clock.advance(5_000 * DAY_MS);
+    setting.clock.advance(5 * 90 * DAY_MS);
     let bank = setting.open().await;
-    assert!(bank.key_list().full);
-    assert_eq!(bank.keys().book().digest(), digest);
-    drop(bank);
-    setting.clock.set(START_MS);
+    assert_eq!(
+        (bank.key_list().epochs, bank.key_list().doubt),
+        (6, Some(ClockDoubt::Ahead))
+    );
+    bank.accept_clock().await.unwrap();
+    assert_eq!((bank.key_list().epochs, bank.key_list().doubt), (11, None));
+}
+
+#[tokio::test]
+async fn a_clock_before_the_first_epoch_is_doubted() {
+    let setting = Setting {
+        disk: MemoryDisk::new(),
+        clock: Arc::new(ManualClock::new(START_MS)),
+        settings: settings(4, 90),
+    };
+    let digest = setting.open().await.keys().book().digest();
+    setting.clock.set(START_MS - 365 * DAY_MS);
     let bank = setting.open().await;
-    assert!(!bank.key_list().full);
+    bank.accept_clock().await.unwrap();
+    assert_eq!(bank.key_list().doubt, Some(ClockDoubt::Behind));
     assert_eq!(bank.keys().book().digest(), digest);
+}
+
+#[test]
+fn a_new_bank_refuses_a_clock_that_cannot_be_right() {
+    for right_ms in [CLOCK_LEAST_MS, CLOCK_MOST_MS - 1] {
+        check_clock(right_ms).unwrap();
+    }
+    for wrong_ms in [0, CLOCK_LEAST_MS - 1, CLOCK_MOST_MS, u64::MAX] {
+        let why = check_clock(wrong_ms).unwrap_err().to_string();
+        assert!(why.contains("set the clock right, then repeat `init`"), "{why}");
+    }
 }
 
 #[test]

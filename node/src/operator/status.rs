@@ -31,7 +31,7 @@ pub struct Status {
     pub keys: Option<KeyListStatus>,
 }
 
-/// The exit code of `status` for a bank whose list of keys is full.
+/// The exit code of `status` for a bank that appends no epochs: its list of keys is full, or it doubts its clock.
 pub const EXIT_KEYS_FULL: u8 = 5;
 
 /// The room in a bank's list of keys.
@@ -45,6 +45,35 @@ pub struct KeyListStatus {
     pub issues_until_ms: u64,
     /// Whether the calendar asks for more epochs than fit.
     pub full: bool,
+    /// Why the bank does not believe its clock, if it does not. It then appends no epochs.
+    #[serde(default)]
+    pub doubt: Option<ClockDoubt>,
+}
+
+/// Why a bank does not believe its clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClockDoubt {
+    /// The clock is far ahead of the epochs on the list.
+    Ahead,
+    /// The clock is before the first epoch on the list.
+    Behind,
+}
+
+impl ClockDoubt {
+    /// What the operator must do.
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::Ahead => {
+                "the clock is far ahead of the list of keys, so no epoch is appended: set the clock right or, if it is right, \
+                 start the bank once with `serve --accept-clock` (OPERATIONS.md, Keys)"
+            }
+            Self::Behind => {
+                "the clock is before the first epoch of the list of keys, so no coins are issued: set the clock right or, if \
+                 it is right and was wrong at `init`, make a new bank (OPERATIONS.md, Keys)"
+            }
+        }
+    }
 }
 
 impl KeyListStatus {
@@ -55,12 +84,16 @@ impl KeyListStatus {
             epochs_max,
             issues_until_ms,
             full,
+            doubt,
         } = self;
+        if let Some(doubt) = doubt {
+            return format!("THE CLOCK IS DOUBTED: {}", doubt.advice());
+        }
         let ends = issues_until_ms / 1000;
         match full {
             false => format!("{epochs} of at most {epochs_max} epochs are on the list of keys"),
             true => format!(
-                "THE LIST OF KEYS IS FULL at {epochs} epochs, or the clock is years ahead: after {ends} (s since 1970) no \
+                "THE LIST OF KEYS IS FULL at {epochs} epochs: after {ends} (s since 1970) no \
                  coins are issued. Coins are taken until their dates end, and accounts are paid out (OPERATIONS.md, Keys)"
             ),
         }
@@ -68,7 +101,10 @@ impl KeyListStatus {
 
     /// The exit code of `status`.
     pub fn exit(&self) -> u8 {
-        if self.full { EXIT_KEYS_FULL } else { 0 }
+        match self.full || self.doubt.is_some() {
+            true => EXIT_KEYS_FULL,
+            false => 0,
+        }
     }
 }
 
