@@ -149,26 +149,35 @@ fn attacked(kind: &str) -> (Value, Value) {
     (lines.next().unwrap(), lines.next().unwrap())
 }
 
+/// An attack of one kind, on customers with or without a relay.
+fn hostile(kind: &str, is_relayed: bool) {
+    let (quiet, attacked) = attacked(kind);
+    assert_eq!(quiet.get("hostile"), None);
+    assert_eq!(attacked.get("relay"), Some(&Value::Bool(is_relayed)));
+    assert_eq!(
+        attacked.pointer("/hostile/kind"),
+        Some(&Value::String(kind.into()))
+    );
+    // Valid requests were answered, and noise was refused.
+    for count in ["requests", "answered", "refused"] {
+        let count = number(&attacked, &format!("/hostile/done/{count}"));
+        assert!(count >= 1.0, "{attacked}");
+    }
+    assert!(number(&attacked, "/hostile/per_second") > 0.0);
+    for ratio in ["p50_to_quiet", "p99_to_quiet"] {
+        assert!(number(&attacked, &format!("/hostile/{ratio}")) > 0.0);
+    }
+    // The program has counted the books after each run.
+    assert!(number(&attacked, "/audit/purchases") >= number(&attacked, "/done"));
+}
+
 #[test]
 fn hostile_clients_attack_and_the_books_agree() {
-    for (kind, is_relayed) in [("relay-client", true), ("relay", false)] {
-        let (quiet, attacked) = attacked(kind);
-        assert_eq!(quiet.get("hostile"), None);
-        assert_eq!(attacked.get("relay"), Some(&Value::Bool(is_relayed)));
-        assert_eq!(
-            attacked.pointer("/hostile/kind"),
-            Some(&Value::String(kind.into()))
-        );
-        // Valid requests were answered, and noise was refused.
-        for count in ["requests", "answered", "refused"] {
-            let count = number(&attacked, &format!("/hostile/done/{count}"));
-            assert!(count >= 1.0, "{attacked}");
-        }
-        assert!(number(&attacked, "/hostile/per_second") > 0.0);
-        for ratio in ["p50_to_quiet", "p99_to_quiet"] {
-            assert!(number(&attacked, &format!("/hostile/{ratio}")) > 0.0);
-        }
-        // The program has counted the books after each run.
-        assert!(number(&attacked, "/audit/purchases") >= number(&attacked, "/done"));
-    }
+    hostile("relay-client", true);
+}
+
+#[test]
+#[ignore = "as long as the other kind, which runs with every change"]
+fn a_hostile_relay_attacks_and_the_books_agree() {
+    hostile("relay", false);
 }
