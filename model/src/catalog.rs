@@ -3,7 +3,7 @@
 use crate::{
     check::{Checked, check, explore},
     facts::Party,
-    frame::{Protocol, Scenario},
+    frame::{Explored, Protocol, Scenario},
     systems::{
         cashu::{Cache, Cashu},
         chaum::Chaum,
@@ -43,11 +43,11 @@ pub trait Row: Send + Sync {
 
 impl<P: Protocol> Row for P {
     fn check(&self, system: &'static str, states_max: usize) -> Checked {
-        check(system, self, states_max)
+        check(system, &Explored::new(self.clone()), states_max)
     }
 
     fn explore(&self, address: SocketAddr) {
-        explore(self, address);
+        explore(&Explored::new(self.clone()), address);
     }
 }
 

@@ -8,14 +8,14 @@ use crate::{
 };
 use farthing_model::{
     catalog::Row,
-    check::{Checked, Finding},
+    check::{Checked, Explorable, check, explore},
     facts::Parties,
     frame::Scenario,
     property::Property,
     story::{CRASHED, Diagram, Kind, Step as Told},
 };
-use stateright::{Checker, Model};
-use std::{net::SocketAddr, time::Instant};
+use stateright::Model;
+use std::net::SocketAddr;
 
 /// Messages are lost, repeated and reordered, and processes crash. Nobody stops for good.
 pub const FAILURES: Scenario = Scenario {
@@ -50,10 +50,16 @@ pub struct Exploration {
     pub defect: Defect,
 }
 
+impl Exploration {
+    fn model(&self) -> Shipped {
+        Shipped::new(self.flow, self.bound, self.defect)
+    }
+}
+
 impl Row for Exploration {
     fn check(&self, system: &'static str, states_max: usize) -> Checked {
-        let model = Shipped::new(self.flow, self.bound, self.defect);
-        let checked = check(system, self.flow, &model, states_max);
+        let model = self.model();
+        let checked = check(system, &model, states_max);
         // Between two writes of one step no other step can happen here.
         let writes_max = model.machine().writes_max();
         assert!(
@@ -64,82 +70,63 @@ impl Row for Exploration {
     }
 
     fn explore(&self, address: SocketAddr) {
-        Shipped::new(self.flow, self.bound, self.defect)
-            .checker()
-            .serve(address);
+        explore(&self.model(), address);
     }
 }
 
-/// Explores a model breadth first, on one thread. It ends after about `states_max` generated states, if there are more.
-pub fn check(system: &'static str, flow: Flow, model: &Shipped, states_max: usize) -> Checked {
-    let began = Instant::now();
-    let checker = model
-        .clone()
-        .checker()
-        .target_state_count(states_max)
-        .spawn_bfs()
-        .join();
-    let found = checker.discoveries();
-    let findings = Property::ALL.into_iter().map(|property| {
-        let finding = match (
-            not_applicable(flow, property),
-            found.contains_key(property.name()),
-        ) {
-            (Some(why), _) => Finding::NotApplicable(why),
-            (None, false) => Finding::Holds,
-            (None, true) => shortest(model, property),
-        };
-        (property, finding)
-    });
-    Checked {
-        system,
-        scenario: FAILURES,
-        parties: NAMES.to_vec(),
-        findings: findings.collect(),
-        without_faults: without_faults(model),
-        states: checker.unique_state_count(),
-        depth: checker.max_depth(),
-        complete: checker.state_count() < states_max,
-        took: began.elapsed(),
+impl Explorable for Shipped {
+    fn scenario(&self) -> Scenario {
+        FAILURES
     }
-}
 
-/// The shortest run that breaks a property.
-fn shortest(model: &Shipped, property: Property) -> Finding {
-    let checker = model.only(property).checker().spawn_bfs().join();
-    let path = checker.discovery(property.name()).expect("it was found before");
-    let why = model.why(path.last_state(), property).unwrap_or_default();
-    let mut told = Telling::new(model);
-    path.into_actions().into_iter().for_each(|step| told.step(step));
-    told.diagram.heal();
-    let run = told.diagram.done();
-    Finding::Fails { why, run }
-}
+    fn parties(&self) -> Vec<&'static str> {
+        NAMES.to_vec()
+    }
 
-/// A run in which each message arrives once, in order.
-fn without_faults(model: &Shipped) -> Vec<Told> {
-    let mut told = Telling::new(model);
-    for _ in 0..STEPS_MAX {
-        let mut actions = Vec::new();
-        model.actions(&told.state, &mut actions);
-        // A message that arrives, or else the wallet, or else a node: whichever changes something.
-        let order = |step: &Step| match step {
-            Step::Arrive(message) if !told.arrived.contains(message) => Some(0),
-            Step::Drive(_) => Some(1),
-            Step::Background(..) => Some(2),
-            _ => None,
-        };
-        actions.retain(|step| order(step).is_some());
-        actions.sort_by_key(order);
-        let next = actions
-            .into_iter()
-            .find(|step| model.next_state(&told.state, step.clone()).is_some());
-        match next {
-            Some(step) => told.step(step),
-            None => break,
+    fn not_applicable(&self, property: Property) -> Option<&'static str> {
+        not_applicable(self.flow, property)
+    }
+
+    fn only(&self, property: Property) -> Shipped {
+        Shipped::only(self, property)
+    }
+
+    fn why(&self, state: &State, property: Property) -> Option<String> {
+        Shipped::why(self, state, property)
+    }
+
+    fn tell(&self, run: Vec<Step>) -> Vec<Told> {
+        let mut told = Telling::new(self);
+        run.into_iter().for_each(|step| told.step(step));
+        told.diagram.heal();
+        told.diagram.done()
+    }
+
+    /// Each message arrives once, in order.
+    fn without_faults(&self) -> Vec<Told> {
+        let mut told = Telling::new(self);
+        for _ in 0..STEPS_MAX {
+            let mut actions = Vec::new();
+            self.actions(&told.state, &mut actions);
+            // A message that arrives, or else the wallet, or else a node: whichever changes something.
+            let order = |step: &Step| match step {
+                Step::Arrive(message) if !told.arrived.contains(message) => Some(0),
+                Step::Drive(_) => Some(1),
+                Step::Background(..) => Some(2),
+                _ => None,
+            };
+            actions.retain(|step| order(step).is_some());
+            actions.sort_by_key(order);
+            let next = actions
+                .into_iter()
+                .find(|step| self.next_state(&told.state, step.clone()).is_some());
+            match next {
+                Some(step) => told.step(step),
+                None => break,
+            }
         }
+        told.diagram.done()
     }
-    told.diagram.done()
 }
 
 struct Telling<'m> {

@@ -87,7 +87,7 @@ pub struct Shipped {
     drives: Vec<Job>,
     bound: Bound,
     defect: Defect,
-    flow: Flow,
+    pub(crate) flow: Flow,
     /// The properties to check. With one alone, the first path that breaks it is a shortest one.
     wanted: Vec<Property>,
 }
