@@ -52,8 +52,8 @@ const CLIENTS_PER_HABIT: usize = 8;
 /// The requests that each client has under way.
 const UNDER_WAY_PER_CLIENT: usize = 8;
 
-/// The first of the loopback addresses from which the clients send, and their number. The honest customers send from
-/// 127.0.0.1.
+/// The first of the loopback addresses from which the clients send, and their number. The nodes have 127.0.0.1, and the
+/// customers the addresses from 127.1.0.1.
 const FIRST_ADDRESS: u8 = 2;
 const ADDRESSES: usize = 4;
 
@@ -181,21 +181,18 @@ fn attack(kind: Attack, dir: &Path) -> Result<()> {
     writeln!(std::io::stdout(), "{READY}")?;
     let mut sink = [0; 64];
     while matches!(std::io::stdin().read(&mut sink), Ok(1..)) {}
-    let [requests, answered, refused, busy, unanswered] = counts.now();
-    let [
-        requests_before,
-        answered_before,
-        refused_before,
-        busy_before,
-        unanswered_before,
-    ] = before;
+    let mut since = counts.now();
+    for (now, before) in since.iter_mut().zip(before) {
+        *now -= before;
+    }
+    let [requests, answered, refused, busy, unanswered] = since;
     let attacked = Attacked {
         seconds: began.elapsed().as_secs_f64(),
-        requests: requests - requests_before,
-        answered: answered - answered_before,
-        refused: refused - refused_before,
-        busy: busy - busy_before,
-        unanswered: unanswered - unanswered_before,
+        requests,
+        answered,
+        refused,
+        busy,
+        unanswered,
     };
     writeln!(std::io::stdout(), "{}", serde_json::to_string(&attacked)?)?;
     runtime.shutdown_background();

@@ -100,10 +100,7 @@ async fn load(args: &Args) -> Result<()> {
     for under_way in &args.under_way {
         // The latency of the quiet run, for the attacked one.
         let mut quiet = None;
-        for hostile in [None, plan.as_ref()]
-            .into_iter()
-            .take(if plan.is_some() { 2 } else { 1 })
-        {
+        for hostile in std::iter::once(None).chain(plan.as_ref().map(Some)) {
             let run = run::Run {
                 target: &target,
                 work: &work,
