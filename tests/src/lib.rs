@@ -2,7 +2,7 @@
 //!
 //! [`processes`] is a testbed of real processes: the programs that people run, over real QUIC, with real files.
 //!
-//! [`by_hand`] is a customer that makes every message by hand, over either.
+//! [`by_hand`] is a customer that makes every message by hand, over the simulation's network or over QUIC.
 //!
 //! [`court`] shows the judge every subset of the documents that a run leaves.
 
