@@ -1,4 +1,4 @@
-//! A directory for a run. It is removed afterwards, unless it is to be kept.
+//! A directory for a run, removed afterwards unless it is to be kept; and copies of directories.
 
 use crate::error::RunError;
 use farthing_node::terminal;
@@ -16,6 +16,24 @@ const REMOVE_TRIES: usize = 20;
 
 /// The pause between two attempts.
 const REMOVE_PAUSE: Duration = Duration::from_millis(50);
+
+/// Copies the directory `from` with all that is in it to `to`, which must be new.
+///
+/// # Errors
+/// When something cannot be read or written.
+pub fn copy_dir(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_dir(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), &target)?;
+        }
+    }
+    Ok(())
+}
 
 /// A directory for one run. It is removed on drop, unless the caller named it.
 #[derive(Debug)]

@@ -9,12 +9,9 @@ use farthing_bank::{
     bank::{Bank, BankParts},
     keys::Master,
 };
-use farthing_client::{
-    observer::NoObserver,
-    peer_client::RetryPolicy,
-    wallet::{Env, Wallet},
-};
+use farthing_client::wallet::Wallet;
 use farthing_escrow::{Escrow, EscrowParts};
+use farthing_kit::scratch::copy_dir;
 use farthing_merchant::{
     merchant::{Merchant, MerchantParts, Settings},
     secret::MerchantSecret,
@@ -26,6 +23,7 @@ use farthing_node::{
 };
 use farthing_protocol::{api::BankRequest, money::Amount};
 use farthing_simulation::{
+    customer::environment,
     foundation::{Foundation, ITEM, Population, STORE},
     party::Party,
     server::bank_settings,
@@ -176,6 +174,9 @@ pub fn needs_sessions(request: &[u8]) -> bool {
     finishes || opens_session(request)
 }
 
+/// The name of the copy of the wallet's directory.
+const TEMPLATE: &str = "wallet";
+
 /// The price of the goods. The wallet has as much.
 pub const PRICE: Amount = Amount(64);
 
@@ -259,7 +260,7 @@ async fn prepare(flow: Flow) -> Left {
     drop(wallet);
     sleep(BEGUN_AFTER).await;
     let template = Foundation::directory();
-    copy(customer.dir(), template.path());
+    copy_dir(customer.dir(), &template.path().join(TEMPLATE)).expect("a copy");
     let disk = |party| world.machine(party).disk.copy();
     Left {
         foundation: world.foundation.clone(),
@@ -274,18 +275,6 @@ async fn prepare(flow: Flow) -> Left {
         begin_ms: world.clock.now_ms(),
         purchases,
         output,
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("a directory");
-    for entry in std::fs::read_dir(from).expect("a directory") {
-        let entry = entry.expect("a file");
-        let to = to.join(entry.file_name());
-        match entry.file_type().expect("a type").is_dir() {
-            true => copy(&entry.path(), &to),
-            false => drop(std::fs::copy(entry.path(), to).expect("a copy")),
-        }
     }
 }
 
@@ -516,24 +505,15 @@ impl Stage {
                 std::fs::remove_dir_all(dir).expect("the directory is removed");
             }
         }
-        copy(self.template.path(), &self.dir);
+        // It also makes the world's own directory again, which has both.
         std::fs::create_dir_all(&self.output).expect("a directory");
-        let env = Env {
-            key: None,
-            route: Default::default(),
-            network: Arc::new(Wire(self.hub.clone())),
-            clock: self.clock.clone(),
-            entropy: Arc::new(SeededEntropy::new(SEED)),
-            observer: Arc::new(NoObserver),
-            retry: RetryPolicy {
-                attempt: Duration::from_secs(5),
-                total: Duration::from_secs(30),
-            },
-            store: StoreOptions {
-                reserve_bytes: 0,
-                ..StoreOptions::simulated(disk.clone(), SEED)
-            },
-        };
+        copy_dir(&self.template.path().join(TEMPLATE), &self.dir).expect("a copy");
+        let env = environment(
+            Arc::new(Wire(self.hub.clone())),
+            self.clock.clone(),
+            Arc::new(SeededEntropy::new(SEED)),
+            StoreOptions::simulated(disk.clone(), SEED),
+        );
         Wallet::open(&self.dir, env).expect("the wallet opens")
     }
 

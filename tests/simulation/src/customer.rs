@@ -12,15 +12,40 @@ use farthing_client::{
     wallet::{Env, OWN_ACCOUNTS_FILE, Wallet},
 };
 use farthing_coin::{PublicKey, Seed};
-use farthing_node::network_file::NetworkFile;
+use farthing_node::{network::Network, network_file::NetworkFile};
 use farthing_protocol::money::Amount;
-use farthing_store::{StoreOptions, disk::MemoryDisk};
+use farthing_store::{StoreOptions, clock::Clock, disk::MemoryDisk, entropy::Entropy};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
+
+/// The surroundings of a wallet without a password. Its store keeps no room free.
+pub fn environment(
+    network: Arc<dyn Network>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    store: StoreOptions,
+) -> Env {
+    Env {
+        key: None,
+        route: Default::default(),
+        network,
+        clock,
+        entropy,
+        observer: Arc::new(NoObserver),
+        retry: RetryPolicy {
+            attempt: Duration::from_secs(5),
+            total: Duration::from_secs(30),
+        },
+        store: StoreOptions {
+            reserve_bytes: 0,
+            ..store
+        },
+    }
+}
 
 /// A customer's machine, with the wallet's directory and disk.
 pub struct CustomerMachine {
@@ -138,22 +163,14 @@ impl CustomerMachine {
     }
 
     fn env(&self, life: Life) -> Env {
-        Env {
-            key: None,
-            route: Default::default(),
-            network: self.network.wire(self.machine.party, life),
-            clock: self.machine.clock.clone(),
-            entropy: self.machine.entropy(),
-            observer: Arc::new(NoObserver),
-            retry: RetryPolicy {
-                attempt: Duration::from_secs(5),
-                total: Duration::from_secs(30),
-            },
-            store: StoreOptions {
-                reserve_bytes: 0,
-                ..self.machine.store_options()
-            },
-        }
+        let machine = &self.machine;
+        let network = self.network.wire(machine.party, life);
+        environment(
+            network,
+            machine.clock.clone(),
+            machine.entropy(),
+            machine.store_options(),
+        )
     }
 
     /// Kills the process and opens the wallet again.

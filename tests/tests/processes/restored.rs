@@ -1,7 +1,7 @@
 //! A bank or an escrow that is started from an older copy of its directory, and the operator's repair.
 
 use crate::testbed;
-use farthing_kit::nodes::Node;
+use farthing_kit::{nodes::Node, scratch::copy_dir};
 use farthing_node::{
     card::RoleName::{self, Bank, Escrow},
     history::witness::COMPARE_MS,
@@ -11,7 +11,7 @@ use farthing_tests::processes::{
     run::{Wait, until, until_log_says},
 };
 use serde_json::Value;
-use std::{fs, path::Path, time::Duration};
+use std::{fs, time::Duration};
 
 /// The output of `status`, and its exit code.
 fn status(node: &Node) -> (Value, Option<i32>) {
@@ -27,18 +27,6 @@ fn until_it_stands(node: &Node, standing: &str, code: i32) -> Value {
     })
 }
 
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir(to).expect("a directory");
-    for entry in fs::read_dir(from).expect("a directory") {
-        let entry = entry.expect("an entry");
-        let (from, to) = (entry.path(), to.join(entry.file_name()));
-        match from.is_dir() {
-            true => copy(&from, &to),
-            false => drop(fs::copy(&from, &to).expect("a copy")),
-        }
-    }
-}
-
 fn older_copy(role: RoleName) {
     let testbed = testbed();
     let alice = testbed.customer("alice");
@@ -50,7 +38,7 @@ fn older_copy(role: RoleName) {
         testbed.dir().join("newest"),
     );
     node.stop().wait();
-    copy(&store, &old);
+    copy_dir(&store, &old).unwrap();
     node.start().wait();
     alice.buys(POSTCARD, "first");
     until("the bank has applied the decision, and the escrow knows", || {
@@ -61,7 +49,7 @@ fn older_copy(role: RoleName) {
 
     node.stop().wait();
     fs::rename(&store, &newest).expect("the store is put aside");
-    copy(&old, &store);
+    copy_dir(&old, &store).unwrap();
     node.start().wait();
     let status = until_it_stands(node, "behind", 4);
     assert!(status["history"]["missing"].as_u64().is_some(), "{status}");

@@ -13,14 +13,12 @@ use farthing_client::rows::CoinStatus;
 use farthing_kit::{
     books::until,
     error::{RunError, must},
+    scratch::copy_dir,
     script::Moment,
 };
 use farthing_protocol::{api::Question, money::Amount};
 use serde_json::json;
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::path::PathBuf;
 
 /// The suffix of a copied directory.
 const COPY: &str = "-copy";
@@ -156,18 +154,4 @@ fn copy(scene: &Scene, carol: Shopper) -> Result<Twins, RunError> {
         first: Shopper::open(name, dir, &scene.wallet_lines)?,
         second: Shopper::open(name, copied, &scene.wallet_lines)?,
     })
-}
-
-fn copy_dir(from: &Path, to: &Path) -> io::Result<()> {
-    fs::create_dir(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy_dir(&entry.path(), &target)?;
-        } else {
-            fs::copy(entry.path(), &target)?;
-        }
-    }
-    Ok(())
 }
