@@ -6,8 +6,9 @@
 use crate::merchant::Merchant;
 use crate::payable::{UnpayableAt, check_payable};
 use crate::rows::{ITEMS, Item, SALES, Sale, SaleState};
+use crate::sales::{self, SaleFilter};
 use crate::shelf::GoodsShelf;
-use crate::transactions;
+use crate::transactions::{self, ItemChange};
 use async_trait::async_trait;
 use farthing_node::admin::{AdminHandler, reply};
 use farthing_protocol::{
@@ -54,10 +55,20 @@ pub enum AdminRequest {
         /// How long its goods are served (ms since 1970).
         served_until_ms: u64,
     },
-    /// Lists a page of the sales. The reply is a [`Page`] of [`SaleLine`].
+    /// Changes an item. The reply is [`GoodsChanged`].
+    GoodsSet {
+        /// The item id or its first characters (hex).
+        item: String,
+        /// What changes.
+        change: ItemChange,
+    },
+    /// Lists a page of the sales. The reply is a [`SalesPage`](sales::SalesPage).
     Sales {
-        /// The last purchase of the previous page.
+        /// The last sale that was read for the previous page.
         after: Option<PurchaseId>,
+        /// Which sales are listed.
+        #[serde(default)]
+        filter: SaleFilter,
     },
     /// Exports what proves a sale. The reply is [`SaleEvidence`].
     Evidence {
@@ -82,6 +93,17 @@ pub struct GoodsAdded {
     pub size_bytes: u64,
     /// The banks whose coins cannot pay the price.
     #[serde(default)]
+    pub unpayable: Vec<UnpayableAt>,
+}
+
+/// An item was changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GoodsChanged {
+    /// The item id.
+    pub item_id: ItemId,
+    /// The item as it is now.
+    pub item: Item,
+    /// The banks whose coins cannot pay the price.
     pub unpayable: Vec<UnpayableAt>,
 }
 
@@ -123,26 +145,6 @@ pub struct SaleEvidence {
     pub evidence: Papers,
 }
 
-/// A sale, as its merchant sees it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SaleLine {
-    /// The purchase id.
-    pub purchase: PurchaseId,
-    /// The title of the item.
-    pub title: String,
-    /// The item id.
-    pub item_id: ItemId,
-    /// The price.
-    #[serde(with = "amount_text")]
-    pub amount: Amount,
-    /// The currency.
-    pub currency: String,
-    /// `releasing`, `committed`, `credited`, `unpaid`, `ended` or `aborted`.
-    pub state: String,
-    /// Why it ended without a sale.
-    pub why: Option<String>,
-}
-
 #[async_trait]
 impl AdminHandler for Merchant {
     async fn admin(&self, request: Value) -> Result<Value, String> {
@@ -182,7 +184,10 @@ pub fn answer(store: &Store, shelf: &GoodsShelf, request: AdminRequest) -> Resul
                 served_until_ms,
             })
         }
-        AdminRequest::Sales { after } => reply(&page(&SALES, &view, after.as_ref(), sale_line)?),
+        AdminRequest::GoodsSet { item, change } => reply(&change_item(store, &item, &change)?),
+        AdminRequest::Sales { after, filter } => {
+            reply(&sales::page(&view, after.as_ref(), &filter).map_err(|e| message(&e))?)
+        }
         AdminRequest::Evidence { sale } => {
             let (purchase, sale) = find(&SALES, &view, &sale, "sale")?;
             let evidence = evidence(sale)?;
@@ -219,23 +224,24 @@ fn add(store: &Store, shelf: &GoodsShelf, item_id: ItemId, item: Item) -> Result
     Ok(added)
 }
 
-fn sale_line(purchase: PurchaseId, sale: Sale) -> SaleLine {
-    let offer = sale.contract.offer.body;
-    let state = sale.state.as_str().into();
-    let why = match sale.state {
-        SaleState::Ended(why) => Some(why),
-        SaleState::Aborted(abort) => Some(abort.body.reason.to_string()),
-        _ => None,
-    };
-    SaleLine {
-        purchase,
-        title: offer.title,
-        item_id: offer.item_id,
-        amount: offer.price,
-        currency: offer.currency,
-        state,
-        why,
-    }
+fn change_item(store: &Store, item: &str, change: &ItemChange) -> Result<GoodsChanged, String> {
+    let view = store.view();
+    let (item_id, found) = find(&ITEMS, &view, item, "item")?;
+    let changed = change.clone().of(found);
+    changed.check()?;
+    let unpayable = check_payable(&view, &changed)?;
+    let change = change.clone();
+    let item = store
+        .transact_blocking(transactions::change_item_reads(&item_id), move |tx| {
+            transactions::change_item(tx, &item_id, change.clone())
+        })
+        .map_err(|e| message(&e))?
+        .ok_or_else(|| format!("the item {item_id} is no longer for sale; nothing was changed"))?;
+    Ok(GoodsChanged {
+        item_id,
+        item,
+        unpayable,
+    })
 }
 
 /// A merchant's side of a sale: with the encrypted goods, all that a judge needs.

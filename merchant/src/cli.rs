@@ -1,8 +1,10 @@
 //! The command line of the merchant.
 
-use crate::admin::{AdminRequest, Page, SaleEvidence, SaleLine, parse_id};
+use crate::admin::{AdminRequest, SaleEvidence, parse_id};
+use crate::cli_balance;
 use crate::cli_goods::{self, GoodsCommand};
 use crate::cli_home::{ask, open};
+use crate::cli_sales::{self, SalesArgs};
 use crate::merchant::{Merchant, MerchantParts, Settings};
 use crate::migrate::migrate;
 use crate::rows::check_currency;
@@ -18,11 +20,10 @@ use farthing_node::home::files::{Existing, Mode, write_output};
 use farthing_node::logging::{self, LogFormat};
 pub use farthing_node::operator::STORE_DIR;
 use farthing_node::operator::lifecycle::{made, ready, with_port};
-use farthing_node::operator::{self, Directory, NodeCommand, Report, all_pages};
+use farthing_node::operator::{self, Directory, NodeCommand, Report};
 use farthing_node::probe::ProcessProbe;
 use farthing_node::quic::QuicNetwork;
 use farthing_node::serve::{make_store, open_store, serve};
-use farthing_node::table::{Align, table};
 use farthing_node::terminal::json_lines;
 use farthing_protocol::{evidence::Papers, goods::SealingSecret};
 use farthing_store::clock::SystemClock;
@@ -50,6 +51,7 @@ pub const LISTEN_DEFAULT: &str = "127.0.0.1:7003";
         farthing-merchant goods add studio song.flac --title 'A song' --price 4.50\n  \
         farthing-merchant serve studio                       sell until it is stopped with ctrl-c\n  \
         farthing-merchant sales studio                       list the sales, and which of them are credited\n  \
+        farthing-merchant balance studio                     ask the bank what the account holds\n  \
         farthing-merchant evidence studio 3fa9 -o sale.json  export what proves the sale 3fa9...\n\n\
         Before the first sale: the bank opens your account, and you pin the cards of one bank and one escrow. A sale \
         is `credited` when the bank has paid its price into the account.\n\n\
@@ -93,11 +95,13 @@ enum Command {
     Node(NodeCommand),
     /// Print the key under which a bank opens the merchant's account.
     Account(Directory),
-    /// Add, list and remove goods.
+    /// Add, change, list and remove goods.
     #[command(subcommand)]
     Goods(GoodsCommand),
-    /// List the sales and their status.
-    Sales(Directory),
+    /// List the sales with their dates, status and totals.
+    Sales(SalesArgs),
+    /// Ask the banks for the balance of the merchant's account.
+    Balance(Directory),
     /// Print what proves a sale: contract, receipt, commit, and the bank's signed word. `farthing receipt verify` reads it.
     Evidence {
         /// The merchant's directory.
@@ -146,7 +150,8 @@ async fn execute(cli: Cli) -> Result<Report> {
         Command::Node(command) => Ok(command.execute(RoleName::Merchant).await?),
         Command::Account(Directory { dir }) => account(&dir),
         Command::Goods(command) => cli_goods::execute(command).await,
-        Command::Sales(Directory { dir }) => sales(&dir).await,
+        Command::Sales(args) => cli_sales::execute(args).await,
+        Command::Balance(Directory { dir }) => cli_balance::execute(&dir).await,
         Command::Evidence {
             dir,
             sale,
@@ -220,38 +225,6 @@ fn account(dir: &Path) -> Result<Report> {
     let account = MerchantSecret::load(dir)?.account_key().public().to_string();
     let json = json!({ "account": account });
     Ok(Report::new(account, json))
-}
-
-async fn sales(dir: &Path) -> Result<Report> {
-    open(dir)?;
-    let page = async |after| {
-        let page: Page<SaleLine> = ask(dir, AdminRequest::Sales { after }).await?;
-        Ok((page.lines, page.more))
-    };
-    let sales = all_pages(|sale: &SaleLine| sale.purchase, page).await?;
-    let row = |sale: &SaleLine| {
-        [
-            sale.purchase.to_string(),
-            sale.amount.to_string(),
-            sale.currency.clone(),
-            sale.state.to_string(),
-            sale.title.clone(),
-            sale.why.clone().unwrap_or_default(),
-        ]
-    };
-    let columns = [
-        ("PURCHASE", Align::Left),
-        ("AMOUNT", Align::Right),
-        ("CURRENCY", Align::Left),
-        ("STATUS", Align::Left),
-        ("TITLE", Align::Left),
-        ("REASON", Align::Left),
-    ];
-    let text = match sales.is_empty() {
-        true => "nothing was sold yet".to_owned(),
-        false => table(columns, &sales.iter().map(row).collect::<Vec<_>>()),
-    };
-    Ok(Report::new(text, json!({ "sales": sales })))
 }
 
 async fn evidence(dir: &Path, sale: String, output: Option<PathBuf>, existing: Existing) -> Result<Report> {

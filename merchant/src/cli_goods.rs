@@ -1,11 +1,12 @@
 //! The commands about goods.
 
-use crate::admin::{AdminRequest, GoodsAdded, GoodsLine, GoodsRemoved, Page};
+use crate::admin::{AdminRequest, GoodsAdded, GoodsChanged, GoodsLine, GoodsRemoved, Page};
 use crate::cli_home::{ask, open};
 use crate::payable::UnpayableAt;
 use crate::rows::Item;
 use crate::secret::MerchantSecret;
 use crate::shelf::{GoodsShelf, Shelved};
+use crate::transactions::ItemChange;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use farthing_node::operator::{Directory, Report, all_pages};
@@ -58,6 +59,10 @@ pub(crate) enum GoodsCommand {
     Add(AddArgs),
     /// List the goods for sale.
     List(Directory),
+    /// Change the title, description or price of an item. Its goods are not encrypted again.
+    ///
+    /// Offers that are out keep what they say until they expire.
+    Set(SetArgs),
     /// Remove an item from the catalogue. Its goods are served as long as earlier offers promise.
     Remove {
         /// The merchant's directory.
@@ -95,10 +100,29 @@ pub(crate) struct AddArgs {
     sealed: bool,
 }
 
+#[derive(Debug, Args)]
+#[group(id = "change", required = true, multiple = true, args = ["title", "description", "price"])]
+pub(crate) struct SetArgs {
+    /// The merchant's directory.
+    dir: PathBuf,
+    /// The item id or its first characters.
+    item: String,
+    /// The new title.
+    #[arg(long)]
+    title: Option<String>,
+    /// The new description.
+    #[arg(long)]
+    description: Option<String>,
+    /// The new price, such as 20 or 4.50.
+    #[arg(long)]
+    price: Option<Amount>,
+}
+
 pub(crate) async fn execute(command: GoodsCommand) -> Result<Report> {
     match command {
         GoodsCommand::Add(args) => add(args).await,
         GoodsCommand::List(Directory { dir }) => list(&dir).await,
+        GoodsCommand::Set(args) => set(args).await,
         GoodsCommand::Remove { dir, item } => remove(&dir, item).await,
     }
 }
@@ -152,15 +176,53 @@ async fn add(args: AddArgs) -> Result<Report> {
         added.price,
         added.currency
     );
-    for UnpayableAt { bank, highest } in &added.unpayable {
-        text.push_str(&format!(
-            "\nwarning: nobody can buy it with coins of the bank {bank}, as no payment there can be worth {}; the highest \
-             price up to it that can be paid there is {highest}",
-            added.price
-        ));
-    }
+    text.push_str(&warnings(&added.unpayable, added.price));
     text.push_str(&format!("\n{}", added.item_id));
     Ok(Report::new(text, serde_json::to_value(added)?))
+}
+
+/// The warnings of banks whose coins cannot pay a price.
+fn warnings(unpayable: &[UnpayableAt], price: Amount) -> String {
+    let warning = |UnpayableAt { bank, highest }: &UnpayableAt| {
+        format!(
+            "\nwarning: nobody can buy it with coins of the bank {bank}, as no payment there can be worth {price}; the \
+             highest price up to it that can be paid there is {highest}"
+        )
+    };
+    unpayable.iter().map(warning).collect()
+}
+
+async fn set(args: SetArgs) -> Result<Report> {
+    open(&args.dir)?;
+    let request = AdminRequest::GoodsSet {
+        item: args.item,
+        change: ItemChange {
+            title: args.title,
+            description: args.description,
+            price: args.price,
+        },
+    };
+    let GoodsChanged {
+        item_id,
+        item,
+        unpayable,
+    } = ask(&args.dir, request).await?;
+    let mut text = format!(
+        "`{}` is for sale at {} {}; offers that are out keep what they say until they expire",
+        Shown(&item.title),
+        item.price,
+        item.currency
+    );
+    text.push_str(&warnings(&unpayable, item.price));
+    let json = json!({
+        "item_id": item_id,
+        "title": item.title,
+        "description": item.description,
+        "price": item.price.to_string(),
+        "currency": item.currency,
+        "unpayable": unpayable,
+    });
+    Ok(Report::new(text, json))
 }
 
 fn encrypt(shelf: &GoodsShelf, secret: &MerchantSecret, item_id: &ItemId, path: &Path) -> Result<Shelved> {

@@ -258,14 +258,15 @@ impl Merchant {
         let ended = credited.len().saturating_add(unpaid.len());
         let settled = credited.iter().map(|checked| checked.settled.body.purchase);
         let purchases = settled.chain(unpaid.iter().map(|checked| checked.purchase));
-        let reads = Reads::from(purchases.map(|purchase| transactions::sale_reads(&purchase)));
+        let reads = Reads::from(purchases.flat_map(|purchase| transactions::sale_reads(&purchase)));
+        let now_ms = self.clock.now_ms();
         let kept = self.store.transact(reads, move |tx| {
             credited
                 .iter()
-                .try_for_each(|checked| transactions::credit_sale(tx, checked))?;
+                .try_for_each(|checked| transactions::credit_sale(tx, checked, now_ms))?;
             unpaid
                 .iter()
-                .try_for_each(|checked| transactions::leave_sale_unpaid(tx, checked))
+                .try_for_each(|checked| transactions::leave_sale_unpaid(tx, checked, now_ms))
         });
         match kept.await {
             Ok(()) => sales.len().saturating_sub(ended),

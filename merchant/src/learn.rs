@@ -76,9 +76,10 @@ impl Merchant {
                 return Ok(true);
             }
             let reads = transactions::learn_sales_reads(&escrow, &sales);
+            let now_ms = self.clock.now_ms();
             self.store
                 .transact(reads, move |tx| {
-                    transactions::learn_sales(tx, &escrow, known, &sales)
+                    transactions::learn_sales(tx, &escrow, known, &sales, now_ms)
                 })
                 .await?;
             self.sale_opened.notify_one();

@@ -18,6 +18,7 @@
 //! | [`background`] | background work: key lists, shelf |
 //! | [`finish`] | finishes open sales |
 //! | `learn` | sales on sealed offers, listed by escrows |
+//! | [`sales`] | the list of sales |
 //! | [`admin`] | the operator's requests |
 //! | [`cli`] | the command line |
 
@@ -27,14 +28,17 @@ pub mod admin;
 pub mod background;
 pub mod check;
 pub mod cli;
+mod cli_balance;
 mod cli_goods;
 mod cli_home;
+mod cli_sales;
 pub mod finish;
 mod learn;
 pub mod merchant;
 pub mod migrate;
 pub mod payable;
 pub mod rows;
+pub mod sales;
 pub mod secret;
 pub mod service;
 pub mod shelf;

@@ -32,6 +32,9 @@ pub const SEALS: Table<(), ()> = Table::new(5, "sealed offers");
 /// The number of known sales on sealed offers, by escrow.
 pub const KNOWN_SALES: Table<PublicKey, u64> = Table::new(6, "known sealed sales");
 
+/// When each sale began and last changed, by purchase id. Absent for a sale that an earlier program has stored.
+pub const SALE_DATES: Table<PurchaseId, SaleDates> = Table::new(7, "dates of sales");
+
 /// One version of goods, encrypted once. An item id always stands for the same content and encryption.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {
@@ -112,6 +115,15 @@ pub struct Sale {
     pub hold: Signed<Hold>,
     /// The state.
     pub state: SaleState,
+}
+
+/// The dates of a sale, by the merchant's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SaleDates {
+    /// When the merchant first knew of it (ms since 1970).
+    pub begun_ms: u64,
+    /// When its state last changed (ms since 1970).
+    pub changed_ms: u64,
 }
 
 /// The state of a sale.

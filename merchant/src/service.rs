@@ -237,10 +237,11 @@ impl Merchant {
             goods_key: delivery.goods_key.clone(),
         };
         let purchase = delivery.deliver.contract().purchase();
+        let now_ms = self.clock.now_ms();
         let begun = self
             .store
-            .transact([transactions::sale_reads(&purchase)], move |tx| {
-                transactions::begin_release(tx, &delivery)
+            .transact(transactions::sale_reads(&purchase), move |tx| {
+                transactions::begin_release(tx, &delivery, now_ms)
             })
             .await
             .map_err(|e| unavailable(&e))?;
@@ -262,6 +263,7 @@ impl Merchant {
         {
             tracing::info!(times, "the escrow answers releases again");
         }
+        let now_ms = self.clock.now_ms();
         let committed = match answer {
             Ok(committed) => committed,
             Err(CallError::Refused(Refusal::Purchase(PurchaseFault::AbortedBy(abort)))) => {
@@ -271,8 +273,8 @@ impl Merchant {
                 if refusal.advice() == Advice::GiveUp {
                     let why = refusal.to_string();
                     self.store
-                        .transact([transactions::sale_reads(&purchase)], move |tx| {
-                            transactions::end_sale(tx, &purchase, &why)
+                        .transact(transactions::sale_reads(&purchase), move |tx| {
+                            transactions::end_sale(tx, &purchase, &why, now_ms)
                         })
                         .await
                         .map_err(|e| unavailable(&e))?;
@@ -289,8 +291,8 @@ impl Merchant {
         let checked = check::committed(contract, committed.clone())
             .map_err(|error| self.does_not_fit(contract, &error.to_string()))?;
         self.store
-            .transact([transactions::sale_reads(&purchase)], move |tx| {
-                transactions::commit_sale(tx, &checked)
+            .transact(transactions::sale_reads(&purchase), move |tx| {
+                transactions::commit_sale(tx, &checked, now_ms)
             })
             .await
             .map_err(|e| unavailable(&e))?;
@@ -311,10 +313,11 @@ impl Merchant {
                 "an escrow has aborted a sale without a cause; `farthing-merchant evidence` exports the proof"
             );
         }
+        let now_ms = self.clock.now_ms();
         let kept = self
             .store
-            .transact([transactions::sale_reads(&purchase)], move |tx| {
-                transactions::abort_sale(tx, &checked)
+            .transact(transactions::sale_reads(&purchase), move |tx| {
+                transactions::abort_sale(tx, &checked, now_ms)
             });
         match kept.await {
             Ok(()) => PurchaseFault::Aborted(purchase).into(),

@@ -2,13 +2,16 @@
 
 use crate::check::{CheckedAbort, CheckedCommit, CheckedCredit, CheckedSale, OwnDelivery};
 use crate::rows::{
-    ITEMS, Item, KNOWN_SALES, OPEN_SALES, SALES, SEALS, Sale, SaleState, WITHDRAWN, Withdrawn,
+    ITEMS, Item, KNOWN_SALES, OPEN_SALES, SALE_DATES, SALES, SEALS, Sale, SaleDates, SaleState, WITHDRAWN,
+    Withdrawn,
 };
 use farthing_coin::PublicKey;
 use farthing_protocol::{
     bounded::cut, decision::Committed, documents::PurchaseId, ids::ItemId, limits::REASON_MAX_BYTES,
+    money::Amount,
 };
 use farthing_store::{Reads, RowKey, StoreError, Transaction};
+use serde::{Deserialize, Serialize};
 
 /// The rows that [`add_item`] reads.
 pub fn add_item_reads(item_id: &ItemId) -> [RowKey; 2] {
@@ -29,6 +32,54 @@ pub fn add_item(tx: &mut Transaction<'_>, item_id: &ItemId, item: &Item) -> Resu
         SEALS.put(tx, &(), &())?;
     }
     ITEMS.put(tx, item_id, item)
+}
+
+/// What changes in an item. The goods stay as they are.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ItemChange {
+    /// The new title.
+    pub title: Option<String>,
+    /// The new description.
+    pub description: Option<String>,
+    /// The new price.
+    pub price: Option<Amount>,
+}
+
+impl ItemChange {
+    /// The item with the change.
+    #[must_use]
+    pub fn of(self, item: Item) -> Item {
+        Item {
+            title: self.title.unwrap_or(item.title),
+            description: self.description.unwrap_or(item.description),
+            price: self.price.unwrap_or(item.price),
+            ..item
+        }
+    }
+}
+
+/// The rows that [`change_item`] reads.
+pub fn change_item_reads(item_id: &ItemId) -> [RowKey; 1] {
+    [ITEMS.key(item_id)]
+}
+
+/// Changes an item in the catalogue. Offers that are signed already stay as they are. Returns the changed item, if the
+/// item is for sale.
+///
+/// # Errors
+/// When the changed item would not fit an offer, or the store fails.
+pub fn change_item(
+    tx: &mut Transaction<'_>,
+    item_id: &ItemId,
+    change: ItemChange,
+) -> Result<Option<Item>, StoreError> {
+    let Some(item) = ITEMS.get(tx, item_id)? else {
+        return Ok(None);
+    };
+    let item = change.of(item);
+    item.check().map_err(StoreError::Refused)?;
+    ITEMS.put(tx, item_id, &item)?;
+    Ok(Some(item))
 }
 
 /// The rows that [`withdraw_item`] reads.
@@ -90,15 +141,19 @@ pub enum DeliveryStep {
 }
 
 /// The rows that every change of a sale reads.
-pub fn sale_reads(purchase: &PurchaseId) -> RowKey {
-    SALES.key(purchase)
+pub fn sale_reads(purchase: &PurchaseId) -> [RowKey; 2] {
+    [SALES.key(purchase), SALE_DATES.key(purchase)]
 }
 
 /// Stores that a release begins, before the goods key is sent. Does nothing if the sale has ended.
 ///
 /// # Errors
 /// When the store fails.
-pub fn begin_release(tx: &mut Transaction<'_>, delivery: &OwnDelivery) -> Result<DeliveryStep, StoreError> {
+pub fn begin_release(
+    tx: &mut Transaction<'_>,
+    delivery: &OwnDelivery,
+    now_ms: u64,
+) -> Result<DeliveryStep, StoreError> {
     let contract = delivery.deliver.contract();
     let purchase = contract.purchase();
     let existing = SALES.get(tx, &purchase)?;
@@ -117,7 +172,7 @@ pub fn begin_release(tx: &mut Transaction<'_>, delivery: &OwnDelivery) -> Result
                 hold: delivery.deliver.hold().clone(),
                 state: SaleState::Releasing,
             };
-            keep_sale(tx, &purchase, &sale)?;
+            keep_sale(tx, &purchase, &sale, now_ms)?;
             Ok(DeliveryStep::Release)
         }
     }
@@ -125,7 +180,8 @@ pub fn begin_release(tx: &mut Transaction<'_>, delivery: &OwnDelivery) -> Result
 
 /// The rows that [`learn_sales`] reads.
 pub fn learn_sales_reads(escrow: &PublicKey, sales: &[CheckedSale]) -> Reads {
-    Reads::from([KNOWN_SALES.key(escrow)]).and(sales.iter().map(|sale| sale_reads(&sale.commit.purchase)))
+    Reads::from([KNOWN_SALES.key(escrow)])
+        .and(sales.iter().flat_map(|sale| sale_reads(&sale.commit.purchase)))
 }
 
 /// Stores the sales that `escrow` has committed on sealed offers, after the first `known` sales.
@@ -137,6 +193,7 @@ pub fn learn_sales(
     escrow: &PublicKey,
     known: u64,
     sales: &[CheckedSale],
+    now_ms: u64,
 ) -> Result<(), StoreError> {
     if KNOWN_SALES.get(tx, escrow)?.unwrap_or_default() != known {
         return Ok(());
@@ -145,7 +202,7 @@ pub fn learn_sales(
         let purchase = sale.commit.purchase;
         // The row exists if the customer has sent its hold too.
         if SALES.get(tx, &purchase)?.is_some() {
-            commit_sale(tx, &sale.commit)?;
+            commit_sale(tx, &sale.commit, now_ms)?;
             continue;
         }
         let row = Sale {
@@ -153,7 +210,7 @@ pub fn learn_sales(
             hold: sale.hold.clone(),
             state: SaleState::Committed(Box::new(sale.commit.committed.clone())),
         };
-        keep_sale(tx, &purchase, &row)?;
+        keep_sale(tx, &purchase, &row, now_ms)?;
     }
     KNOWN_SALES.put(tx, escrow, &known.saturating_add(sales.len() as u64))
 }
@@ -162,8 +219,8 @@ pub fn learn_sales(
 ///
 /// # Errors
 /// When the store fails.
-pub fn commit_sale(tx: &mut Transaction<'_>, checked: &CheckedCommit) -> Result<(), StoreError> {
-    advance(tx, &checked.purchase, |state| match state {
+pub fn commit_sale(tx: &mut Transaction<'_>, checked: &CheckedCommit, now_ms: u64) -> Result<(), StoreError> {
+    advance(tx, &checked.purchase, now_ms, |state| match state {
         SaleState::Releasing | SaleState::Ended(_) | SaleState::Aborted(_) => {
             Some(SaleState::Committed(Box::new(checked.committed.clone())))
         }
@@ -175,8 +232,8 @@ pub fn commit_sale(tx: &mut Transaction<'_>, checked: &CheckedCommit) -> Result<
 ///
 /// # Errors
 /// When the store fails.
-pub fn credit_sale(tx: &mut Transaction<'_>, checked: &CheckedCredit) -> Result<(), StoreError> {
-    advance(tx, &checked.settled.body.purchase, |state| match state {
+pub fn credit_sale(tx: &mut Transaction<'_>, checked: &CheckedCredit, now_ms: u64) -> Result<(), StoreError> {
+    advance(tx, &checked.settled.body.purchase, now_ms, |state| match state {
         SaleState::Committed(committed) => Some(SaleState::Credited(committed, checked.settled.clone())),
         SaleState::Releasing
         | SaleState::Credited(..)
@@ -190,8 +247,12 @@ pub fn credit_sale(tx: &mut Transaction<'_>, checked: &CheckedCredit) -> Result<
 ///
 /// # Errors
 /// When the store fails.
-pub fn leave_sale_unpaid(tx: &mut Transaction<'_>, checked: &CheckedAbort) -> Result<(), StoreError> {
-    advance(tx, &checked.purchase, |state| match state {
+pub fn leave_sale_unpaid(
+    tx: &mut Transaction<'_>,
+    checked: &CheckedAbort,
+    now_ms: u64,
+) -> Result<(), StoreError> {
+    advance(tx, &checked.purchase, now_ms, |state| match state {
         SaleState::Committed(committed) => Some(SaleState::Unpaid(committed, checked.abort.clone())),
         SaleState::Releasing
         | SaleState::Credited(..)
@@ -205,8 +266,13 @@ pub fn leave_sale_unpaid(tx: &mut Transaction<'_>, checked: &CheckedAbort) -> Re
 ///
 /// # Errors
 /// When the store fails.
-pub fn end_sale(tx: &mut Transaction<'_>, purchase: &PurchaseId, why: &str) -> Result<(), StoreError> {
-    advance(tx, purchase, |state| match state {
+pub fn end_sale(
+    tx: &mut Transaction<'_>,
+    purchase: &PurchaseId,
+    why: &str,
+    now_ms: u64,
+) -> Result<(), StoreError> {
+    advance(tx, purchase, now_ms, |state| match state {
         SaleState::Releasing => Some(SaleState::Ended(cut(why, REASON_MAX_BYTES).to_owned())),
         SaleState::Committed(_)
         | SaleState::Credited(..)
@@ -220,8 +286,8 @@ pub fn end_sale(tx: &mut Transaction<'_>, purchase: &PurchaseId, why: &str) -> R
 ///
 /// # Errors
 /// When the store fails.
-pub fn abort_sale(tx: &mut Transaction<'_>, checked: &CheckedAbort) -> Result<(), StoreError> {
-    advance(tx, &checked.purchase, |state| match state {
+pub fn abort_sale(tx: &mut Transaction<'_>, checked: &CheckedAbort, now_ms: u64) -> Result<(), StoreError> {
+    advance(tx, &checked.purchase, now_ms, |state| match state {
         SaleState::Releasing => Some(SaleState::Aborted(Box::new(checked.abort.clone()))),
         SaleState::Committed(_)
         | SaleState::Credited(..)
@@ -235,6 +301,7 @@ pub fn abort_sale(tx: &mut Transaction<'_>, checked: &CheckedAbort) -> Result<()
 fn advance(
     tx: &mut Transaction<'_>,
     purchase: &PurchaseId,
+    now_ms: u64,
     step: impl FnOnce(SaleState) -> Option<SaleState>,
 ) -> Result<(), StoreError> {
     let Some(sale) = SALES.get(tx, purchase)? else {
@@ -251,11 +318,24 @@ fn advance(
         hold,
         state,
     };
-    keep_sale(tx, purchase, &sale)
+    keep_sale(tx, purchase, &sale, now_ms)
 }
 
-/// Writes a sale. Its state says whether it is open.
-fn keep_sale(tx: &mut Transaction<'_>, purchase: &PurchaseId, sale: &Sale) -> Result<(), StoreError> {
+/// Writes a sale with its new state, and its dates. Its state says whether it is open.
+fn keep_sale(
+    tx: &mut Transaction<'_>,
+    purchase: &PurchaseId,
+    sale: &Sale,
+    now_ms: u64,
+) -> Result<(), StoreError> {
+    let begun_ms = SALE_DATES
+        .get(tx, purchase)?
+        .map_or(now_ms, |dates| dates.begun_ms);
+    let dates = SaleDates {
+        begun_ms,
+        changed_ms: now_ms,
+    };
+    SALE_DATES.put(tx, purchase, &dates)?;
     match &sale.state {
         SaleState::Releasing | SaleState::Committed(_) => OPEN_SALES.put(tx, purchase, &())?,
         SaleState::Credited(..) | SaleState::Unpaid(..) | SaleState::Ended(_) | SaleState::Aborted(_) => {

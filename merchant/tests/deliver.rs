@@ -22,6 +22,7 @@ use farthing_protocol::{
     offer::DeliverRequest,
     refusal::{ContractFault, GoodsFault, Later, PurchaseFault, Refusal},
 };
+use farthing_store::clock::Clock;
 use farthing_store::entropy::SeededEntropy;
 use serde_json::{Value, json};
 use std::ops::Bound;
@@ -315,4 +316,40 @@ async fn a_merchant_with_another_secret_delivers_nothing() {
         .unwrap();
     fixture.restart();
     assert_eq!(fixture.refused(request).await, GoodsFault::UnknownOffer.into());
+}
+
+#[tokio::test]
+async fn the_list_of_sales_has_dates_and_filters() {
+    let mut fixture = MerchantFixture::new();
+    fixture.add(ITEM, b"goods").await;
+    let begun_ms = fixture.clock.now_ms();
+    let offer = fixture.offer().await;
+    let request = fixture.held(offer);
+    fixture.ask(request).await.unwrap();
+    fixture.clock.advance(60_000);
+    assert_eq!(fixture.merchant.sales_round().await.unwrap(), 0);
+    let listed = async |filter: Value| {
+        let ask = json!({ "do": "sales", "after": null, "filter": filter });
+        fixture.merchant.admin(ask).await.unwrap()
+    };
+    let page = listed(json!({})).await;
+    assert_eq!(page["lines"][0]["begun_ms"], begun_ms);
+    assert_eq!(page["lines"][0]["changed_ms"], begun_ms + 60_000);
+    assert_eq!(page["last"], page["lines"][0]["purchase"]);
+    let fitting = [
+        json!({ "since_ms": begun_ms, "until_ms": begun_ms + 1 }),
+        json!({ "states": ["credited"], "item": ITEM.to_string()[..6] }),
+    ];
+    for filter in fitting {
+        assert_eq!(listed(filter).await, page);
+    }
+    let others = [
+        json!({ "since_ms": begun_ms + 1 }),
+        json!({ "until_ms": begun_ms }),
+        json!({ "states": ["aborted"] }),
+        json!({ "item": "ffff" }),
+    ];
+    for filter in others {
+        assert_eq!(listed(filter).await["lines"], json!([]));
+    }
 }

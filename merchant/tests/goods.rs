@@ -290,3 +290,24 @@ async fn a_price_that_no_payment_can_have_is_refused_with_the_highest_one() {
     assert!(refused(highest, "FTH").await.contains("not on the shelf"));
     assert!(refused(highest + 1, "EUR").await.contains("not on the shelf"));
 }
+
+#[tokio::test]
+async fn a_changed_item_has_the_same_goods_and_offers_that_are_out_keep_their_price() {
+    let fixture = MerchantFixture::new();
+    fixture.add(ITEM, b"goods").await;
+    let before = fixture.offer().await.body;
+    let set = |change: Value| json!({ "do": "goods-set", "item": ITEM.to_string()[..8], "change": change });
+    let change = set(json!({ "price": 26, "title": "a better picture" }));
+    let answer = fixture.merchant.admin(change).await.unwrap();
+    assert_eq!(answer["item"]["description"], "of a farthing");
+    let after = fixture.offer().await.body;
+    assert_eq!((after.price, before.price), (Amount(26), Amount(24)));
+    assert_eq!(after.title, "a better picture");
+    assert_eq!(after.encrypted_digest, before.encrypted_digest);
+    assert_eq!(after.goods_digest, before.goods_digest);
+    let head = fixture.head();
+    for bad in [json!({ "price": 0 }), json!({ "title": " " })] {
+        fixture.merchant.admin(set(bad)).await.unwrap_err();
+    }
+    assert_eq!(fixture.head(), head, "a refused change was written");
+}

@@ -29,6 +29,19 @@ pub fn table<const N: usize>(columns: [(&str, Align); N], rows: &[[String; N]]) 
     table.trim_fmt()
 }
 
+/// The characters at which a spreadsheet begins a formula.
+const FORMULA_STARTS: [char; 4] = ['=', '+', '-', '@'];
+
+/// Text of another party for a cell of a spreadsheet, on one line. It cannot control a terminal. An apostrophe goes before
+/// a formula, so that no spreadsheet computes it.
+pub fn spreadsheet_cell(text: &str) -> String {
+    let text = one_line(text);
+    match text.starts_with(FORMULA_STARTS) {
+        true => format!("'{text}"),
+        false => text,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Align::*, table};

@@ -9,7 +9,7 @@ use crate::{
     wallet::Wallet,
 };
 use anyhow::{Context, Result};
-use farthing_node::{network_file::NetworkFile, terminal::one_line};
+use farthing_node::{network_file::NetworkFile, table::spreadsheet_cell};
 use farthing_protocol::money::Amount;
 use serde_json::{Value, json};
 
@@ -24,9 +24,6 @@ const CSV_COLUMNS: [&str; 8] = [
     "party",
     "text",
 ];
-
-/// The first characters of a cell that a spreadsheet takes for a formula.
-const FORMULA_STARTS: [char; 4] = ['=', '+', '-', '@'];
 
 /// An entry as it is shown.
 struct Line {
@@ -161,24 +158,14 @@ fn comma_separated(lines: &[Line]) -> Result<String> {
             line.number.to_string(),
             line.status.to_owned(),
             line.amount.to_string(),
-            cell(&line.currency),
-            cell(&line.party),
-            cell(&line.text),
+            spreadsheet_cell(&line.currency),
+            spreadsheet_cell(&line.party),
+            spreadsheet_cell(&line.text),
         ])?;
     }
     let text = String::from_utf8(writer.into_inner()?).context("a name is not UTF-8")?;
     // Printing adds the last end of line again.
     Ok(text.trim_end_matches('\n').to_owned())
-}
-
-/// Text of another party, on one line. It cannot control a terminal. An apostrophe goes before a formula, so that no
-/// spreadsheet computes it.
-fn cell(text: &str) -> String {
-    let text = one_line(text);
-    match text.starts_with(FORMULA_STARTS) {
-        true => format!("'{text}"),
-        false => text,
-    }
 }
 
 #[cfg(test)]
