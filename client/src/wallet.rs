@@ -46,6 +46,9 @@ pub const FROM_PHRASE_FILE: &str = "from-phrase";
 /// does not have it.
 pub const OWN_ACCOUNTS_FILE: &str = "own-accounts";
 
+/// The file that marks a wallet that has had a store. From then on no empty store takes the place of a lost one.
+pub const STORED_FILE: &str = "stored";
+
 /// The directories of a wallet, which are private with everything in them.
 const INNER_DIRS: [&str; 4] = [STORE_DIR, GOODS_DIR, RESTORED_DIR, RESEALING_DIR];
 
@@ -238,11 +241,11 @@ impl Wallet {
     /// Opens the wallet in `dir`. If others can read the directory, its mode becomes 0700.
     ///
     /// # Errors
-    /// When there is no wallet, another process has it open, others can read the words, or the store is damaged.
+    /// When there is no wallet, another process has it open, others can read the words, or the store is damaged or gone.
     pub fn open(dir: &Path, env: Env) -> Result<Wallet, WalletError> {
         reseal::settle(dir, &env.store)?;
         let seed = open_home(dir, env.key.as_ref())?;
-        let (store, _) = Store::open(&dir.join(STORE_DIR), env.store_options())?;
+        let store = open_store(dir, env.store_options())?;
         // The engine of the index makes files as the user's mask says.
         make_private(dir)?;
         Self::with_store(dir, seed, store, env)
@@ -496,6 +499,26 @@ fn not_private(dir: &Path) -> impl FnOnce(std::io::Error) -> WalletError {
 fn open_home(dir: &Path, key: Option<&WalletKey>) -> Result<Seed, WalletError> {
     make_private(dir)?;
     read_seed(dir, key)
+}
+
+/// Opens the wallet's store, and makes it if there was none yet. An empty one in the place of a lost one would show no
+/// coin, and number new coins as old ones.
+fn open_store(dir: &Path, options: StoreOptions) -> Result<Store, WalletError> {
+    let (mark, store_dir) = (dir.join(STORED_FILE), dir.join(STORE_DIR));
+    if !mark.exists() {
+        let (store, _) = Store::open(&store_dir, options)?;
+        files::replace(&mark, b"", Mode::Secret).map_err(WalletError::io(&mark))?;
+        return Ok(store);
+    }
+    match Store::open_existing(&store_dir, options) {
+        Ok((store, _)) => Ok(store),
+        Err(StoreError::Absent { .. }) => Err(WalletError::Home(format!(
+            "the wallet's store {} is gone; is its disk mounted? put the directory back, or make the wallet again from its 24 \
+             words with `farthing --wallet NEW restore`, which finds its coins; nothing was changed",
+            store_dir.display()
+        ))),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The seed of the wallet in `dir`. `key` opens it if the wallet has a password.

@@ -13,51 +13,52 @@ use std::{collections::BTreeSet, fs, path::Path};
 use support::{card, directory, farthing, json};
 
 /// A command, and its exit code in each of the [`SITUATIONS`].
-type Row = (&'static str, [u8; 5]);
+type Row = (&'static str, [u8; 6]);
 
 /// The columns of [`COMMANDS`].
-const SITUATIONS: [&str; 5] = [
+const SITUATIONS: [&str; 6] = [
     "there is no wallet",
     "no card is known",
     "no party answers",
     "another command has the wallet",
     "the journal is damaged",
+    "the store is gone",
 ];
 
 /// All commands. `CARD` stands for the bank's card.
 const COMMANDS: &[Row] = &[
-    ("network add CARD", [1, 0, 0, 0, 0]),
-    ("network list", [1, 0, 0, 0, 0]),
-    ("network check", [1, 0, 10, 10, 3]),
-    ("network remove bank nobody", [1, 1, 1, 1, 1]),
-    ("account", [1, 1, 10, 10, 3]),
-    ("account --key", [1, 1, 0, 0, 3]),
-    ("withdraw 1.00", [1, 1, 10, 1, 3]),
-    ("balance", [1, 0, 0, 0, 3]),
-    ("coins", [1, 0, 0, 0, 3]),
-    ("exchange --all", [1, 0, 0, 1, 3]),
-    ("catalog", [1, 1, 10, 10, 3]),
-    ("buy studio postcard -o goods", [1, 1, 10, 1, 3]),
-    ("purchases", [1, 0, 0, 0, 3]),
-    ("history", [1, 0, 0, 0, 3]),
+    ("network add CARD", [1, 0, 0, 0, 0, 0]),
+    ("network list", [1, 0, 0, 0, 0, 0]),
+    ("network check", [1, 0, 10, 10, 3, 1]),
+    ("network remove bank nobody", [1, 1, 1, 1, 1, 1]),
+    ("account", [1, 1, 10, 10, 3, 1]),
+    ("account --key", [1, 1, 0, 0, 3, 1]),
+    ("withdraw 1.00", [1, 1, 10, 1, 3, 1]),
+    ("balance", [1, 0, 0, 0, 3, 1]),
+    ("coins", [1, 0, 0, 0, 3, 1]),
+    ("exchange --all", [1, 0, 0, 1, 3, 1]),
+    ("catalog", [1, 1, 10, 10, 3, 1]),
+    ("buy studio postcard -o goods", [1, 1, 10, 1, 3, 1]),
+    ("purchases", [1, 0, 0, 0, 3, 1]),
+    ("history", [1, 0, 0, 0, 3, 1]),
     // Nothing is under way: a bank that never answered was not asked for coins.
-    ("resume", [1, 0, 0, 1, 3]),
-    ("resume 0", [1, 1, 1, 1, 3]),
-    ("cancel 0", [1, 1, 1, 1, 3]),
-    ("receipt show 0", [1, 1, 1, 1, 3]),
-    ("receipt denied", [1, 0, 0, 0, 3]),
-    ("receipt denied -o documents", [1, 1, 1, 1, 3]),
-    ("receipt keys", [1, 0, 0, 0, 3]),
-    ("receipt keys -o documents", [1, 1, 1, 1, 3]),
-    ("export -o exported --force", [1, 1, 0, 0, 3]),
-    ("run --once", [1, 0, 0, 1, 3]),
-    ("password --remove", [1, 0, 0, 0, 0]),
+    ("resume", [1, 0, 0, 1, 3, 1]),
+    ("resume 0", [1, 1, 1, 1, 3, 1]),
+    ("cancel 0", [1, 1, 1, 1, 3, 1]),
+    ("receipt show 0", [1, 1, 1, 1, 3, 1]),
+    ("receipt denied", [1, 0, 0, 0, 3, 1]),
+    ("receipt denied -o documents", [1, 1, 1, 1, 3, 1]),
+    ("receipt keys", [1, 0, 0, 0, 3, 1]),
+    ("receipt keys -o documents", [1, 1, 1, 1, 3, 1]),
+    ("export -o exported --force", [1, 1, 0, 0, 3, 1]),
+    ("run --once", [1, 0, 0, 1, 3, 1]),
+    ("password --remove", [1, 0, 0, 0, 0, 0]),
     // These use no wallet, or make one.
-    ("receipt verify missing", [1, 1, 1, 1, 1]),
-    ("restore --card CARD --phrase-file missing", [1, 1, 1, 1, 1]),
-    ("completions bash", [0, 0, 0, 0, 0]),
-    ("man", [0, 0, 0, 0, 0]),
-    ("init", [0, 1, 1, 1, 1]),
+    ("receipt verify missing", [1, 1, 1, 1, 1, 1]),
+    ("restore --card CARD --phrase-file missing", [1, 1, 1, 1, 1, 1]),
+    ("completions bash", [0, 0, 0, 0, 0, 0]),
+    ("man", [0, 0, 0, 0, 0, 0]),
+    ("init", [0, 1, 1, 1, 1, 1]),
 ];
 
 /// The programs that a person types: every page of the manual that is not of a group of commands.
@@ -146,5 +147,9 @@ fn a_command_that_did_not_do_what_it_was_asked_exits_with_its_code() {
     bytes[0] ^= 1;
     fs::write(&journal, bytes).unwrap();
     check(&dir, 4);
+    let store = dir.join("wallet/store");
+    fs::remove_dir_all(&store).unwrap();
+    check(&dir, 5);
+    assert!(!store.exists(), "no empty store takes its place");
     assert_eq!(farthing(&dir, &["pay"], "").status.code(), Some(2));
 }

@@ -39,6 +39,7 @@ use crate::{
 pub use config::Config;
 pub use error::HomeError;
 use farthing_store::{StoreOptions, limits::CACHE_BYTES};
+use file_names::LOST_AND_FOUND;
 pub use file_names::{
     CONFIG_FILE, ENCRYPTION_KEYS_FILE, IDENTITY_KEY_FILE, OLD_CONFIG_FILE, TLS_CERTIFICATE_FILE, TLS_KEY_FILE,
 };
@@ -253,13 +254,16 @@ impl<C: Serialize + DeserializeOwned> Home<C> {
     }
 }
 
-/// Creates `dir` for its owner only. If it exists, it must be empty.
+/// Creates `dir` for its owner only. If it exists, it must be empty, except for the directory that the file system has put
+/// at the root of a volume.
 fn make_empty_dir(dir: &Path) -> Result<(), HomeError> {
     let io = |source| io_error(dir, source);
     match fs::read_dir(dir) {
-        Ok(mut entries) => {
-            if entries.next().is_some() {
-                return Err(HomeError::NotEmpty { dir: dir.to_owned() });
+        Ok(entries) => {
+            for entry in entries {
+                if entry.map_err(io)?.file_name() != LOST_AND_FOUND {
+                    return Err(HomeError::NotEmpty { dir: dir.to_owned() });
+                }
             }
             files::make_private(dir).map_err(io)
         }

@@ -368,6 +368,22 @@ fn a_node_directory_is_created_once_and_opened_again() {
 }
 
 #[test]
+fn a_node_lives_at_the_root_of_a_volume() {
+    // Its file system has made a directory there, and the volume hands its group on.
+    const PRIVATE_WITH_GROUP: u32 = 0o2700;
+    let volume = tempfile::tempdir().unwrap();
+    fs::create_dir(volume.path().join("lost+found")).unwrap();
+    fs::set_permissions(volume.path(), fs::Permissions::from_mode(PRIVATE_WITH_GROUP)).unwrap();
+    create(volume.path(), "central").unwrap();
+    let _: Home<Settings> = Home::open(volume.path(), RoleName::Bank).unwrap();
+    assert_eq!(
+        fs::metadata(volume.path()).unwrap().permissions().mode() & 0o7777,
+        PRIVATE_WITH_GROUP,
+        "what other users cannot read keeps its mode"
+    );
+}
+
+#[test]
 fn an_error_about_a_node_directory_says_what_to_do() {
     let parent = tempfile::tempdir().unwrap();
     let open = |dir: &Path, role| Home::<Settings>::open(dir, role).unwrap_err().to_string();

@@ -11,9 +11,6 @@ const SERIES: [(&str, usize); 3] = [("A", 25), ("W", 17), ("N", 7)];
 /// defect would need a build of its own.
 const PLANTED_SERIES: &str = "A";
 
-/// The cases that are not closed yet. An id leaves this list when its table comes into the file.
-const OPEN: &[&str] = &["N5", "N6"];
-
 /// All ids, in order.
 fn ids() -> Vec<String> {
     let series = SERIES.iter();
@@ -43,13 +40,13 @@ fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
-/// What is wrong with a list of cases, where `open` are the ids that are not closed.
-fn faults(text: &str, open: &[&str]) -> Vec<String> {
+/// What is wrong with a list of the cases `known`.
+fn faults(text: &str, known: &[String]) -> Vec<String> {
     let cases: Cases = match toml::from_str(text) {
         Ok(cases) => cases,
         Err(error) => return vec![error.to_string()],
     };
-    let mut faults = order_faults(&cases.case, open);
+    let mut faults = order_faults(&cases.case, known);
     for case in &cases.case {
         let Case {
             id,
@@ -74,11 +71,10 @@ fn faults(text: &str, open: &[&str]) -> Vec<String> {
     faults
 }
 
-/// Checks that each id is either closed or open, once, and in order.
-fn order_faults(cases: &[Case], open: &[&str]) -> Vec<String> {
-    let known = ids();
+/// Checks that each id has one table, in order.
+fn order_faults(cases: &[Case], known: &[String]) -> Vec<String> {
     let mut faults = Vec::new();
-    let mut closed = BTreeSet::new();
+    let mut found = BTreeSet::new();
     let mut last = 0;
     for Case { id, .. } in cases {
         match known.iter().position(|name| name == id) {
@@ -86,23 +82,12 @@ fn order_faults(cases: &[Case], open: &[&str]) -> Vec<String> {
             Some(place) if place < last => faults.push(format!("{id} is out of order")),
             Some(place) => last = place,
         }
-        if !closed.insert(id.as_str()) {
+        if !found.insert(id) {
             faults.push(format!("{id} has two tables"));
         }
     }
-    for id in &known {
-        match (
-            closed.contains(id.as_str()),
-            open.iter().filter(|name| *name == id).count(),
-        ) {
-            (true, 0) | (false, 1) => {}
-            (true, _) => faults.push(format!("{id} has a table and is in OPEN")),
-            (false, 0) => faults.push(format!("{id} has no table and is not in OPEN")),
-            (false, _) => faults.push(format!("{id} is in OPEN twice")),
-        }
-    }
-    let unknown = open.iter().filter(|id| !known.iter().any(|name| name == *id));
-    faults.extend(unknown.map(|id| format!("`{id}` in OPEN is no id")));
+    let missing = known.iter().filter(|id| !found.contains(id));
+    faults.extend(missing.map(|id| format!("{id} has no table")));
     faults
 }
 
@@ -124,9 +109,9 @@ fn is_defect(name: &str) -> bool {
 }
 
 #[test]
-fn every_case_is_open_or_has_its_tests_and_planted_defects() {
+fn every_case_has_its_tests_and_planted_defects() {
     let text = fs::read_to_string(root().join("tests/cases.toml")).expect("the list of cases");
-    let faults = faults(&text, OPEN);
+    let faults = faults(&text, &ids());
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
@@ -138,40 +123,33 @@ fn each_fault_of_the_list_is_found() {
     let test = "\"tests/tests/cases.rs::each_fault_of_the_list_is_found\"";
     let defect = "\"SyncSkipped\"";
     let good = |id: &str| table(id, "A sentence.", test, defect);
-    let all = ids();
-    let all: Vec<&str> = all.iter().map(String::as_str).collect();
-    let (_, without_first) = all.split_first().expect("there are cases");
-    assert_eq!(faults("", &all), [""; 0]);
-    assert_eq!(faults(&good("A1"), without_first), [""; 0]);
-    for (text, open, expected) in [
-        (String::new(), without_first, "A1 has no table and is not in OPEN"),
-        (good("A1"), &all[..], "A1 has a table and is in OPEN"),
-        (good("A1").repeat(2), without_first, "A1 has two tables"),
-        (good("A2") + &good("A1"), &all[2..], "A1 is out of order"),
-        (good("A1") + &good("A26"), without_first, "`A26` is no id"),
-        (
-            table("A1", " ", test, defect),
-            without_first,
-            "A1: `fault` is empty",
-        ),
+    let (one, two) = (["A1".to_owned()], ["A1".to_owned(), "A2".to_owned()]);
+    assert_eq!(faults("", &[]), [""; 0]);
+    assert_eq!(faults(&good("A1"), &one), [""; 0]);
+    for (text, known, expected) in [
+        (String::new(), &one[..], "A1 has no table"),
+        (good("A1").repeat(2), &one, "A1 has two tables"),
+        (good("A2") + &good("A1"), &two, "A1 is out of order"),
+        (good("A1") + &good("A26"), &one, "`A26` is no id"),
+        (table("A1", " ", test, defect), &one, "A1: `fault` is empty"),
         (
             table("A1", "A sentence.", "", defect),
-            without_first,
+            &one,
             "A1: `tests` is empty",
         ),
         (
             table("A1", "A sentence.", test, ""),
-            without_first,
+            &one,
             "A1: `planted` is empty",
         ),
         (
             table("A1", "A sentence.", test, "\"NoSuchDefect\""),
-            without_first,
+            &one,
             "A1: no planted defect is called `NoSuchDefect`",
         ),
         (
             table("A1", "A sentence.", "\"tests/tests/none.rs::a\"", defect),
-            without_first,
+            &one,
             "A1: there is no file `tests/tests/none.rs`",
         ),
         (
@@ -181,10 +159,10 @@ fn each_fault_of_the_list_is_found() {
                 "\"tests/tests/cases.rs::no_such_test\"",
                 defect,
             ),
-            without_first,
+            &one,
             "A1: `tests/tests/cases.rs` has no `fn no_such_test`",
         ),
     ] {
-        assert_eq!(faults(&text, open), [expected], "{text}");
+        assert_eq!(faults(&text, known), [expected], "{text}");
     }
 }

@@ -12,3 +12,5 @@ pub const ENCRYPTION_KEYS_FILE: &str = "encryption.keys";
 pub const CONFIG_FILE: &str = "config.toml";
 /// The file of the configuration until [`CONFIG_FILE`] took its place.
 pub const OLD_CONFIG_FILE: &str = "config.json";
+/// The directory that a file system makes at the root of a volume. It belongs to no node.
+pub(crate) const LOST_AND_FOUND: &str = "lost+found";

@@ -6,6 +6,7 @@
 //! | a wallet that dies and comes back in three ways | `deaths` |
 //! | random campaigns | `campaigns` |
 //! | offers that expire before any coin is put to them | `expired` |
+//! | large goods from a merchant that is far away | `far_away` |
 //! | requests of a lost machine that arrive after the restore | `late` |
 //! | a wallet's life, and restores at random moments of it | `life` |
 //! | prices and the number of coins | `small_coins` |
@@ -20,6 +21,7 @@
 mod campaigns;
 mod deaths;
 mod expired;
+mod far_away;
 mod hostile_relay;
 mod key_lists;
 mod late;
