@@ -5,9 +5,10 @@
 
 use crate::merchant::Merchant;
 use crate::payable::{UnpayableAt, check_payable};
-use crate::rows::{ITEMS, Item, SALES, Sale, SaleState};
+use crate::rows::{ITEMS, Item, SALES, STOCKS, Sale, SaleState, Stock};
 use crate::sales::{self, SaleFilter};
 use crate::shelf::GoodsShelf;
+use crate::stock;
 use crate::transactions::{self, ItemChange};
 use async_trait::async_trait;
 use farthing_node::admin::{AdminHandler, reply};
@@ -42,6 +43,9 @@ pub enum AdminRequest {
         item_id: ItemId,
         /// The item.
         item: Box<Item>,
+        /// How many of it are sold. Absent for any number.
+        #[serde(default)]
+        stock: Option<u64>,
     },
     /// Lists a page of the catalogue. The reply is a [`Page`] of [`GoodsLine`].
     GoodsList {
@@ -61,6 +65,13 @@ pub enum AdminRequest {
         item: String,
         /// What changes.
         change: ItemChange,
+    },
+    /// Sets how many of an item can still be sold. The reply is [`GoodsStock`].
+    GoodsStock {
+        /// The item id or its first characters (hex).
+        item: String,
+        /// The count, with the ones that offers reserve. Absent for any number.
+        left: Option<u64>,
     },
     /// Lists a page of the sales. The reply is a [`SalesPage`](sales::SalesPage).
     Sales {
@@ -118,6 +129,18 @@ pub struct GoodsRemoved {
     pub served_until_ms: u64,
 }
 
+/// The count of an item was set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GoodsStock {
+    /// The item id.
+    pub item_id: ItemId,
+    /// The title.
+    pub title: String,
+    /// The stock as it is now.
+    #[serde(flatten)]
+    pub stock: Stock,
+}
+
 /// An item in the catalogue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GoodsLine {
@@ -125,6 +148,9 @@ pub struct GoodsLine {
     pub item_id: ItemId,
     /// The item.
     pub item: Item,
+    /// How many are left, and reserved.
+    #[serde(default)]
+    pub stock: Stock,
 }
 
 /// A page of a list.
@@ -164,10 +190,8 @@ impl AdminHandler for Merchant {
 pub fn answer(store: &Store, shelf: &GoodsShelf, request: AdminRequest) -> Result<Value, String> {
     let view = store.view();
     match request {
-        AdminRequest::GoodsAdd { item_id, item } => reply(&add(store, shelf, item_id, *item)?),
-        AdminRequest::GoodsList { after } => reply(&page(&ITEMS, &view, after.as_ref(), |item_id, item| {
-            GoodsLine { item_id, item }
-        })?),
+        AdminRequest::GoodsAdd { item_id, item, stock } => reply(&add(store, shelf, item_id, *item, stock)?),
+        AdminRequest::GoodsList { after } => reply(&goods_page(&view, after.as_ref())?),
         AdminRequest::GoodsRemove {
             item,
             served_until_ms,
@@ -184,6 +208,7 @@ pub fn answer(store: &Store, shelf: &GoodsShelf, request: AdminRequest) -> Resul
                 served_until_ms,
             })
         }
+        AdminRequest::GoodsStock { item, left } => reply(&set_stock(store, &item, left)?),
         AdminRequest::GoodsSet { item, change } => reply(&change_item(store, &item, &change)?),
         AdminRequest::Sales { after, filter } => {
             reply(&sales::page(&view, after.as_ref(), &filter).map_err(|e| message(&e))?)
@@ -196,7 +221,26 @@ pub fn answer(store: &Store, shelf: &GoodsShelf, request: AdminRequest) -> Resul
     }
 }
 
-fn add(store: &Store, shelf: &GoodsShelf, item_id: ItemId, item: Item) -> Result<GoodsAdded, String> {
+fn goods_page(view: &View, after: Option<&ItemId>) -> Result<Page<GoodsLine>, String> {
+    let mut page = page(&ITEMS, view, after, |item_id, item| GoodsLine {
+        item_id,
+        item,
+        stock: Stock::default(),
+    })?;
+    for line in &mut page.lines {
+        let stock = STOCKS.peek(view, &line.item_id).map_err(|e| message(&e))?;
+        line.stock = stock.unwrap_or_default();
+    }
+    Ok(page)
+}
+
+fn add(
+    store: &Store,
+    shelf: &GoodsShelf,
+    item_id: ItemId,
+    item: Item,
+    stock: Option<u64>,
+) -> Result<GoodsAdded, String> {
     item.check()?;
     let unpayable = check_payable(&store.view(), &item)?;
     let on_shelf = shelf
@@ -218,10 +262,26 @@ fn add(store: &Store, shelf: &GoodsShelf, item_id: ItemId, item: Item) -> Result
     };
     store
         .transact_blocking(transactions::add_item_reads(&item_id), move |tx| {
+            stock::open_stock(tx, &item_id, stock)?;
             transactions::add_item(tx, &item_id, &item)
         })
         .map_err(|e| message(&e))?;
     Ok(added)
+}
+
+fn set_stock(store: &Store, item: &str, left: Option<u64>) -> Result<GoodsStock, String> {
+    let (item_id, found) = find(&ITEMS, &store.view(), item, "item")?;
+    let stock = store
+        .transact_blocking(stock::set_stock_reads(&item_id), move |tx| {
+            stock::set_stock(tx, &item_id, left)
+        })
+        .map_err(|e| message(&e))?
+        .ok_or_else(|| format!("the item {item_id} is no longer for sale; nothing was changed"))?;
+    Ok(GoodsStock {
+        item_id,
+        title: found.title,
+        stock,
+    })
 }
 
 fn change_item(store: &Store, item: &str, change: &ItemChange) -> Result<GoodsChanged, String> {

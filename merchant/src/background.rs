@@ -1,5 +1,5 @@
 //! The background work of the merchant. It finishes open sales (`finish`), learns of sales on sealed offers (`learn`),
-//! refreshes the banks' key lists, and removes unused files from the shelf.
+//! refreshes the banks' key lists, removes unused files from the shelf, and ends reservations (`reservations`).
 
 use crate::merchant::Merchant;
 use crate::payable::warn_of_unpayable;
@@ -45,7 +45,8 @@ impl Role for Merchant {
             self.finish_sales(&stop),
             self.learn_sales(&stop),
             self.keep_keys(&stop),
-            self.keep_tidy(&stop)
+            self.keep_tidy(&stop),
+            self.keep_stock(&stop)
         );
     }
 }

@@ -1,6 +1,6 @@
 //! The commands about goods.
 
-use crate::admin::{AdminRequest, GoodsAdded, GoodsChanged, GoodsLine, GoodsRemoved, Page};
+use crate::admin::{AdminRequest, GoodsAdded, GoodsChanged, GoodsLine, GoodsRemoved, GoodsStock, Page};
 use crate::cli_home::{ask, open};
 use crate::payable::UnpayableAt;
 use crate::rows::Item;
@@ -63,6 +63,21 @@ pub(crate) enum GoodsCommand {
     ///
     /// Offers that are out keep what they say until they expire.
     Set(SetArgs),
+    /// Set how many of an item can still be sold.
+    ///
+    /// Each offer that is out reserves one until it expires. The count includes them.
+    #[command(group = clap::ArgGroup::new("count").required(true).args(["left", "unlimited"]))]
+    Stock {
+        /// The merchant's directory.
+        dir: PathBuf,
+        /// The item id or its first characters.
+        item: String,
+        /// How many can still be sold.
+        left: Option<u64>,
+        /// Sell any number.
+        #[arg(long)]
+        unlimited: bool,
+    },
     /// Remove an item from the catalogue. Its goods are served as long as earlier offers promise.
     Remove {
         /// The merchant's directory.
@@ -98,6 +113,9 @@ pub(crate) struct AddArgs {
     /// held.
     #[arg(long)]
     sealed: bool,
+    /// Sell only this many. `goods stock` changes the count later.
+    #[arg(long, value_name = "N")]
+    stock: Option<u64>,
 }
 
 #[derive(Debug, Args)]
@@ -123,6 +141,7 @@ pub(crate) async fn execute(command: GoodsCommand) -> Result<Report> {
         GoodsCommand::Add(args) => add(args).await,
         GoodsCommand::List(Directory { dir }) => list(&dir).await,
         GoodsCommand::Set(args) => set(args).await,
+        GoodsCommand::Stock { dir, item, left, .. } => stock(&dir, item, left).await,
         GoodsCommand::Remove { dir, item } => remove(&dir, item).await,
     }
 }
@@ -159,6 +178,7 @@ async fn add(args: AddArgs) -> Result<Report> {
     let request = AdminRequest::GoodsAdd {
         item_id: ItemId(item_id),
         item: Box::new(item),
+        stock: args.stock,
     };
     let answered = ask::<GoodsAdded>(&args.dir, request).await;
     drop(shelved);
@@ -190,6 +210,24 @@ fn warnings(unpayable: &[UnpayableAt], price: Amount) -> String {
         )
     };
     unpayable.iter().map(warning).collect()
+}
+
+async fn stock(dir: &Path, item: String, left: Option<u64>) -> Result<Report> {
+    open(dir)?;
+    let set: GoodsStock = ask(dir, AdminRequest::GoodsStock { item, left }).await?;
+    let title = Shown(&set.title);
+    let reserved = set.stock.reserved;
+    let text = match set.stock.left {
+        None => format!("any number of `{title}` is for sale"),
+        Some(left) if left >= reserved => {
+            format!("{left} of `{title}` are left; offers that are out reserve {reserved} of them")
+        }
+        Some(left) => format!(
+            "{left} of `{title}` are left, but offers that are out reserve {reserved}, and each of them can still be bought \
+             until it expires; no new offer is made meanwhile"
+        ),
+    };
+    Ok(Report::new(text, serde_json::to_value(set)?))
 }
 
 async fn set(args: SetArgs) -> Result<Report> {
@@ -258,12 +296,13 @@ async fn list(dir: &Path) -> Result<Report> {
     let lines = all_pages(|line: &GoodsLine| line.item_id, page).await?;
     let mut items = Vec::new();
     let mut rows = Vec::new();
-    for GoodsLine { item_id, item } in lines {
+    for GoodsLine { item_id, item, stock } in lines {
         rows.push([
             item_id.to_string(),
             item.price.to_string(),
             item.currency.clone(),
             item.summary.size_bytes.to_string(),
+            stock.left.map_or_else(String::new, |left| left.to_string()),
             item.title.clone(),
         ]);
         items.push(json!({
@@ -277,6 +316,8 @@ async fn list(dir: &Path) -> Result<Report> {
             "encrypted_bytes": item.summary.encrypted_bytes,
             "file_name": item.file_name,
             "sealed": item.sealed,
+            "left": stock.left,
+            "reserved": stock.reserved,
         }));
     }
     let columns = [
@@ -284,6 +325,7 @@ async fn list(dir: &Path) -> Result<Report> {
         ("PRICE", Align::Right),
         ("CURRENCY", Align::Left),
         ("BYTES", Align::Right),
+        ("LEFT", Align::Right),
         ("TITLE", Align::Left),
     ];
     let text = match rows.is_empty() {

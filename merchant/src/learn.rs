@@ -4,6 +4,7 @@ use crate::background::pause;
 use crate::check::{self, CheckedSale};
 use crate::merchant::Merchant;
 use crate::rows::{KNOWN_SALES, SEALS};
+use crate::stock::Passed;
 use crate::transactions;
 use farthing_coin::{PublicKey, Signed};
 use farthing_node::call::ask;
@@ -59,6 +60,7 @@ impl Merchant {
 
     /// Stores all sales that an escrow has committed on sealed offers. Returns whether the list is complete.
     async fn learn_from(&self, escrow: PublicKey) -> Result<bool, StoreError> {
+        let asked_ms = self.clock.now_ms();
         loop {
             let known = KNOWN_SALES.peek(&self.store.view(), &escrow)?.unwrap_or_default();
             let Some(page) = self.ask_sales(escrow, known).await else {
@@ -73,6 +75,7 @@ impl Merchant {
                 }
             };
             if sales.is_empty() {
+                self.expire(Passed::Listed { escrow, asked_ms }).await?;
                 return Ok(true);
             }
             let reads = transactions::learn_sales_reads(&escrow, &sales);
@@ -84,6 +87,7 @@ impl Merchant {
                 .await?;
             self.sale_opened.notify_one();
             if !more {
+                self.expire(Passed::Listed { escrow, asked_ms }).await?;
                 return Ok(true);
             }
         }

@@ -19,6 +19,8 @@
 //! | [`finish`] | finishes open sales |
 //! | `learn` | sales on sealed offers, listed by escrows |
 //! | [`sales`] | the list of sales |
+//! | [`stock`] | counts of items, and what offers reserve |
+//! | `reservations` | ends the reservations that are over |
 //! | [`admin`] | the operator's requests |
 //! | [`cli`] | the command line |
 
@@ -37,12 +39,14 @@ mod learn;
 pub mod merchant;
 pub mod migrate;
 pub mod payable;
+mod reservations;
 pub mod rows;
 pub mod sales;
 pub mod secret;
 pub mod service;
 pub mod shelf;
 mod small_goods;
+pub mod stock;
 pub mod transactions;
 
 pub use cli::run;

@@ -6,7 +6,7 @@ use farthing_protocol::{
     decision::Committed,
     documents::{Abort, Contract, Hold, PurchaseId, Settled},
     goods::GoodsSummary,
-    ids::ItemId,
+    ids::{ItemId, SaleId},
     limits::{CURRENCY_MAX_BYTES, DESCRIPTION_MAX_BYTES, MEDIA_TYPE_MAX_BYTES, TITLE_MAX_BYTES},
     money::Amount,
     offer::CatalogItem,
@@ -34,6 +34,15 @@ pub const KNOWN_SALES: Table<PublicKey, u64> = Table::new(6, "known sealed sales
 
 /// When each sale began and last changed, by purchase id. Absent for a sale that an earlier program has stored.
 pub const SALE_DATES: Table<PurchaseId, SaleDates> = Table::new(7, "dates of sales");
+
+/// The counts of items of which a limited number is sold, by item id. Absent for an item without a count.
+pub const STOCKS: Table<ItemId, Stock> = Table::new(8, "stocks");
+
+/// The offers that reserve one of an item with a count, by sale id.
+pub const RESERVATIONS: Table<SaleId, Reservation> = Table::new(9, "reservations");
+
+/// The same offers, by their end (ms since 1970).
+pub const RESERVATION_ENDS: Table<(u64, SaleId), ()> = Table::new(10, "ends of reservations");
 
 /// One version of goods, encrypted once. An item id always stands for the same content and encryption.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,6 +124,30 @@ pub struct Sale {
     pub hold: Signed<Hold>,
     /// The state.
     pub state: SaleState,
+}
+
+/// How many of an item are left.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stock {
+    /// How many can still be sold, with the ones that offers reserve. `None` for any number.
+    pub left: Option<u64>,
+    /// How many of them offers reserve.
+    pub reserved: u64,
+}
+
+/// An offer that reserves one of an item.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reservation {
+    /// The item.
+    pub item_id: ItemId,
+    /// The escrow of the offer.
+    pub escrow: PublicKey,
+    /// Whether the offer is sealed, so that the escrow sells it without the merchant.
+    pub sealed: bool,
+    /// When the offer expires (ms since 1970).
+    pub ends_ms: u64,
+    /// How many purchases of the offer are being released. The escrow commits at most one of them.
+    pub releasing: u32,
 }
 
 /// The dates of a sale, by the merchant's clock.

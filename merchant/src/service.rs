@@ -2,7 +2,8 @@
 
 use crate::check::{self, OwnDelivery};
 use crate::merchant::{Merchant, OFFER_LIFE_MAX_MS};
-use crate::rows::{ITEMS, Item, WITHDRAWN};
+use crate::rows::{ITEMS, Item, Reservation, STOCKS, WITHDRAWN};
+use crate::stock;
 use crate::transactions::{self, DeliveryStep};
 use async_trait::async_trait;
 use farthing_coin::Signed;
@@ -74,11 +75,11 @@ impl Merchant {
 
     /// Makes an offer for one sale, with the goods if they are small.
     ///
-    /// It takes constant time for goods of any size, and writes nothing. The contract brings back all that the delivery
-    /// needs.
+    /// It takes constant time for goods of any size, and writes nothing, except the reservation of an item with a count.
+    /// The contract brings back all that the delivery needs.
     ///
     /// # Errors
-    /// When the item is unknown, the bank or the escrow has no pinned card, or the shelf cannot be read now.
+    /// When the item is unknown or sold out, the bank or the escrow has no pinned card, or the shelf cannot be read now.
     pub async fn offer(&self, request: OfferRequest) -> Result<Offered, Refusal> {
         let item = ITEMS
             .peek(&self.store.view(), &request.item_id)
@@ -103,7 +104,10 @@ impl Merchant {
             key_list_digest: book.digest(),
         };
         let encrypted_bytes = item.summary.encrypted_bytes;
-        let offer = self.sign_offer(&request, item, sale_id, bank)?;
+        let life_ms = self.settings.offer_life_ms.min(OFFER_LIFE_MAX_MS);
+        let expires_ms = self.clock.now_ms().saturating_add(life_ms);
+        self.reserve(&request, sale_id, item.sealed, expires_ms).await?;
+        let offer = self.sign_offer(&request, item, sale_id, bank, expires_ms)?;
         let goods = match encrypted_bytes <= GOODS_WITH_OFFER_MAX_BYTES {
             true => self.small_goods(request.item_id, encrypted_bytes).await?,
             false => Vec::new(),
@@ -121,15 +125,52 @@ impl Merchant {
         Ok(goods)
     }
 
+    /// Reserves one of an item that has a count, for an offer that is about to be signed.
+    async fn reserve(
+        &self,
+        request: &OfferRequest,
+        sale_id: SaleId,
+        sealed: bool,
+        ends_ms: u64,
+    ) -> Result<(), Refusal> {
+        let item_id = request.item_id;
+        let count = STOCKS.peek(&self.store.view(), &item_id);
+        let count = count.map_err(|e| unavailable(&e))?.unwrap_or_default();
+        if count.left.is_none() {
+            return Ok(());
+        }
+        // Most customers who come too late are refused without a write.
+        if !count.has_free() {
+            return Err(GoodsFault::SoldOut.into());
+        }
+        let reservation = Reservation {
+            item_id,
+            escrow: request.escrow,
+            sealed,
+            ends_ms,
+            releasing: 0,
+        };
+        let reads = stock::sale_stock_reads(&item_id, &sale_id);
+        let reserved = self
+            .store
+            .transact(reads, move |tx| stock::reserve(tx, &sale_id, &reservation))
+            .await
+            .map_err(|e| unavailable(&e))?;
+        match reserved {
+            true => Ok(()),
+            false => Err(GoodsFault::SoldOut.into()),
+        }
+    }
+
     fn sign_offer(
         &self,
         request: &OfferRequest,
         item: Item,
         sale_id: SaleId,
         bank: AcceptedBank,
+        expires_ms: u64,
     ) -> Result<Signed<Offer>, Refusal> {
         let now_ms = self.clock.now_ms();
-        let life_ms = self.settings.offer_life_ms.min(OFFER_LIFE_MAX_MS);
         let goods_key = self.secret.goods_key(&sale_id);
         let content_key = self.secret.content_key(&request.item_id);
         let wrapped_key =
@@ -151,7 +192,7 @@ impl Merchant {
             currency: item.currency,
             escrows: vec![request.escrow],
             banks: vec![bank],
-            expires_ms: now_ms.saturating_add(life_ms),
+            expires_ms,
             served_until_ms: now_ms.saturating_add(self.settings.served_ms),
             sales: SaleLimit::Once,
             sealed_key: None,
@@ -222,6 +263,7 @@ impl Merchant {
             DeliveryStep::Release => {}
             DeliveryStep::Committed(committed) => return Ok(committed.receipt),
             DeliveryStep::Aborted => return Err(PurchaseFault::Aborted(contract.terms.purchase_id()).into()),
+            DeliveryStep::SoldOut => return Err(GoodsFault::SoldOut.into()),
             DeliveryStep::WithoutCauses => return Err(ContractFault::WithoutCauses.into()),
         }
         let released = self.release(&contract, request).await;
@@ -236,11 +278,11 @@ impl Merchant {
             hold: delivery.deliver.hold().clone(),
             goods_key: delivery.goods_key.clone(),
         };
-        let purchase = delivery.deliver.contract().purchase();
+        let reads = transactions::decided_sale_reads(&request.contract);
         let now_ms = self.clock.now_ms();
         let begun = self
             .store
-            .transact(transactions::sale_reads(&purchase), move |tx| {
+            .transact(reads, move |tx| {
                 transactions::begin_release(tx, &delivery, now_ms)
             })
             .await
@@ -273,7 +315,7 @@ impl Merchant {
                 if refusal.advice() == Advice::GiveUp {
                     let why = refusal.to_string();
                     self.store
-                        .transact(transactions::sale_reads(&purchase), move |tx| {
+                        .transact(transactions::decided_sale_reads(contract), move |tx| {
                             transactions::end_sale(tx, &purchase, &why, now_ms)
                         })
                         .await
@@ -291,7 +333,7 @@ impl Merchant {
         let checked = check::committed(contract, committed.clone())
             .map_err(|error| self.does_not_fit(contract, &error.to_string()))?;
         self.store
-            .transact(transactions::sale_reads(&purchase), move |tx| {
+            .transact(transactions::decided_sale_reads(contract), move |tx| {
                 transactions::commit_sale(tx, &checked, now_ms)
             })
             .await
@@ -316,7 +358,7 @@ impl Merchant {
         let now_ms = self.clock.now_ms();
         let kept = self
             .store
-            .transact(transactions::sale_reads(&purchase), move |tx| {
+            .transact(transactions::decided_sale_reads(contract), move |tx| {
                 transactions::abort_sale(tx, &checked, now_ms)
             });
         match kept.await {

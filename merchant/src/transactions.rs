@@ -2,12 +2,17 @@
 
 use crate::check::{CheckedAbort, CheckedCommit, CheckedCredit, CheckedSale, OwnDelivery};
 use crate::rows::{
-    ITEMS, Item, KNOWN_SALES, OPEN_SALES, SALE_DATES, SALES, SEALS, Sale, SaleDates, SaleState, WITHDRAWN,
-    Withdrawn,
+    ITEMS, Item, KNOWN_SALES, OPEN_SALES, SALE_DATES, SALES, SEALS, STOCKS, Sale, SaleDates, SaleState,
+    WITHDRAWN, Withdrawn,
 };
+use crate::stock;
 use farthing_coin::PublicKey;
 use farthing_protocol::{
-    bounded::cut, decision::Committed, documents::PurchaseId, ids::ItemId, limits::REASON_MAX_BYTES,
+    bounded::cut,
+    decision::Committed,
+    documents::{Contract, PurchaseId},
+    ids::ItemId,
+    limits::REASON_MAX_BYTES,
     money::Amount,
 };
 use farthing_store::{Reads, RowKey, StoreError, Transaction};
@@ -121,6 +126,7 @@ pub fn forget_item(tx: &mut Transaction<'_>, item_id: &ItemId, now_ms: u64) -> R
     match WITHDRAWN.get(tx, item_id)? {
         Some(withdrawn) if withdrawn.served_until_ms <= now_ms => {
             WITHDRAWN.delete(tx, item_id)?;
+            STOCKS.delete(tx, item_id)?;
             Ok(true)
         }
         _ => Ok(false),
@@ -138,11 +144,20 @@ pub enum DeliveryStep {
     Aborted,
     /// The contract is of version 1, and the sale is new. The merchant releases nothing for it.
     WithoutCauses,
+    /// The sale is new, its offer reserves nothing, and no more of the item are left.
+    SoldOut,
 }
 
 /// The rows that every change of a sale reads.
 pub fn sale_reads(purchase: &PurchaseId) -> [RowKey; 2] {
     [SALES.key(purchase), SALE_DATES.key(purchase)]
+}
+
+/// The rows that a decision about the sale of `contract` reads.
+pub fn decided_sale_reads(contract: &Contract) -> Reads {
+    let offer = &contract.offer.body;
+    Reads::from(sale_reads(&contract.terms.purchase_id()))
+        .and(stock::sale_stock_reads(&offer.item_id, &offer.sale_id))
 }
 
 /// Stores that a release begins, before the goods key is sent. Does nothing if the sale has ended.
@@ -167,6 +182,9 @@ pub fn begin_release(
         Some(SaleState::Releasing) => Ok(DeliveryStep::Release),
         Some(SaleState::Ended(_)) | None if !contract.wants_causes() => Ok(DeliveryStep::WithoutCauses),
         Some(SaleState::Ended(_)) | None => {
+            if !stock::begin(tx, delivery.deliver.offer())? {
+                return Ok(DeliveryStep::SoldOut);
+            }
             let sale = Sale {
                 contract: contract.contract().clone(),
                 hold: delivery.deliver.hold().clone(),
@@ -180,8 +198,12 @@ pub fn begin_release(
 
 /// The rows that [`learn_sales`] reads.
 pub fn learn_sales_reads(escrow: &PublicKey, sales: &[CheckedSale]) -> Reads {
-    Reads::from([KNOWN_SALES.key(escrow)])
-        .and(sales.iter().flat_map(|sale| sale_reads(&sale.commit.purchase)))
+    let of_sale = |sale: &CheckedSale| {
+        let offer = &sale.contract.offer.body;
+        let stock = stock::sale_stock_reads(&offer.item_id, &offer.sale_id);
+        sale_reads(&sale.commit.purchase).into_iter().chain(stock)
+    };
+    Reads::from([KNOWN_SALES.key(escrow)]).and(sales.iter().flat_map(of_sale))
 }
 
 /// Stores the sales that `escrow` has committed on sealed offers, after the first `known` sales.
@@ -210,6 +232,7 @@ pub fn learn_sales(
             hold: sale.hold.clone(),
             state: SaleState::Committed(Box::new(sale.commit.committed.clone())),
         };
+        stock::sell(tx, &sale.contract.offer.body)?;
         keep_sale(tx, &purchase, &row, now_ms)?;
     }
     KNOWN_SALES.put(tx, escrow, &known.saturating_add(sales.len() as u64))
@@ -318,6 +341,14 @@ fn advance(
         hold,
         state,
     };
+    match &sale.state {
+        SaleState::Committed(_) => {
+            stock::sell(tx, &sale.contract.offer.body)?;
+        }
+        SaleState::Ended(_) => stock::leave(tx, &sale.contract.offer.body, false)?,
+        SaleState::Aborted(_) => stock::leave(tx, &sale.contract.offer.body, true)?,
+        SaleState::Releasing | SaleState::Credited(..) | SaleState::Unpaid(..) => {}
+    }
     keep_sale(tx, purchase, &sale, now_ms)
 }
 

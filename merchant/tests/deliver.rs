@@ -28,7 +28,7 @@ use serde_json::{Value, json};
 use std::ops::Bound;
 use std::time::Duration;
 use support::bank::{Mood, secret_key};
-use support::{ITEM, MerchantFixture};
+use support::{HOUR_MS, ITEM, MerchantFixture};
 
 fn state(fixture: &MerchantFixture, request: &DeliverRequest) -> Option<SaleState> {
     let purchase = request.contract.terms.purchase_id();
@@ -352,4 +352,137 @@ async fn the_list_of_sales_has_dates_and_filters() {
     for filter in others {
         assert_eq!(listed(filter).await["lines"], json!([]));
     }
+}
+
+#[tokio::test]
+async fn an_offer_reserves_one_until_it_is_sold_aborted_or_expired() {
+    let mut fixture = MerchantFixture::new();
+    fixture.put_up_counted(false, 2).await;
+    let sold_out: Refusal = GoodsFault::SoldOut.into();
+    let (first, second) = (fixture.offer().await, fixture.offer().await);
+    assert_eq!(fixture.stock(), (2, 2));
+    assert_eq!(fixture.refused(fixture.offer_request()).await, sold_out);
+    // The first is sold. It takes one from the count and frees nothing.
+    let request = fixture.held(first);
+    fixture.ask(request.clone()).await.unwrap();
+    fixture.ask(request).await.unwrap();
+    assert_eq!(fixture.stock(), (1, 1));
+    assert_eq!(fixture.refused(fixture.offer_request()).await, sold_out);
+    // The second is aborted. Its place is free again.
+    let request = fixture.held(second);
+    let abort = Abort {
+        purchase: request.contract.terms.purchase_id(),
+        bank: request.contract.terms.bank,
+        reason: AbortReason::DeadlinePassed,
+    };
+    let abort = Signed::sign(abort, &fixture.escrow.identity);
+    fixture
+        .escrow
+        .refuse(Some(PurchaseFault::AbortedBy(Box::new(abort)).into()));
+    fixture.ask(request).await.unwrap_err();
+    assert_eq!(fixture.stock(), (1, 0));
+    // An offer that expires frees its place too, but not before its time.
+    fixture.escrow.refuse(None);
+    let late = fixture.offer().await;
+    let late = fixture.held(late);
+    fixture.let_expire(HOUR_MS - 1).await;
+    assert_eq!(fixture.stock(), (1, 1));
+    fixture.let_expire(1).await;
+    assert_eq!(fixture.stock(), (1, 0));
+    // A late delivery gets a free place, and is refused if there is none.
+    let other = fixture.offer().await;
+    assert_eq!(fixture.refused(late.clone()).await, sold_out);
+    fixture.let_expire(HOUR_MS).await;
+    assert_eq!(fixture.escrow.asked(), 2);
+    let _expired = other;
+    fixture.ask(late).await.unwrap_err();
+    assert_eq!(fixture.escrow.asked(), 3, "a free place lets the escrow decide");
+    fixture.let_expire(0).await;
+    assert_eq!(fixture.stock(), (1, 0));
+}
+
+#[tokio::test]
+async fn a_release_without_an_answer_keeps_its_place_and_a_refused_one_until_the_offer_expires() {
+    let mut fixture = MerchantFixture::new();
+    fixture.put_up_counted(false, 1).await;
+    let offer = fixture.offer().await;
+    let request = fixture.held(offer);
+    let escrow = fixture.escrow.identity.public();
+    fixture.wire.detach(&escrow);
+    fixture.ask(request.clone()).await.unwrap_err();
+    fixture.let_expire(5 * HOUR_MS).await;
+    fixture.restart();
+    assert_eq!(fixture.stock(), (1, 1), "the escrow may have committed it");
+    fixture.wire.attach(escrow, fixture.escrow.clone());
+    let purchase = request.contract.terms.purchase_id();
+    fixture
+        .escrow
+        .refuse(Some(PurchaseFault::DeadlinePassed(purchase).into()));
+    assert_eq!(fixture.merchant.sales_round().await.unwrap(), 0);
+    assert!(matches!(state(&fixture, &request), Some(SaleState::Ended(_))));
+    assert_eq!(fixture.stock(), (1, 1));
+    fixture.let_expire(0).await;
+    assert_eq!(fixture.stock(), (1, 0));
+}
+
+#[tokio::test]
+async fn offers_from_before_the_count_are_served_while_any_are_left() {
+    let mut fixture = MerchantFixture::new();
+    fixture.add(ITEM, b"goods").await;
+    let offers = [fixture.offer().await, fixture.offer().await];
+    let requests = offers.map(|offer| fixture.held(offer));
+    let set = |left| json!({ "do": "goods-stock", "item": ITEM.to_string(), "left": left });
+    fixture.merchant.admin(set(1)).await.unwrap();
+    fixture.ask(requests[0].clone()).await.unwrap();
+    let refusal = fixture.refused(requests[1].clone()).await;
+    assert_eq!(refusal, GoodsFault::SoldOut.into());
+    assert_eq!(fixture.stock(), (0, 0));
+    let line = json!({ "do": "goods-list", "after": null });
+    let line = fixture.merchant.admin(line).await.unwrap()["lines"][0].clone();
+    assert_eq!(line["stock"], json!({ "left": 0, "reserved": 0 }));
+    // Without a count any number is sold again.
+    fixture.merchant.admin(set_any()).await.unwrap();
+    fixture.ask(requests[1].clone()).await.unwrap();
+}
+
+fn set_any() -> Value {
+    json!({ "do": "goods-stock", "item": ITEM.to_string(), "left": null })
+}
+
+#[tokio::test]
+async fn whatever_happens_a_count_is_not_oversold_and_nothing_leaks() {
+    const LEFT: u64 = 5;
+    let mut fixture = MerchantFixture::new();
+    fixture.put_up_counted(false, LEFT).await;
+    let escrow = fixture.escrow.identity.public();
+    let mut open = Vec::new();
+    for step in fixture.rng_bytes(150) {
+        match step % 6 {
+            0 | 1 => {
+                if let Ok(offered) = fixture.ask(fixture.offer_request()).await {
+                    open.push(fixture.held(offered.offer));
+                }
+            }
+            2 => {
+                if let Some(request) = open.get(usize::from(step) % open.len().max(1)).cloned() {
+                    let _decided_or_refused = fixture.ask(request).await;
+                }
+            }
+            3 => match step % 2 {
+                0 => fixture.wire.detach(&escrow),
+                _ => fixture.wire.attach(escrow, fixture.escrow.clone()),
+            },
+            4 => fixture.let_expire(HOUR_MS / 4).await,
+            _ => fixture.restart(),
+        }
+        let (left, reserved) = fixture.stock();
+        assert_eq!(left + fixture.sales_made() as u64, LEFT);
+        assert!(reserved <= left, "more is promised than there is");
+    }
+    fixture.wire.attach(escrow, fixture.escrow.clone());
+    assert_eq!(fixture.merchant.sales_round().await.unwrap(), 0);
+    fixture.let_expire(2 * HOUR_MS).await;
+    let (left, reserved) = fixture.stock();
+    assert_eq!((left + fixture.sales_made() as u64, reserved), (LEFT, 0));
+    assert!(fixture.sales_made() > 0);
 }

@@ -11,16 +11,19 @@ mod support;
 use farthing_coin::Signed;
 use farthing_merchant::rows::{KNOWN_SALES, SALES, SaleState};
 use farthing_merchant::secret::MerchantSecret;
+use farthing_merchant::stock::SEALED_GRACE_MS;
 use farthing_node::admin::AdminHandler;
 use farthing_protocol::{
     documents::PurchaseId,
     evidence::{Judge, Papers, Verdict},
     offer::DeliverRequest,
+    refusal::GoodsFault,
     seal::{open_goods_key, opens, reopen_goods_key},
 };
+use farthing_store::clock::Clock;
 use serde_json::json;
 use support::bank::{Mood, secret_key};
-use support::{ITEM, MerchantFixture};
+use support::{HOUR_MS, ITEM, MerchantFixture};
 
 fn state(fixture: &MerchantFixture, purchase: PurchaseId) -> Option<SaleState> {
     let sale = SALES.peek(&fixture.store.view(), &purchase).unwrap();
@@ -158,4 +161,94 @@ async fn a_delivery_request_for_a_sealed_offer_is_released_like_any_other() {
         fixture.ask(DeliverRequest { contract, hold }).await.unwrap(),
         receipt
     );
+}
+
+#[tokio::test]
+async fn silence_never_frees_the_place_of_a_sealed_offer() {
+    let mut fixture = MerchantFixture::new();
+    fixture.put_up_counted(true, 2).await;
+    let sold = fixture.offer().await;
+    let _unsold = fixture.offer().await;
+    fixture.sold(sold);
+    let escrow = fixture.escrow.identity.public();
+    // The escrow has sold one, and is silent: both places stay, as the merchant cannot know.
+    fixture.wire.detach(&escrow);
+    fixture.let_expire(48 * HOUR_MS).await;
+    assert_eq!(fixture.merchant.learn_round().await.unwrap(), 1);
+    assert_eq!(fixture.stock(), (2, 2));
+    assert_eq!(
+        fixture.refused(fixture.offer_request()).await,
+        GoodsFault::SoldOut.into()
+    );
+    // Its list decides: one is sold, the other one is free.
+    fixture.wire.attach(escrow, fixture.escrow.clone());
+    assert_eq!(fixture.merchant.learn_round().await.unwrap(), 0);
+    assert_eq!(fixture.stock(), (1, 0));
+    // A list from before the end of an offer, or soon after it, frees nothing.
+    fixture.offer().await;
+    for wait_ms in [HOUR_MS, SEALED_GRACE_MS - 1] {
+        fixture.let_expire(wait_ms).await;
+        assert_eq!(fixture.merchant.learn_round().await.unwrap(), 0);
+        assert_eq!(fixture.stock(), (1, 1));
+    }
+    fixture.let_expire(1).await;
+    assert_eq!(fixture.merchant.learn_round().await.unwrap(), 0);
+    assert_eq!(fixture.stock(), (1, 0));
+}
+
+#[tokio::test]
+async fn a_sealed_item_gets_its_count_when_it_is_added_or_never() {
+    let fixture = MerchantFixture::new();
+    fixture.put_up(ITEM, b"goods", true).await;
+    let set = |left| json!({ "do": "goods-stock", "item": ITEM.to_string(), "left": left });
+    let why = fixture.merchant.admin(set(3)).await.unwrap_err();
+    assert!(why.contains("goods add --sealed --stock"), "{why}");
+}
+
+#[tokio::test]
+async fn sealed_offers_are_not_oversold_and_nothing_leaks() {
+    const LEFT: u64 = 4;
+    let mut fixture = MerchantFixture::new();
+    fixture.put_up_counted(true, LEFT).await;
+    let escrow = fixture.escrow.identity.public();
+    let mut offers = Vec::new();
+    for step in fixture.rng_bytes(150) {
+        match step % 6 {
+            0 | 1 => {
+                if let Ok(offered) = fixture.ask(fixture.offer_request()).await {
+                    offers.push(offered.offer);
+                }
+            }
+            2 => {
+                let deadline_ms = fixture.clock.now_ms() + HOUR_MS / 2;
+                if offers
+                    .last()
+                    .is_some_and(|offer| offer.body.expires_ms >= deadline_ms)
+                {
+                    let offer = offers.pop().unwrap();
+                    fixture.sold(offer);
+                }
+            }
+            3 => match step % 2 {
+                0 => fixture.wire.detach(&escrow),
+                _ => fixture.wire.attach(escrow, fixture.escrow.clone()),
+            },
+            4 => {
+                fixture.let_expire(HOUR_MS / 3).await;
+                fixture.merchant.learn_round().await.unwrap();
+            }
+            _ => fixture.restart(),
+        }
+        let (left, reserved) = fixture.stock();
+        let sold = fixture.escrow.sold.lock().unwrap().len() as u64;
+        assert!(sold <= LEFT, "{sold} were sold");
+        assert!(reserved <= left, "more is promised than there is");
+        assert!(LEFT - sold <= left, "a sale took two places");
+    }
+    fixture.wire.attach(escrow, fixture.escrow.clone());
+    fixture.let_expire(2 * HOUR_MS).await;
+    assert_eq!(fixture.merchant.learn_round().await.unwrap(), 0);
+    let sold = fixture.escrow.sold.lock().unwrap().len() as u64;
+    assert_eq!(fixture.stock(), (LEFT - sold, 0));
+    assert!(sold > 0);
 }

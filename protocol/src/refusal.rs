@@ -383,6 +383,9 @@ pub enum GoodsFault {
     /// The merchant does not accept the bank or escrow.
     #[error("the merchant does not accept this {0}")]
     NotAccepted(#[serde(with = "reason")] String),
+    /// All that the merchant has of the item are sold, or reserved by offers that are out.
+    #[error("all of this item are sold or reserved; an offer that expires may make one free")]
+    SoldOut,
 }
 
 // ---- denials ----------------------------------------------------------------------------------------------

@@ -8,9 +8,10 @@ use async_trait::async_trait;
 use bank::{START_MS, TestBank, Wire, card, secret_key};
 use farthing_coin::{Coin, RecoveryRecordId, SecretKey, Signed};
 use farthing_merchant::merchant::{Merchant, MerchantParts, Settings};
-use farthing_merchant::rows::Item;
+use farthing_merchant::rows::{Item, RESERVATION_ENDS, RESERVATIONS, SALES, STOCKS};
 use farthing_merchant::secret::MerchantSecret;
 use farthing_merchant::shelf::GoodsShelf;
+use farthing_merchant::stock::{self, Passed};
 use farthing_merchant::transactions;
 use farthing_node::card::{Card, RoleName};
 use farthing_node::network::{Lane, Service};
@@ -33,6 +34,7 @@ use farthing_store::disk::MemoryDisk;
 use farthing_store::entropy::{Entropy, SeededEntropy};
 use farthing_store::{Head, Store, StoreOptions};
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
@@ -252,6 +254,42 @@ impl MerchantFixture {
             .await
             .unwrap();
         shelved.summary
+    }
+
+    /// Puts goods up for sale, of which only `left` are sold.
+    pub async fn put_up_counted(&self, sealed: bool, left: u64) {
+        let item = self.put_up(ITEM, b"goods", sealed).await;
+        assert!(item.size_bytes > 0);
+        self.store
+            .transact([], move |tx| stock::open_stock(tx, &ITEM, Some(left)))
+            .await
+            .unwrap();
+    }
+
+    /// How many are left and reserved. The reservations are counted.
+    pub fn stock(&self) -> (u64, u64) {
+        let view = self.store.view();
+        let stock = STOCKS.peek(&view, &ITEM).unwrap().unwrap();
+        let reservations = RESERVATIONS.scan(&view, Bound::Unbounded, 1_000).unwrap();
+        let ends = RESERVATION_ENDS.scan(&view, Bound::Unbounded, 1_000).unwrap();
+        assert_eq!(reservations.len() as u64, stock.reserved, "a reservation leaked");
+        assert_eq!(ends.len(), reservations.len(), "an end leaked");
+        (stock.left.unwrap(), stock.reserved)
+    }
+
+    /// Lets time pass until the offers that are out have expired, and ends their reservations.
+    pub async fn let_expire(&self, by_ms: u64) {
+        let now_ms = self.clock.advance(by_ms);
+        self.merchant.expire(Passed::Time { now_ms }).await.unwrap();
+    }
+
+    /// The number of sales that an escrow has committed.
+    pub fn sales_made(&self) -> usize {
+        let sales = SALES.scan(&self.store.view(), Bound::Unbounded, 1_000).unwrap();
+        sales
+            .iter()
+            .filter(|(_, sale)| sale.state.committed().is_some())
+            .count()
     }
 
     pub async fn ask<C: Call<Server = MerchantRequest>>(&self, call: C) -> Result<C::Reply, Refusal> {
