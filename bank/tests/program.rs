@@ -167,3 +167,106 @@ fn invalid_arguments_and_missing_files_are_reported() {
     let help = String::from_utf8(run(&["--help"]).stdout).unwrap();
     assert!(help.contains("farthing-bank init mint"), "{help}");
 }
+
+/// The credits that a bank gets while it is backed up.
+const CREDITS: u32 = 30;
+
+#[test]
+fn a_backup_under_load_is_restored_and_its_segment_completes_it() {
+    let temporary = tempfile::tempdir().unwrap();
+    let path = |name: &str| temporary.path().join(name).to_str().unwrap().to_owned();
+    let (dir, _) = made(temporary.path());
+    json(&["account", "open", &dir, KEY]);
+    let (full, segment, last) = (path("full"), path("segment"), path("last"));
+    let running = Running::start(&dir);
+    let credit = |number: u32| {
+        let reference = number.to_string();
+        json(&["account", "credit", &dir, KEY, "1", "--reference", &reference]);
+    };
+    credit(0);
+    let (backup, part) = std::thread::scope(|scope| {
+        let load = scope.spawn(|| (1..CREDITS).for_each(credit));
+        let backup = json(&["backup", &dir, "--to", &full]);
+        let since = backup["last"].to_string();
+        let part = json(&["backup", &dir, "--to", &segment, "--since", &since]);
+        load.join().unwrap();
+        (backup, part)
+    });
+    assert_eq!(part["after"], backup["last"]);
+    let refused = failure(&["backup", &dir, "--to", &full], 1);
+    assert!(refused.contains("exists; nothing was written"), "{refused}");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&full).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    drop(running);
+    // The killed bank is backed up from its directory.
+    let since = part["last"].to_string();
+    let stopped = json(&["backup", &dir, "--to", &last, "--since", &since]);
+    let beyond = failure(&["backup", &dir, "--to", &path("beyond"), "--since", "999999"], 1);
+    assert!(beyond.contains("no record 999999"), "{beyond}");
+
+    let (old, new) = (path("old"), path("new"));
+    let text = run(&["restore-backup", &old, &full]);
+    let text = String::from_utf8(text.stdout).unwrap();
+    for said in [
+        "hold it *behind*",
+        "is the newest only if",
+        &format!("--since {}", backup["last"]),
+    ] {
+        assert!(text.contains(said), "{said}: {text}");
+    }
+    let restored = json(&["restore-backup", &new, &full, &segment, &last]);
+    assert_eq!(restored["records"], stopped["last"]);
+    assert_eq!(restored["hash"], stopped["hash"]);
+    let refused = failure(&["restore-backup", &new, &full], 1);
+    assert!(refused.contains("is not empty"), "{refused}");
+    let books = json(&["audit", &dir]);
+    assert_eq!(books["paid_in"], format!("{CREDITS}.00"));
+    let (_running, _, _) = Running::start(&new);
+    assert_eq!(json(&["audit", &new]), books);
+    let older = json(&["audit", &old]);
+    assert_eq!(older["problems"], Value::Array(Vec::new()));
+    assert_eq!(older["accounts"], older["paid_in"]);
+}
+
+#[test]
+fn a_damaged_backup_or_one_with_a_gap_is_refused_and_changes_nothing() {
+    let temporary = tempfile::tempdir().unwrap();
+    let path = |name: &str| temporary.path().join(name).to_str().unwrap().to_owned();
+    let (dir, _) = made(temporary.path());
+    json(&["account", "open", &dir, KEY]);
+    let (full, first, second) = (path("full"), path("first"), path("second"));
+    let since = json(&["backup", &dir, "--to", &full])["last"].to_string();
+    json(&["account", "credit", &dir, KEY, "1"]);
+    let next = json(&["backup", &dir, "--to", &first, "--since", &since])["last"].to_string();
+    json(&["account", "credit", &dir, KEY, "1"]);
+    json(&["backup", &dir, "--to", &second, "--since", &next]);
+    let new = path("new");
+    let refused = |files: &[&str], said: &str| {
+        let why = failure(&[&["restore-backup", &new], files].concat(), 1);
+        assert!(why.contains(said), "{said}: {why}");
+        assert!(!Path::new(&new).exists(), "{said}");
+    };
+    refused(&[&first], "is an archived segment");
+    refused(&[&full, &second], "does not continue the files before it");
+    refused(&[&full, &full], "does not continue the files before it");
+    let whole = std::fs::read(&full).unwrap();
+    let bad = path("bad");
+    let lengths = [0, 7, 20, 600, whole.len() / 2, whole.len() - 1];
+    for length in lengths {
+        std::fs::write(&bad, &whole[..length]).unwrap();
+        refused(&[&bad], "nothing was restored");
+    }
+    for at in [0, 12, 100, whole.len() / 2, whole.len() - 40, whole.len() - 1] {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1;
+        std::fs::write(&bad, bytes).unwrap();
+        refused(&[&bad], "nothing was restored");
+    }
+    // The other bank's directory of the same role.
+    let other = temporary.path().join("other");
+    std::fs::create_dir(&other).unwrap();
+    let (other, _) = made(&other);
+    let strange = path("strange");
+    json(&["backup", &other, "--to", &strange]);
+    refused(&[&full, &strange], "does not continue");
+}

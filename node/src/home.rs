@@ -41,7 +41,8 @@ pub use error::HomeError;
 use farthing_store::{StoreOptions, limits::CACHE_BYTES};
 use file_names::LOST_AND_FOUND;
 pub use file_names::{
-    CONFIG_FILE, ENCRYPTION_KEYS_FILE, IDENTITY_KEY_FILE, OLD_CONFIG_FILE, TLS_CERTIFICATE_FILE, TLS_KEY_FILE,
+    CONFIG_FILE, ENCRYPTION_KEYS_FILE, IDENTITY_KEY_FILE, OLD_CONFIG_FILE, STORE_DIR, TLS_CERTIFICATE_FILE,
+    TLS_KEY_FILE,
 };
 use own_file::{damaged, io_error, read};
 
@@ -256,7 +257,7 @@ impl<C: Serialize + DeserializeOwned> Home<C> {
 
 /// Creates `dir` for its owner only. If it exists, it must be empty, except for the directory that the file system has put
 /// at the root of a volume.
-fn make_empty_dir(dir: &Path) -> Result<(), HomeError> {
+pub(crate) fn make_empty_dir(dir: &Path) -> Result<(), HomeError> {
     let io = |source| io_error(dir, source);
     match fs::read_dir(dir) {
         Ok(entries) => {

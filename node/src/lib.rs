@@ -4,11 +4,13 @@
 
 pub mod address;
 pub mod admin;
+pub mod backup;
 pub mod bank_keys;
 pub mod call;
 pub mod card;
 pub mod carrier;
 pub mod complaints;
+pub mod date;
 pub mod fingerprint;
 pub mod history;
 pub mod home;

@@ -6,6 +6,7 @@
 //! | [`program`] | runs a program, from its arguments to its exit code |
 //! | [`report`] | the report of a command |
 //! | [`commands`] | the commands of every node: `card`, `network`, `status`, `verify` |
+//! | [`backup`] | `backup` and `restore-backup` |
 //! | [`network`] | the pinned cards, and their reload in a running node |
 //! | [`administer()`] | executes a command in the running node, or in the directory of a stopped one |
 //! | [`status`] | the counters of a running node |
@@ -14,6 +15,7 @@
 
 pub mod administer;
 pub mod arguments;
+pub mod backup;
 pub mod commands;
 pub(crate) mod handler;
 pub mod lifecycle;

@@ -139,6 +139,14 @@ pub enum StoreError {
         /// The newest version that this program knows.
         known: u32,
     },
+    /// The journal has no record of this number yet.
+    #[error("the journal has records up to {last}, and no record {asked}")]
+    NoRecord {
+        /// The number that was asked for.
+        asked: u64,
+        /// The last record.
+        last: u64,
+    },
     /// A file operation failed while the store was opened or verified.
     #[error("could not {doing}: {why}")]
     Disk {

@@ -63,6 +63,7 @@ mod committer;
 pub mod disk;
 pub mod entropy;
 mod error;
+mod extract;
 mod handle;
 mod index;
 mod index_buffered;
@@ -95,6 +96,7 @@ mod view;
 
 pub use cipher::RecordCipher;
 pub use error::{Damage, DamageKind, StoreError};
+pub use extract::JournalExtract;
 pub use handle::Store;
 pub use index::{Engine, Head, Index, IndexError, Row, Writes, scan_start};
 pub use index_buffered::BufferedIndex;

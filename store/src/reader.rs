@@ -371,7 +371,7 @@ impl Reader {
     }
 
     /// The error when no record follows `at`, although records up to `last` must exist.
-    fn no_record(&self, at: Position, last: u64) -> Result<StoreError, StoreError> {
+    pub(crate) fn no_record(&self, at: Position, last: u64) -> Result<StoreError, StoreError> {
         let damage = self.judge(at, last)?.err();
         // The disk may have returned other bytes in the earlier read.
         Ok(self.damaged(damage.unwrap_or(at.damage(DamageKind::Changed))))

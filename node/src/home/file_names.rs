@@ -10,6 +10,8 @@ pub const TLS_KEY_FILE: &str = "tls.key";
 pub const ENCRYPTION_KEYS_FILE: &str = "encryption.keys";
 /// The file of the configuration.
 pub const CONFIG_FILE: &str = "config.toml";
+/// The directory of the store.
+pub const STORE_DIR: &str = "store";
 /// The file of the configuration until [`CONFIG_FILE`] took its place.
 pub const OLD_CONFIG_FILE: &str = "config.json";
 /// The directory that a file system makes at the root of a volume. It belongs to no node.

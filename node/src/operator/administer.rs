@@ -1,7 +1,9 @@
 //! Execution of an operator's command: by the running node, or in the directory of a stopped one.
 
 use crate::admin::{ADMIN_WORK_TIMEOUT_MS, AdminError, admin_call_within};
+use crate::backup::BackupError;
 use crate::home::HomeError;
+pub use crate::home::STORE_DIR;
 use crate::{card::RoleName, network_file::NetworkFileError};
 use farthing_store::{Migration, Store, StoreError, StoreOptions};
 use serde::{Serialize, de::DeserializeOwned};
@@ -10,14 +12,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The directory of the store, in a node's directory.
-pub const STORE_DIR: &str = "store";
-
 /// How many times a command tries to reach a node that is starting or stopping.
-const TRIES: u32 = 20;
+pub(super) const TRIES: u32 = 20;
 
 /// The pause between two tries.
-const PAUSE: Duration = Duration::from_millis(100);
+pub(super) const PAUSE: Duration = Duration::from_millis(100);
 
 /// An error of an operator's command.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +31,9 @@ pub enum OperatorError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A backup, or its restore.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     /// The running node refused, or did not answer.
     #[error(transparent)]
     Admin(#[from] AdminError),

@@ -1,6 +1,7 @@
 //! The commands of every node.
 
 use super::administer::{OperatorError, STORE_DIR};
+use super::backup::{self, BackupArgs, RestoreArgs};
 use super::report::{EXIT_FAILED, Report};
 use super::{network, status};
 use crate::card::{Card, RoleName, parse_name};
@@ -29,6 +30,10 @@ pub enum NodeCommand {
     Common(CommonCommand),
     /// Verify the whole journal of a stopped node. Changes nothing.
     Verify(Directory),
+    /// Write a consistent backup of the node, while it runs or not: settings, keys, cards and journal in one file.
+    Backup(BackupArgs),
+    /// Make a node of a backup and the archived segments after it, and say what is missing to be the newest.
+    RestoreBackup(RestoreArgs),
 }
 
 /// The commands that are the same for all roles.
@@ -82,6 +87,8 @@ impl NodeCommand {
                 let found = verify(&dir.join(STORE_DIR), &FileDisk, &|_| {})?;
                 Ok(verified(&found))
             }
+            NodeCommand::Backup(args) => backup::backup(role, &args).await,
+            NodeCommand::RestoreBackup(args) => backup::restore_backup(role, &args),
         }
     }
 }

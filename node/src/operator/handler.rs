@@ -1,7 +1,7 @@
 //! Answers the commands to a running node that are the same for all roles.
 
 use super::network::reload;
-use super::requests::NodeRequest;
+use super::requests::{DurableHead, NodeRequest};
 use super::status::{KeyListStatus, Status};
 use crate::admin::{AdminHandler, reply};
 use crate::history::History;
@@ -35,6 +35,7 @@ impl<R: AdminHandler> AdminHandler for NodeHandler<R> {
     async fn admin(&self, request: Value) -> Result<Value, String> {
         match NodeRequest::deserialize(&request) {
             Ok(NodeRequest::Status) => reply(&self.status()),
+            Ok(NodeRequest::Head) => reply(&self.head()?),
             Ok(NodeRequest::NetworkReload) => {
                 let cards = reload(&self.dir, (self.peers)(&self.role)).map_err(|e| e.to_string())?;
                 Ok(json!({ "cards": cards }))
@@ -45,6 +46,15 @@ impl<R: AdminHandler> AdminHandler for NodeHandler<R> {
 }
 
 impl<R> NodeHandler<R> {
+    fn head(&self) -> Result<DurableHead, String> {
+        let store = self.store.as_ref().ok_or("this node has no journal")?;
+        let head = store.head();
+        Ok(DurableHead {
+            record: head.sequence,
+            hash: head.hash,
+        })
+    }
+
     fn status(&self) -> Status {
         Status {
             up_ms: u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX),

@@ -11,7 +11,7 @@ use farthing_tests::processes::{
     run::{Wait, until, until_log_says},
 };
 use serde_json::Value;
-use std::{fs, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
 /// The output of `status`, and its exit code.
 fn status(node: &Node) -> (Value, Option<i32>) {
@@ -27,19 +27,45 @@ fn until_it_stands(node: &Node, standing: &str, code: i32) -> Value {
     })
 }
 
-fn older_copy(role: RoleName) {
+/// How the older copy is made, and the newest journal put back.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// Copies of the files of a stopped node.
+    Copies,
+    /// `backup`, an archived segment, and `restore-backup`.
+    Backups,
+}
+
+/// Writes a backup of the running node, and returns the number of its last record.
+fn back_up(node: &Node, to: &Path, since: Option<&str>) -> String {
+    let (to, since) = (to.to_str().unwrap(), since.map(|since| ["--since", since]));
+    let args = [["--to", to].as_slice(), since.as_ref().map_or(&[], |since| since)].concat();
+    node.command(&["backup"], &args).wait().json(0)["last"].to_string()
+}
+
+/// Puts the directory of the stopped node aside, and restores backups in its place.
+fn restore(node: &Node, aside: &Path, files: &[&Path]) {
+    fs::rename(node.dir(), aside).expect("the directory is put aside");
+    let files: Vec<&str> = files.iter().map(|file| file.to_str().unwrap()).collect();
+    node.command(&["restore-backup"], &files).wait().json(0);
+}
+
+fn older_copy(role: RoleName, by: By) {
     let testbed = testbed();
     let alice = testbed.customer("alice");
     let node = testbed.node(role);
     until_it_stands(node, "up", 0);
-    let (store, old, newest) = (
-        node.dir().join("store"),
-        testbed.dir().join("old"),
-        testbed.dir().join("newest"),
-    );
-    node.stop().wait();
-    copy_dir(&store, &old).unwrap();
-    node.start().wait();
+    let place = |name: &str| testbed.dir().join(name);
+    let (store, old, newest) = (node.dir().join("store"), place("old"), place("newest"));
+    let (full, segment) = (place("full"), place("segment"));
+    let mut last = String::new();
+    if by == By::Backups {
+        last = back_up(node, &full, None);
+    } else {
+        node.stop().wait();
+        copy_dir(&store, &old).unwrap();
+        node.start().wait();
+    }
     alice.buys(POSTCARD, "first");
     until("the bank has applied the decision, and the escrow knows", || {
         (testbed.held() == 0 && testbed.is_settled()).then_some(())
@@ -47,9 +73,15 @@ fn older_copy(role: RoleName) {
     // Bank and escrow compare their journals, so each remembers the head of the other.
     std::thread::sleep(Duration::from_millis(2 * COMPARE_MS));
 
-    node.stop().wait();
-    fs::rename(&store, &newest).expect("the store is put aside");
-    copy_dir(&old, &store).unwrap();
+    if by == By::Backups {
+        back_up(node, &segment, Some(&last));
+        node.stop().wait();
+        restore(node, &newest, &[&full]);
+    } else {
+        node.stop().wait();
+        fs::rename(&store, &newest).expect("the store is put aside");
+        copy_dir(&old, &store).unwrap();
+    }
     node.start().wait();
     let status = until_it_stands(node, "behind", 4);
     assert!(status["history"]["missing"].as_u64().is_some(), "{status}");
@@ -75,11 +107,15 @@ fn older_copy(role: RoleName) {
         );
     }
 
-    // OPERATIONS.md, the repair: the newest journal alone.
+    // OPERATIONS.md, the repair: the newest journal alone, or the archived segment that completes the backup.
     node.stop().wait();
-    fs::rename(&store, testbed.dir().join("old-again")).expect("the old store is put aside");
-    fs::create_dir(&store).expect("a directory");
-    fs::copy(newest.join("journal"), store.join("journal")).expect("the journal");
+    if by == By::Backups {
+        restore(node, &place("old-again"), &[&full, &segment]);
+    } else {
+        fs::rename(&store, place("old-again")).expect("the old store is put aside");
+        fs::create_dir(&store).expect("a directory");
+        fs::copy(newest.join("journal"), store.join("journal")).expect("the journal");
+    }
     node.start().wait();
     until_it_stands(node, "up", 0);
     alice.done(&["resume"]);
@@ -89,10 +125,10 @@ fn older_copy(role: RoleName) {
 
 #[test]
 fn a_bank_from_an_older_copy_pays_nothing_until_its_newest_journal_is_back() {
-    older_copy(Bank);
+    older_copy(Bank, By::Copies);
 }
 
 #[test]
-fn an_escrow_from_an_older_copy_decides_nothing_until_its_newest_journal_is_back() {
-    older_copy(Escrow);
+fn an_escrow_from_a_backup_decides_nothing_until_its_archived_segment_completes_it() {
+    older_copy(Escrow, By::Backups);
 }
