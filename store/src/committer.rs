@@ -14,6 +14,7 @@ use crate::state::{Left, State};
 use crate::transaction::{Done, Transaction};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// The only writer of a store, without a thread. An inline store calls it directly, so a simulator can use it.
 pub(crate) struct Committer {
@@ -113,8 +114,12 @@ impl Committer {
 
     fn write(&mut self, writes: &Writes) -> Result<(), StoreError> {
         let payload = encode_writes(writes);
+        let began = Instant::now();
         let head = match self.journal.append(&payload, self.probe.as_ref()) {
-            Ok(head) => head,
+            Ok(head) => {
+                self.shared.count_sync(began.elapsed());
+                head
+            }
             Err(full @ StoreError::Full { .. }) => {
                 tracing::error!(error = %full, "a batch was refused");
                 return Err(full);
@@ -147,6 +152,7 @@ impl Committer {
 
     fn halt(&mut self, why: StoreError) -> StoreError {
         tracing::error!(error = %why, "the store stops accepting");
+        self.shared.halted(&why);
         self.halted.get_or_insert(why).clone()
     }
 
@@ -243,6 +249,7 @@ mod tests {
             let halted = run(&mut committer).unwrap_err();
             assert!(matches!(halted, StoreError::Halted { .. }), "{halted}");
             assert_eq!(run(&mut committer), Err(halted.clone()));
+            assert!(committer.shared.stopped().is_some());
             let durable = committer.journal.head().sequence;
             assert_eq!(
                 durable,

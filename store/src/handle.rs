@@ -242,6 +242,11 @@ impl Store {
         self.inner.shared.counts()
     }
 
+    /// Why the store takes no more transactions, or will take no more. `None` while nothing is wrong.
+    pub fn stopped(&self) -> Option<String> {
+        self.inner.shared.stopped()
+    }
+
     /// The last durable record of the journal. Its hash stands for the whole history.
     pub fn head(&self) -> Head {
         self.inner.shared.head()

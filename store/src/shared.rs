@@ -6,6 +6,7 @@ use crate::reader::Reader;
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 /// The counters of a store. Each record is one sync, and has the writes of all transactions of its batch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +20,9 @@ pub struct StoreCounts {
     pub unverified: u64,
     /// Number of finished transactions since the store was opened.
     pub transactions: u64,
+    /// Time that was spent on writing and syncing records since the store was opened (us).
+    #[serde(default)]
+    pub sync_us: u64,
 }
 
 /// The state that the writer shares with the readers.
@@ -30,6 +34,10 @@ pub(crate) struct Shared {
     journal_bytes: AtomicU64,
     /// Number of finished transactions since the store was opened.
     transactions: AtomicU64,
+    /// Time that was spent on writing and syncing records since the store was opened (us).
+    sync_us: AtomicU64,
+    /// Why the writer has halted.
+    halted: OnceLock<String>,
     /// The first failure of the index in a read outside transactions.
     index_failed: OnceLock<String>,
 }
@@ -42,6 +50,8 @@ impl Shared {
             head: Mutex::new(head),
             journal_bytes: AtomicU64::new(journal_bytes),
             transactions: AtomicU64::new(0),
+            sync_us: AtomicU64::new(0),
+            halted: OnceLock::new(),
             index_failed: OnceLock::new(),
         }
     }
@@ -62,6 +72,25 @@ impl Shared {
         self.transactions.fetch_add(transactions, Ordering::Relaxed);
     }
 
+    /// Adds the time of a record's write and sync to the counter.
+    pub(crate) fn count_sync(&self, took: Duration) {
+        let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.sync_us.fetch_add(took_us, Ordering::Relaxed);
+    }
+
+    /// Records why the writer has halted. The first reason stays.
+    pub(crate) fn halted(&self, why: &StoreError) {
+        self.halted.get_or_init(|| why.to_string());
+    }
+
+    /// Why the store has stopped, or will stop before its next batch.
+    pub(crate) fn stopped(&self) -> Option<String> {
+        let halted = self.halted.get().cloned();
+        let unreadable = || self.index_failed.get().cloned();
+        let broken = || self.reader.broken().map(ToString::to_string);
+        halted.or_else(unreadable).or_else(broken)
+    }
+
     /// The failure of the index that a reader has found.
     pub(crate) fn index_failure(&self) -> Option<&str> {
         self.index_failed.get().map(String::as_str)
@@ -74,6 +103,7 @@ impl Shared {
             journal_bytes: self.journal_bytes.load(Ordering::Relaxed),
             unverified: self.reader.unverified(),
             transactions: self.transactions.load(Ordering::Relaxed),
+            sync_us: self.sync_us.load(Ordering::Relaxed),
         }
     }
 
