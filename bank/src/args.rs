@@ -3,6 +3,7 @@
 use clap::{Args, Parser, Subcommand};
 use farthing_coin::PublicKey;
 use farthing_node::address::Addresses;
+use farthing_node::monitor::MetricsArgs;
 use farthing_node::operator::{Directory, NodeCommand};
 use farthing_protocol::money::Amount;
 use std::{net::SocketAddr, path::PathBuf};
@@ -47,6 +48,8 @@ pub(crate) enum Command {
         /// Append all epochs up to the clock's date. Use it once, for a bank that doubts its clock, if the clock is right.
         #[arg(long)]
         accept_clock: bool,
+        #[command(flatten)]
+        metrics: MetricsArgs,
     },
     #[command(flatten)]
     Node(NodeCommand),

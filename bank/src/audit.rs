@@ -14,13 +14,14 @@ use crate::rows::{
     Totals, WITHDRAWN,
 };
 use farthing_coin::KeyId;
+use farthing_node::books::each_row;
 use farthing_protocol::{
     documents::Issued,
     money::{Amount, amount_text},
 };
-use farthing_store::{Key, Reads, StoreError, Table, Transaction, View, limits::SCAN_MAX_ROWS};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::{collections::BTreeMap, ops::Bound, time::Duration};
+use farthing_store::{Reads, StoreError, Transaction, View, limits::SCAN_MAX_ROWS};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, time::Duration};
 
 /// How many times all rows are counted before the audit reports that the bank is too busy.
 const COUNT_TRIES: u32 = 8;
@@ -102,7 +103,7 @@ impl Bank {
     }
 
     /// The stored sums, all read in one transaction.
-    async fn kept_books(&self, keys: &Keys) -> Result<Books, StoreError> {
+    pub(crate) async fn kept_books(&self, keys: &Keys) -> Result<Books, StoreError> {
         let ids: Vec<KeyId> = keys.book().denominations().map(|(id, _)| *id).collect();
         let reads = Reads::from([TOTALS.key(&())]).and(ids.iter().map(|id| KEY_TOTALS.key(id)));
         self.store.transact(reads, move |tx| kept(tx, &ids)).await
@@ -127,14 +128,16 @@ fn count_rows(view: &View) -> Result<Books, StoreError> {
     let mut books = Books::default();
     let totals = &mut books.totals;
     let add = |sum: &mut Amount, more: Amount| *sum = Amount(sum.0.saturating_add(more.0));
-    each(&ACCOUNTS, view, |_, account| {
+    each_row(&ACCOUNTS, view, SCAN_MAX_ROWS, |_, account| {
         add(&mut totals.accounts, account.balance)
     })?;
-    each(&MOVEMENTS, view, |_, movement| match movement.direction {
-        Direction::In => add(&mut totals.paid_in, movement.amount),
-        Direction::Out => add(&mut totals.paid_out, movement.amount),
+    each_row(&MOVEMENTS, view, SCAN_MAX_ROWS, |_, movement| {
+        match movement.direction {
+            Direction::In => add(&mut totals.paid_in, movement.amount),
+            Direction::Out => add(&mut totals.paid_out, movement.amount),
+        }
     })?;
-    each(&RECOVERY_RECORDS, view, |_, _| {
+    each_row(&RECOVERY_RECORDS, view, SCAN_MAX_ROWS, |_, _| {
         totals.recovery_records = totals.recovery_records.saturating_add(1)
     })?;
     let keys = &mut books.keys;
@@ -144,35 +147,17 @@ fn count_rows(view: &View) -> Result<Books, StoreError> {
             key.issued = key.issued.saturating_add(1);
         }
     };
-    each(&WITHDRAWN, view, |_, issued| issue(&issued))?;
-    each(&EXCHANGED, view, |_, issued| {
+    each_row(&WITHDRAWN, view, SCAN_MAX_ROWS, |_, issued| issue(&issued))?;
+    each_row(&EXCHANGED, view, SCAN_MAX_ROWS, |_, issued| {
         totals.exchanges = totals.exchanges.saturating_add(1);
         issue(&issued);
     })?;
-    each(&COINS, view, |(id, _), state| {
+    each_row(&COINS, view, SCAN_MAX_ROWS, |(id, _), state| {
         if let Some(count) = keys.entry(id).or_default().in_state(&state) {
             *count = count.saturating_add(1);
         }
     })?;
     Ok(books)
-}
-
-/// Calls `with` for every row of `table`, a page at a time.
-fn each<K: Key + Clone, V: Serialize + DeserializeOwned>(
-    table: &Table<K, V>,
-    view: &View,
-    mut with: impl FnMut(K, V),
-) -> Result<(), StoreError> {
-    let mut after: Option<K> = None;
-    loop {
-        let from = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
-        let rows = table.scan(view, from, SCAN_MAX_ROWS)?;
-        let Some((last, _)) = rows.last() else {
-            return Ok(());
-        };
-        after = Some(last.clone());
-        rows.into_iter().for_each(|(key, value)| with(key, value));
-    }
 }
 
 /// Compares the books. Sums are 128 bits wide, so wrong sums cannot overflow.

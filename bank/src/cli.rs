@@ -47,13 +47,17 @@ pub fn run(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitC
 async fn execute(cli: Cli) -> Result<Report> {
     match cli.command {
         Command::Init(init) => make(init).await,
-        Command::Serve { dir, accept_clock } => {
+        Command::Serve {
+            dir,
+            accept_clock,
+            metrics,
+        } => {
             logging::init(if cli.json {
                 LogFormat::Json
             } else {
                 LogFormat::Text
             })?;
-            run_node(&dir, accept_clock, cli.json).await?;
+            run_node(&dir, accept_clock, metrics, cli.json).await?;
             Ok(Report::said())
         }
         Command::Node(command) => Ok(command.execute(RoleName::Bank).await?),

@@ -15,6 +15,7 @@
 //! | [`overdue`] | background work: overdue holds, keys, journals |
 //! | [`desk`] | the cash desk: accounts, money in and out |
 //! | [`audit`] | the books, counted twice |
+//! | `books` | the books as sums, for the metrics |
 //! | [`admin`] | the operator's commands |
 //! | [`replies`] | the replies to them |
 //! | [`node`] | the bank in its directory, as a running node |
@@ -26,6 +27,7 @@ pub mod admin;
 mod args;
 pub mod audit;
 pub mod bank;
+mod books;
 pub mod cli;
 mod denying;
 pub mod desk;

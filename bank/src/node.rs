@@ -8,9 +8,11 @@ use async_trait::async_trait;
 pub use farthing_node::operator::STORE_DIR;
 use farthing_node::{
     admin::AdminHandler,
+    books::Books,
     card::RoleName,
     history::History,
     home::{Home, HomeError},
+    monitor::MetricsArgs,
     network::{Lane, Service},
     operator::{self, OperatorError, status::KeyListStatus},
     peers::Peers,
@@ -137,11 +139,16 @@ fn damaged_identity(dir: &Path, why: &farthing_coin::SignatureError) -> HomeErro
 }
 
 /// Runs the bank in `dir` until the process is told to stop. Prints a line on standard output once it answers. With
-/// `accept_clock`, the operator says that the clock is right.
+/// `accept_clock`, the operator says that the clock is right. `metrics` replaces the settings of the same names.
 ///
 /// # Errors
 /// When it cannot be opened, or cannot listen.
-pub async fn run_node(dir: &Path, accept_clock: bool, as_json: bool) -> Result<(), BankError> {
+pub async fn run_node(
+    dir: &Path,
+    accept_clock: bool,
+    metrics: MetricsArgs,
+    as_json: bool,
+) -> Result<(), BankError> {
     let node = Arc::new(BankNode::open(dir).await?);
     if accept_clock {
         node.bank.accept_clock().await?;
@@ -149,7 +156,7 @@ pub async fn run_node(dir: &Path, accept_clock: bool, as_json: bool) -> Result<(
     let store: Store = node.bank.store.clone();
     let role = Arc::clone(&node);
     let ready = |address| operator::lifecycle::ready(&node.home, &node.bank.peers, address, as_json);
-    serve(&node.home, role, Some(store), &node.probe, ready).await?;
+    serve(&node.home, role, Some(store), &node.probe, metrics, ready).await?;
     Ok(())
 }
 
@@ -184,6 +191,20 @@ impl Role for BankNode {
 
     fn key_list(&self) -> Option<KeyListStatus> {
         Some(self.bank.key_list())
+    }
+
+    fn complaints(&self) -> usize {
+        self.bank.complaints.open()
+    }
+
+    async fn books(&self) -> Result<Option<Books>, String> {
+        self.bank.sums().await.map(Some)
+    }
+
+    fn lacks(&self) -> Vec<&'static str> {
+        let has_escrow = !self.bank.peers.cards(RoleName::Escrow).is_empty();
+        let lack = (!has_escrow).then_some("no escrow's card is pinned");
+        lack.into_iter().collect()
     }
 
     async fn background(self: Arc<Self>, stop: StopToken) {

@@ -12,6 +12,7 @@ use farthing_node::address::Addresses;
 use farthing_node::card::RoleName;
 use farthing_node::home::Home;
 use farthing_node::logging::{self, LogFormat};
+use farthing_node::monitor::MetricsArgs;
 pub use farthing_node::operator::STORE_DIR;
 use farthing_node::operator::lifecycle::{made, ready, with_port};
 use farthing_node::operator::{self, Directory, NodeCommand, Report, administer, all_pages, with_store};
@@ -84,6 +85,8 @@ enum Command {
         /// decisions, if the clock is right now and was once far ahead. Decisions stay as they are.
         #[arg(long)]
         accept_clock: bool,
+        #[command(flatten)]
+        metrics: MetricsArgs,
     },
     #[command(flatten)]
     Node(NodeCommand),
@@ -109,8 +112,12 @@ async fn execute(cli: Cli) -> Result<Report> {
             listen,
             advertise,
         } => init(&dir, &name, listen, advertise),
-        Command::Serve { dir, accept_clock } => {
-            serve_dir(&dir, accept_clock, cli.json).await?;
+        Command::Serve {
+            dir,
+            accept_clock,
+            metrics,
+        } => {
+            serve_dir(&dir, accept_clock, metrics, cli.json).await?;
             Ok(Report::said())
         }
         Command::Node(command) => Ok(command.execute(RoleName::Escrow).await?),
@@ -180,7 +187,7 @@ async fn list_purchases(dir: &Path) -> Result<Report> {
     Ok(Report::new(text, json!({ "purchases": all })))
 }
 
-async fn serve_dir(dir: &Path, accept_clock: bool, as_json: bool) -> Result<()> {
+async fn serve_dir(dir: &Path, accept_clock: bool, metrics: MetricsArgs, as_json: bool) -> Result<()> {
     logging::init(if as_json { LogFormat::Json } else { LogFormat::Text })?;
     let home = open(dir)?;
     let probe = ProcessProbe::from_environment(RoleName::Escrow.as_str());
@@ -202,7 +209,7 @@ async fn serve_dir(dir: &Path, accept_clock: bool, as_json: bool) -> Result<()> 
     warn_of_clock(&store)?;
     let node = Arc::clone(&escrow);
     let ready = |address| ready(&home, &node.peers, address, as_json);
-    serve(&home, escrow, Some(store), &probe, ready).await?;
+    serve(&home, escrow, Some(store), &probe, metrics, ready).await?;
     Ok(())
 }
 

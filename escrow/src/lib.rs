@@ -12,12 +12,14 @@
 //! | [`escrow`] | the node: its key, store and peers |
 //! | [`service`] | the answers to requests |
 //! | [`settle`] | pushes decisions to the bank until it acknowledges them |
+//! | `books` | the books as sums, for the metrics |
 //! | [`admin`] | the operator's requests |
 //! | [`cli`] | the command line |
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod admin;
+mod books;
 pub mod cli;
 pub mod escrow;
 pub mod migrate;

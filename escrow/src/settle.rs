@@ -8,6 +8,7 @@ use crate::rows::{DECISIONS, OUTBOX};
 use crate::transactions;
 use async_trait::async_trait;
 use farthing_coin::{PublicKey, Signed};
+use farthing_node::books::Books;
 use farthing_node::call::{CallError, ask};
 use farthing_node::card::RoleName;
 use farthing_node::complaints::Complaints;
@@ -63,6 +64,23 @@ impl Role for Escrow {
 
     fn history(&self) -> Option<Arc<History>> {
         Some(Arc::clone(&self.history))
+    }
+
+    fn complaints(&self) -> usize {
+        self.complaints.open().saturating_add(self.keys.complaints())
+    }
+
+    async fn books(&self) -> Result<Option<Books>, String> {
+        self.sums().await.map(Some)
+    }
+
+    fn lacks(&self) -> Vec<&'static str> {
+        let has_bank = !self.peers.cards(RoleName::Bank).is_empty();
+        let lacks = [
+            (!has_bank).then_some("no bank's card is pinned"),
+            (!self.keys.has_any()).then_some("it knows no bank's list of keys"),
+        ];
+        lacks.into_iter().flatten().collect()
     }
 
     async fn background(self: Arc<Self>, stop: StopToken) {

@@ -7,6 +7,7 @@ use crate::rows::{ITEMS, WITHDRAWN};
 use crate::transactions;
 use async_trait::async_trait;
 use farthing_coin::KeyBook;
+use farthing_node::books::Books;
 use farthing_node::card::{Card, RoleName};
 use farthing_node::peers::Peers;
 use farthing_node::process::StopToken;
@@ -36,6 +37,24 @@ impl Role for Merchant {
 
     fn peers(&self) -> &Peers {
         &self.peers
+    }
+
+    fn complaints(&self) -> usize {
+        self.complaints.open().saturating_add(self.keys.complaints())
+    }
+
+    async fn books(&self) -> Result<Option<Books>, String> {
+        self.sums().await.map(Some)
+    }
+
+    fn lacks(&self) -> Vec<&'static str> {
+        let has = |role| !self.peers.cards(role).is_empty();
+        let lacks = [
+            (!has(RoleName::Bank)).then_some("no bank's card is pinned"),
+            (!has(RoleName::Escrow)).then_some("no escrow's card is pinned"),
+            (!self.keys.has_any()).then_some("it knows no bank's list of keys"),
+        ];
+        lacks.into_iter().flatten().collect()
     }
 
     async fn background(self: Arc<Self>, stop: StopToken) {

@@ -18,6 +18,7 @@ use farthing_node::card::RoleName;
 use farthing_node::home::Home;
 use farthing_node::home::files::{Existing, Mode, write_output};
 use farthing_node::logging::{self, LogFormat};
+use farthing_node::monitor::MetricsArgs;
 pub use farthing_node::operator::STORE_DIR;
 use farthing_node::operator::lifecycle::{made, ready, with_port};
 use farthing_node::operator::{self, Directory, NodeCommand, Report};
@@ -86,7 +87,12 @@ enum Command {
         currency: String,
     },
     /// Sell goods, until stopped with ctrl-c.
-    Serve(Directory),
+    Serve {
+        /// The merchant's directory.
+        dir: PathBuf,
+        #[command(flatten)]
+        metrics: MetricsArgs,
+    },
     /// Begin an empty store in the place of one that is lost. The goods, the sales and their evidence are forgotten.
     ///
     /// Use it only if no copy of the store is left. Keys, card and account stay the same.
@@ -142,8 +148,8 @@ async fn execute(cli: Cli) -> Result<Report> {
             advertise,
             currency,
         } => init(&dir, &name, listen, advertise, currency),
-        Command::Serve(Directory { dir }) => {
-            serve_dir(&dir, cli.json).await?;
+        Command::Serve { dir, metrics } => {
+            serve_dir(&dir, metrics, cli.json).await?;
             Ok(Report::said())
         }
         Command::NewStore(Directory { dir }) => new_store(&dir),
@@ -255,7 +261,7 @@ fn sealing_secret(dir: &Path, sale_id: &str) -> Result<Report> {
     Ok(Report::new(json_lines(&papers), papers))
 }
 
-async fn serve_dir(dir: &Path, as_json: bool) -> Result<()> {
+async fn serve_dir(dir: &Path, metrics: MetricsArgs, as_json: bool) -> Result<()> {
     logging::init(if as_json { LogFormat::Json } else { LogFormat::Text })?;
     let home = open(dir)?;
     home.config().settings.check().map_err(anyhow::Error::msg)?;
@@ -274,6 +280,6 @@ async fn serve_dir(dir: &Path, as_json: bool) -> Result<()> {
     }));
     let node = Arc::clone(&merchant);
     let ready = |address| ready(&home, &node.peers, address, as_json);
-    serve(&home, merchant, Some(store), &probe, ready).await?;
+    serve(&home, merchant, Some(store), &probe, metrics, ready).await?;
     Ok(())
 }

@@ -21,6 +21,7 @@
 //! | [`sales`] | the list of sales |
 //! | [`stock`] | counts of items, and what offers reserve |
 //! | `reservations` | ends the reservations that are over |
+//! | `books` | the books as sums, for the metrics |
 //! | [`admin`] | the operator's requests |
 //! | [`cli`] | the command line |
 
@@ -28,6 +29,7 @@
 
 pub mod admin;
 pub mod background;
+mod books;
 pub mod check;
 pub mod cli;
 mod cli_balance;

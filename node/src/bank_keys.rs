@@ -108,6 +108,17 @@ impl BankKeys {
         }
     }
 
+    /// Whether the list of any bank is in memory.
+    pub fn has_any(&self) -> bool {
+        let banks = self.banks.lock().unwrap_or_else(PoisonError::into_inner);
+        banks.values().any(|bank| bank.book().is_some())
+    }
+
+    /// How many things have not ended that went wrong with banks' lists.
+    pub fn complaints(&self) -> usize {
+        self.complaints.open()
+    }
+
     /// Returns the list of `bank`. If no list is known, it is fetched.
     ///
     /// # Errors

@@ -61,6 +61,14 @@ impl Complaints {
         Some(1)
     }
 
+    /// How many complaints have not ended.
+    pub fn open(&self) -> usize {
+        let now = Instant::now();
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_open = |complaint: &&Complaint| now.saturating_duration_since(complaint.last) < FORGET_AFTER;
+        open.values().filter(is_open).count()
+    }
+
     /// Counts a complaint, and calls `tell` with the count if the log needs a line.
     pub fn tell(&self, topic: &'static str, about: &impl ToString, tell: impl FnOnce(u64)) {
         if let Some(times) = self.raise(topic, about) {
@@ -108,7 +116,9 @@ mod tests {
         tokio::time::advance(FORGET_AFTER).await;
         assert_eq!(complaints.clear("silent", &"fair"), None);
         assert_eq!(complaints.raise("silent", &"fair"), Some(1));
+        assert_eq!(complaints.open(), 1);
         tokio::time::advance(FORGET_AFTER).await;
+        assert_eq!(complaints.open(), 0);
         assert_eq!(complaints.raise("silent", &"fair"), Some(1));
     }
 

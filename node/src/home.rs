@@ -193,6 +193,8 @@ impl<C: Serialize + DeserializeOwned> Home<C> {
             listen,
             advertise: None,
             cache_mib: None,
+            metrics: None,
+            metrics_open: false,
             settings,
         };
         let home = Self {

@@ -1,6 +1,7 @@
 //! A long-lived connection to a peer. It reconnects after a failure.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -26,6 +27,10 @@ pub struct Link {
     card: Card,
     lane: Lane,
     state: Mutex<State>,
+    /// Whether there is a connection, as far as is known. It can be read while the state is locked.
+    is_connected: AtomicBool,
+    /// Whether the last attempt to connect has failed.
+    is_failing: AtomicBool,
 }
 
 /// The state of a link's connection.
@@ -56,7 +61,21 @@ impl Link {
             card,
             lane,
             state: Mutex::default(),
+            is_connected: AtomicBool::new(false),
+            is_failing: AtomicBool::new(false),
         }
+    }
+
+    /// Whether it has a connection, as far as is known. The next call may find that the connection has ended.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.is_connected.load(Ordering::Relaxed)
+    }
+
+    /// Whether its last attempt to connect has failed.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        self.is_failing.load(Ordering::Relaxed)
     }
 
     /// The server's card.
@@ -85,6 +104,7 @@ impl Link {
                 .is_some_and(|current| Arc::ptr_eq(current, channel))
             {
                 state.channel = None;
+                self.is_connected.store(false, Ordering::Relaxed);
             }
         }
         outcome
@@ -105,7 +125,10 @@ impl Link {
             if let Some(not_before) = state.not_before {
                 tokio::time::sleep_until(not_before).await;
             }
-            match self.network.connect(&self.card, self.lane).await {
+            let connected = self.network.connect(&self.card, self.lane).await;
+            self.is_connected.store(connected.is_ok(), Ordering::Relaxed);
+            self.is_failing.store(connected.is_err(), Ordering::Relaxed);
+            match connected {
                 Ok(channel) => {
                     *state = State {
                         channel: Some(channel.clone()),

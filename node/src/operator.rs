@@ -10,6 +10,7 @@
 //! | [`network`] | the pinned cards, and their reload in a running node |
 //! | [`administer()`] | executes a command in the running node, or in the directory of a stopped one |
 //! | [`status`] | the counters of a running node |
+//! | [`state`] | what a running node is doing now |
 //! | `requests`, `handler` | the requests that every running node answers, and their answers |
 //! | [`lifecycle`] | the creation and the start of a node |
 
@@ -23,6 +24,7 @@ pub mod network;
 pub mod program;
 pub mod report;
 mod requests;
+pub mod state;
 pub mod status;
 
 pub use administer::{OperatorError, STORE_DIR, administer, all_pages, with_store};

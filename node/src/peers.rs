@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use farthing_coin::PublicKey;
 use farthing_protocol::refusal::{ContractFault, Refusal};
+use serde::{Deserialize, Serialize};
 
 use crate::address::Address;
 use crate::card::{Card, RoleName};
@@ -20,6 +21,17 @@ use crate::{
 pub struct Peers {
     network: Arc<dyn Network>,
     pinned: Mutex<Pinned>,
+}
+
+/// The servers of one role that a node works with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerCount {
+    /// Servers with a pinned card.
+    pub pinned: usize,
+    /// Servers to which the node has a connection, as far as it knows.
+    pub connected: usize,
+    /// Servers to which the last attempt to connect has failed.
+    pub failing: usize,
 }
 
 #[derive(Default)]
@@ -107,6 +119,21 @@ impl Peers {
     /// message from the server has just arrived, however many attempts to connect have failed before.
     pub fn renew_link(&self, identity: &PublicKey) {
         self.pinned().links.remove(identity);
+    }
+
+    /// How many servers of this role are pinned, and how many of them are reached.
+    pub fn reached(&self, role: RoleName) -> PeerCount {
+        let pinned = self.pinned();
+        let links = pinned.links.values().filter(|link| link.card().role == role);
+        let mut count = PeerCount {
+            pinned: pinned.cards.iter().filter(|card| card.role == role).count(),
+            ..PeerCount::default()
+        };
+        for link in links {
+            count.connected += usize::from(link.is_connected());
+            count.failing += usize::from(link.is_failing());
+        }
+        count
     }
 
     fn pinned(&self) -> MutexGuard<'_, Pinned> {

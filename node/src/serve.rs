@@ -1,13 +1,19 @@
 //! Runs a node: opens its store, and answers on its endpoint and its administration socket until it is stopped.
 
 use crate::admin::{AdminError, AdminHandler, AdminServer};
+use crate::books::Books;
 use crate::card::RoleName;
+use crate::counted::{Counted, ReplyCounters};
 use crate::history::History;
 use crate::home::Home;
+use crate::monitor::listen::Listen;
+use crate::monitor::source::Monitored;
+use crate::monitor::{ListenError, MetricsArgs, MonitorServer};
 use crate::network::Service;
 use crate::oblivious::{KeyFile, KeyFileError, ObliviousParts, ObliviousService};
-use crate::operator::{handler::NodeHandler, status::KeyListStatus};
-use crate::peers::Peers;
+use crate::operator::status::{KeyListStatus, Status};
+use crate::operator::{handler::NodeHandler, state::StateSources};
+use crate::peers::{PeerCount, Peers};
 use crate::probe::ProcessProbe;
 use crate::process::{StopToken, stop_pair, stop_signal};
 use crate::server::Server;
@@ -44,6 +50,29 @@ pub trait Role: Service + AdminHandler + 'static {
         None
     }
 
+    /// How many servers of a role are pinned, and how many of them are reached.
+    fn reached(&self, of: RoleName) -> PeerCount {
+        self.peers().reached(of)
+    }
+
+    /// How many things its background work finds wrong again and again.
+    fn complaints(&self) -> usize {
+        0
+    }
+
+    /// The books, as sums for the metrics. `None` if it has none. It may take long.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    async fn books(&self) -> Result<Option<Books>, String> {
+        Ok(None)
+    }
+
+    /// What it lacks to serve, in words, beyond what the status says: a peer's card, or keys.
+    fn lacks(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
+
     /// The background work until `stop`: settlement, overdue holds, new keys.
     async fn background(self: Arc<Self>, stop: StopToken);
 }
@@ -64,6 +93,9 @@ pub enum ServeError {
     /// The operator's socket.
     #[error(transparent)]
     Admin(#[from] AdminError),
+    /// The HTTP port of the metrics.
+    #[error(transparent)]
+    Metrics(#[from] ListenError),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -113,9 +145,13 @@ fn service<C, R: Role>(
     home: &Home<C>,
     role: &Arc<R>,
     probe: &ProcessProbe,
+    counters: &Arc<ReplyCounters>,
     stop: StopToken,
 ) -> Result<Arc<dyn Service>, ServeError> {
-    let service = probe.around_service(role.clone(), R::NAME);
+    let service = Arc::new(Counted {
+        service: probe.around_service(role.clone(), R::NAME),
+        counters: Arc::clone(counters),
+    });
     if R::NAME == RoleName::Relay {
         return Ok(service);
     }
@@ -144,10 +180,14 @@ pub async fn serve<C, R: Role>(
     role: Arc<R>,
     store: Option<Store>,
     probe: &ProcessProbe,
+    metrics: MetricsArgs,
     ready: impl FnOnce(SocketAddr),
 ) -> Result<(), ServeError> {
     let (stopper, stop) = stop_pair();
-    let service = service(home, &role, probe, stop.clone())?;
+    let config = home.config();
+    let metrics = Listen::choose(metrics, config.metrics, config.metrics_open)?;
+    let replies = Arc::default();
+    let service = service(home, &role, probe, &replies, stop.clone())?;
     let limits = ServerLimits {
         requests_per_address_max: R::REQUESTS_PER_ADDRESS_MAX,
         // A longer request would not be decoded.
@@ -156,7 +196,11 @@ pub async fn serve<C, R: Role>(
     };
     let server = Server::bind(home.config().listen, home.tls(), service, limits)?;
     let admin = AdminServer::bind(home.dir()).await?;
-    let handler: Arc<dyn AdminHandler> = Arc::new(NodeHandler {
+    let monitor = match metrics {
+        Some(listen) => Some(MonitorServer::bind(listen).await?),
+        None => None,
+    };
+    let handler = Arc::new(NodeHandler {
         dir: home.dir().to_owned(),
         role: role.clone(),
         store: store.clone(),
@@ -164,16 +208,23 @@ pub async fn serve<C, R: Role>(
         history: role.history(),
         peers: R::peers,
         key_list: R::key_list,
+        reached: R::reached,
+        complaints: R::complaints,
+        sources: StateSources {
+            gate: Some(server.gate()),
+            replies,
+        },
         since: Instant::now(),
     });
     let address = server.local_addr();
     let endpoint = tokio::spawn(server.run(stop.clone()));
+    let monitor = monitor.map(|monitor| tokio::spawn(monitor.run(handler.clone(), stop.clone())));
     let operator = tokio::spawn(admin.run(handler, stop.clone()));
     let background = tokio::spawn(role.background(stop));
     ready(address);
     stop_signal().await.map_err(ServeError::Signal)?;
     stopper.stop();
-    for task in [endpoint, operator, background] {
+    for task in [endpoint, operator, background].into_iter().chain(monitor) {
         if let Err(error) = task.await {
             tracing::error!(%error, "a part of the node has failed");
         }
@@ -182,4 +233,27 @@ pub async fn serve<C, R: Role>(
         store.close()?;
     }
     Ok(())
+}
+
+#[async_trait]
+impl<R: Role> Monitored for NodeHandler<R> {
+    fn role(&self) -> RoleName {
+        R::NAME
+    }
+
+    fn status(&self) -> Status {
+        NodeHandler::status(self)
+    }
+
+    async fn books(&self) -> Result<Option<Books>, String> {
+        self.role.books().await
+    }
+
+    fn stopped(&self) -> Option<String> {
+        self.store.as_ref().and_then(Store::stopped)
+    }
+
+    fn lacks(&self) -> Vec<&'static str> {
+        self.role.lacks()
+    }
 }

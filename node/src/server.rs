@@ -97,6 +97,12 @@ impl Server {
         self.gate.counters()
     }
 
+    /// The bounds of its clients, which say how full it is. They stay readable after it has stopped.
+    #[must_use]
+    pub fn gate(&self) -> Arc<Gate> {
+        Arc::clone(&self.gate)
+    }
+
     /// Answers requests until `stop` fires. Then it accepts no more, waits at most [`ServerLimits::stop_timeout`] for
     /// requests under way, and closes.
     pub async fn run(self, stop: StopToken) {

@@ -1,8 +1,10 @@
-//! The resource usage of a process.
+//! The resource usage of a process, and the room on its disk.
 
+use rustix::fs::statvfs;
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 use std::fs;
+use std::path::Path;
 
 /// The resource usage of a process since its start. A number that the system does not report is 0.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +27,28 @@ impl Usage {
             cpu_us: seconds_us.saturating_add(rest_us),
             memory_peak_bytes: field("/proc/self/status", "VmHWM:").saturating_mul(1024),
             written_bytes: field("/proc/self/io", "write_bytes:"),
+        }
+    }
+}
+
+/// The room on the disk of a directory. Both are 0 if the system does not report them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskRoom {
+    /// The bytes that this process can still write.
+    pub free_bytes: u64,
+    /// The size of the disk (bytes).
+    pub size_bytes: u64,
+}
+
+impl DiskRoom {
+    /// The room on the disk of `dir`.
+    pub fn of(dir: &Path) -> DiskRoom {
+        let Ok(found) = statvfs(dir) else {
+            return DiskRoom::default();
+        };
+        DiskRoom {
+            free_bytes: found.f_bavail.saturating_mul(found.f_frsize),
+            size_bytes: found.f_blocks.saturating_mul(found.f_frsize),
         }
     }
 }

@@ -332,6 +332,11 @@ listen = "127.0.0.1:7001"
 # The memory for the cache of the index, in MiB. The process takes about 1.6 times as much for it.
 # cache_mib = 64
 
+# The HTTP address for Prometheus (/metrics), health (/healthz, /readyz) and a page about the node (/). It has no password
+# and no encryption, so an address that other machines reach needs `metrics_open` too.
+# metrics = "127.0.0.1:9101"
+# metrics_open = true
+
 # The settings of the role.
 [settings]
 # The name of the currency. Do not change this setting or the ones below: all coins depend on them.

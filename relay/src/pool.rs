@@ -59,6 +59,16 @@ impl Pool {
         &self.card
     }
 
+    /// Whether any of the connections is there.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.links.iter().any(Link::is_connected)
+    }
+
+    /// Whether the last attempt of any connection has failed.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.links.iter().any(Link::is_failing)
+    }
+
     /// Any of the connections.
     pub(crate) fn any(&self, entropy: &dyn Entropy) -> &Link {
         let mut drawn = [0];

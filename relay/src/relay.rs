@@ -9,7 +9,7 @@ use farthing_node::call::{CallError, RETRY_AFTER_MS, ask, check_lane};
 use farthing_node::card::{Card, RoleName};
 use farthing_node::complaints::Complaints;
 use farthing_node::network::{Caller, Channel, Lane, Network, NetworkError, Service};
-use farthing_node::peers::Peers;
+use farthing_node::peers::{PeerCount, Peers};
 use farthing_node::process::StopToken;
 use farthing_node::serve::Role;
 use farthing_protocol::{
@@ -218,6 +218,29 @@ impl Role for Relay {
 
     fn peers(&self) -> &Peers {
         &self.peers
+    }
+
+    fn reached(&self, of: RoleName) -> PeerCount {
+        let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut count = self.peers.reached(of);
+        for pool in pools.values().filter(|pool| pool.card().role == of) {
+            count.connected += usize::from(pool.is_connected());
+            count.failing += usize::from(pool.is_failing());
+        }
+        count
+    }
+
+    fn complaints(&self) -> usize {
+        self.complaints.open()
+    }
+
+    fn lacks(&self) -> Vec<&'static str> {
+        let mut parties = RoleName::PARTIES.into_iter();
+        let has_server = parties.any(|role| !self.peers.cards(role).is_empty());
+        (!has_server)
+            .then_some("no server's card is pinned")
+            .into_iter()
+            .collect()
     }
 
     async fn background(self: Arc<Self>, stop: StopToken) {

@@ -40,6 +40,11 @@ const OPTIONAL: &str = "
 # The memory for the cache of the index, in MiB. The process takes about 1.6 times as much for it.
 # cache_mib = 64
 
+# The HTTP address for Prometheus (/metrics), health (/healthz, /readyz) and a page about the node (/). It has no password
+# and no encryption, so an address that other machines reach needs `metrics_open` too.
+# metrics = \"127.0.0.1:9101\"
+# metrics_open = true
+
 # The settings of the role.
 ";
 
@@ -92,6 +97,12 @@ pub struct Config<C> {
     /// [`CACHE_BYTES`](farthing_store::limits::CACHE_BYTES).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_mib: Option<NonZeroU32>,
+    /// The address of the HTTP port for metrics, health and a page. Without it there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<SocketAddr>,
+    /// Whether other machines may reach that address.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub metrics_open: bool,
     /// The settings of the role.
     pub settings: C,
 }

@@ -2,10 +2,12 @@
 
 use super::network::reload;
 use super::requests::{DurableHead, NodeRequest};
+use super::state::StateSources;
 use super::status::{KeyListStatus, Status};
 use crate::admin::{AdminHandler, reply};
+use crate::card::RoleName;
 use crate::history::History;
-use crate::peers::Peers;
+use crate::peers::{PeerCount, Peers};
 use crate::transport::ServerCounters;
 use crate::usage::Usage;
 use async_trait::async_trait;
@@ -26,6 +28,9 @@ pub(crate) struct NodeHandler<R> {
     pub(crate) history: Option<Arc<History>>,
     pub(crate) peers: fn(&R) -> &Peers,
     pub(crate) key_list: fn(&R) -> Option<KeyListStatus>,
+    pub(crate) reached: fn(&R, RoleName) -> PeerCount,
+    pub(crate) complaints: fn(&R) -> usize,
+    pub(crate) sources: StateSources,
     /// The time of the node's start.
     pub(crate) since: Instant,
 }
@@ -55,7 +60,8 @@ impl<R> NodeHandler<R> {
         })
     }
 
-    fn status(&self) -> Status {
+    /// The status of the node: the one source of the commands, the metrics and the page.
+    pub(crate) fn status(&self) -> Status {
         Status {
             up_ms: u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX),
             store: self.store.as_ref().map(Store::counts),
@@ -63,6 +69,11 @@ impl<R> NodeHandler<R> {
             process: Usage::of_this_process(),
             history: self.history.as_ref().map(|history| history.status()),
             keys: (self.key_list)(&self.role),
+            state: self.sources.read(
+                &self.dir,
+                |of| (self.reached)(&self.role, of),
+                (self.complaints)(&self.role),
+            ),
         }
     }
 }
@@ -70,7 +81,7 @@ impl<R> NodeHandler<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::card::{Card, RoleName};
+    use crate::card::Card;
     use crate::fingerprint::Fingerprint;
     use crate::network_file::NetworkFile;
     use crate::quic::QuicNetwork;
@@ -103,6 +114,9 @@ mod tests {
             history: None,
             peers: |role| &role.0,
             key_list: |_| None,
+            reached: |role, of| role.0.reached(of),
+            complaints: |_| 0,
+            sources: StateSources::default(),
             since: Instant::now(),
         }
     }

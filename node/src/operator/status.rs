@@ -3,6 +3,7 @@
 use super::administer::OperatorError;
 use super::report::Report;
 use super::requests::NodeRequest;
+use super::state::NodeState;
 use crate::admin::admin_call;
 use crate::history::status::HistoryStatus;
 use crate::transport::ServerCounts;
@@ -29,6 +30,9 @@ pub struct Status {
     /// The room in its list of keys, if its role has one.
     #[serde(default)]
     pub keys: Option<KeyListStatus>,
+    /// What it is doing now.
+    #[serde(default)]
+    pub state: NodeState,
 }
 
 /// The exit code of `status` for a bank that appends no epochs: its list of keys is full, or it doubts its clock.
@@ -132,6 +136,7 @@ impl Status {
             process,
             history,
             keys,
+            state,
         } = self;
         let standing = history
             .map(|history| format!("\n{}", history.text()))
@@ -151,15 +156,23 @@ impl Status {
             )
         });
         let journal = journal.unwrap_or_default();
+        let complaints = match state.complaints {
+            0 => String::new(),
+            some => format!("\n{some} things go wrong again and again; the log says which"),
+        };
         format!(
             "up {} s, {:.1} s of CPU, at most {} MiB of memory\n{journal}\
-             {} connections, {} requests since the start, {} of them refused as it was busy{standing}{keys}",
+             {} connections, {} requests since the start, {} of them refused as it was busy\n\
+             {} connections and {} requests are under way, {} MiB are free on the disk{complaints}{standing}{keys}",
             up_ms / 1000,
             process.cpu_us as f64 / 1e6,
             mib(process.memory_peak_bytes),
             network.connections,
             network.requests,
             network.busy,
+            state.load.connections.now,
+            state.load.requests.now,
+            mib(state.disk.free_bytes),
         )
     }
 }

@@ -17,6 +17,7 @@ use super::limits::{
     FAULT_PAUSE_MS, HANDSHAKE_PACE_MS, HANDSHAKE_TURN_TIMEOUT_MS, REQUEST_PACE_MS, REQUESTS_MAX_BYTES,
     RESERVED_REQUEST_MAX_BYTES, RESERVED_TIMEOUT_MS, ServerLimits, TURN_TIMEOUT_MS,
 };
+use super::load::{ServerLoad, Taken};
 use super::timer::slowest;
 use crate::network::{Caller, ClientNumber, Lane, Service};
 use crate::shares::{Origin, Share, Shares};
@@ -95,6 +96,18 @@ impl Gate {
     #[must_use]
     pub fn counters(&self) -> Arc<ServerCounters> {
         Arc::clone(&self.counters)
+    }
+
+    /// How full the servers are now.
+    #[must_use]
+    pub fn load(&self) -> ServerLoad {
+        let taken = |of: &Semaphore, most: usize| Taken::of(most, of.available_permits());
+        ServerLoad {
+            connections: taken(&self.connections, self.limits.connections_max),
+            handshakes: taken(&self.handshakes, self.limits.handshakes_max),
+            requests: taken(&self.requests, self.limits.requests_max),
+            reserved: taken(&self.reserved, self.limits.reserved_requests_max),
+        }
     }
 
     /// A permit for a connection of the client `of`, unless there are too many.

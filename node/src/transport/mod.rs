@@ -8,6 +8,7 @@ pub(crate) mod failure;
 pub(crate) mod gate;
 mod identity;
 pub(crate) mod limits;
+mod load;
 pub(crate) mod pinned;
 pub(crate) mod timer;
 pub(crate) mod tls;
@@ -26,4 +27,5 @@ pub use limits::{
     SERVER_TURNS_MAX, STOP_TIMEOUT_MS, STREAM_TIMEOUT_MS, STREAM_WINDOW_BYTES, STREAMS_PER_CONNECTION_MAX,
     ServerError, ServerLimits, TURN_TIMEOUT_MS,
 };
+pub use load::{ServerLoad, Taken};
 pub use timer::{RATE_LEAST_BYTES, slowest};

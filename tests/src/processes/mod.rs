@@ -6,6 +6,7 @@
 //! |---|---|
 //! | bounded waits, blocking and not | [`run`] |
 //! | a customer with blocking commands | [`buyer`] |
+//! | a real browser without a window | [`browser`] |
 //! | bad and slow lines | [`lines`] |
 //! | one machine for each process, and a network that can be parted | [`hosts`] |
 //! | kills of processes at named points | [`executioner`] |
@@ -14,6 +15,7 @@
 //! | a relay that counts connections | [`tap`] |
 //! | the testbed, and the final count | [`testbed`] |
 
+pub mod browser;
 pub mod buyer;
 pub mod executioner;
 pub mod goods;

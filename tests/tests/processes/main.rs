@@ -23,6 +23,7 @@
 //! | nodes that are started from an older copy of their directory | `restored` |
 //! | connections, which never join two matters | `lanes` |
 //! | a relay between wallets and nodes | `relayed` |
+//! | metrics, health and the page of every node | `metrics` |
 //! | wallets whose network has no UDP | `tcp` |
 //! | a wallet with a password | `password` |
 //! | two commands of one wallet at the same time | `together` |
@@ -51,6 +52,7 @@ mod lanes;
 mod looked_after;
 mod lossy;
 mod lost;
+mod metrics;
 mod parted;
 mod password;
 mod pinned;
