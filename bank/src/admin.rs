@@ -7,6 +7,7 @@ use crate::replies::{
     AccountLine, AccountOpened, AccountsPage, HoldLine, HoldPosition, HoldsPage, KeyLine, KeyLines, Moved,
 };
 use crate::rows::{ACCOUNTS, Direction, HOLDS, PURCHASES};
+use crate::statement::{ReportsRequest, StatementRequest};
 use farthing_coin::PublicKey;
 use farthing_node::admin::reply;
 use farthing_protocol::{
@@ -51,6 +52,15 @@ pub enum Command {
     Keys,
     /// Counts the books twice. The reply is [`AuditReport`](crate::audit::AuditReport).
     Audit,
+    /// Lists a page of the movements of accounts. The reply is [`StatementPage`](crate::statement::StatementPage).
+    Statement(StatementRequest),
+    /// Lists a page of the reports. The reply is [`ReportsPage`](crate::statement::ReportsPage).
+    Reports(ReportsRequest),
+    /// Audits the movements since a date. The reply is [`ChangesReport`](crate::statement::ChangesReport).
+    Changes {
+        /// The date (ms since 1970).
+        since_ms: u64,
+    },
     /// Exports evidence. The reply is a list of papers: see [`evidence`](crate::evidence).
     Evidence(About),
 }
@@ -90,6 +100,9 @@ impl Bank {
             Command::Holds { after } => reply(&self.list_holds(after.as_ref())?),
             Command::Keys => reply(&self.list_keys()),
             Command::Audit => reply(&self.audit().await.map_err(|e| e.to_string())?),
+            Command::Statement(request) => reply(&self.statement(&request)?),
+            Command::Reports(request) => reply(&self.reports(&request)?),
+            Command::Changes { since_ms } => reply(&self.changes(since_ms).await.map_err(|e| e.to_string())?),
             Command::Evidence(about) => reply(&self.evidence(&about)?),
         }
     }
@@ -128,11 +141,12 @@ impl Bank {
         })?;
         let now_ms = self.clock.now_ms();
         let (reference, history) = (requested.reference.clone(), Arc::clone(&self.history));
+        let policy = Arc::clone(&self.policy);
         let moved = self
             .store
             .transact(move_money_reads(&requested), move |tx| {
                 history.mark_decision();
-                move_money(tx, &requested, now_ms)
+                move_money(tx, &requested, &policy, now_ms)
             })
             .await;
         // The store may have stopped after the write. Only the same reference makes a repetition safe.

@@ -3,6 +3,7 @@
 use clap::{Args, Parser, Subcommand};
 use farthing_coin::PublicKey;
 use farthing_node::address::Addresses;
+use farthing_node::date;
 use farthing_node::monitor::MetricsArgs;
 use farthing_node::operator::{Directory, NodeCommand};
 use farthing_protocol::money::Amount;
@@ -23,7 +24,8 @@ pub(crate) const LISTEN_DEFAULT: &str = "127.0.0.1:7001";
         farthing-bank account open mint KEY --name amy  KEY is what a wallet or a merchant shows as its account\n  \
         farthing-bank account credit mint KEY 20.00     credit 20.00 that the customer has paid in\n  \
         farthing-bank holds mint                        which purchases have coins held\n  \
-        farthing-bank audit mint                        do accounts and coins add up to what was paid in?\n\n\
+        farthing-bank audit mint                        do accounts and coins add up to what was paid in?\n  \
+        farthing-bank statement mint                    what moved on the accounts, and when\n\n\
         Start with `init`, exchange cards with an escrow (`network add` on both sides), then `serve`.\n\
         Commands go to the running bank. If it is stopped, they open its directory.\n\
         If the reply to a credit or payout is lost, repeat it with the same --reference: it moves the money once.\n\n\
@@ -61,7 +63,30 @@ pub(crate) enum Command {
     /// List the keys under which coins are issued. With --json it has all that the key ids and the digest cover.
     Keys(Directory),
     /// Count the books twice, by sums and by rows, and report whether they balance.
-    Audit(Directory),
+    Audit {
+        /// The bank's directory.
+        dir: PathBuf,
+        /// Audit only the movements of accounts since this date. It says nothing about coins.
+        #[arg(long, value_name = "DATE", value_parser = date::parse)]
+        since: Option<u64>,
+    },
+    /// List the movements of accounts, by account and date.
+    Statement {
+        /// The bank's directory.
+        dir: PathBuf,
+        /// Only this account, by its key.
+        #[arg(long, value_name = "KEY")]
+        account: Option<PublicKey>,
+        #[command(flatten)]
+        dates: Dates,
+    },
+    /// List the reports that `reporting.toml` asks for, by date.
+    Reports {
+        /// The bank's directory.
+        dir: PathBuf,
+        #[command(flatten)]
+        dates: Dates,
+    },
     /// Print evidence for `farthing receipt verify`: against escrows that signed both outcomes, or about a purchase or a
     /// coin.
     Evidence {
@@ -74,6 +99,19 @@ pub(crate) enum Command {
         #[arg(long, value_name = "KEY", conflicts_with = "purchase")]
         coin: Option<String>,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Dates {
+    /// Only from this date on: 2026-11-29 (UTC), or 2026-11-29T14:05:09Z.
+    #[arg(long, value_name = "DATE", value_parser = date::parse)]
+    pub(crate) since: Option<u64>,
+    /// Only before this date.
+    #[arg(long, value_name = "DATE", value_parser = date::parse)]
+    pub(crate) until: Option<u64>,
+    /// Print comma-separated values, for spreadsheets.
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) csv: bool,
 }
 
 #[derive(Debug, Args)]

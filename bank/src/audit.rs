@@ -13,6 +13,7 @@ use crate::rows::{
     ACCOUNTS, COINS, Direction, EXCHANGED, KEY_TOTALS, KeyTotals, MOVEMENTS, RECOVERY_RECORDS, TOTALS,
     Totals, WITHDRAWN,
 };
+use crate::statement::wrong_ends;
 use farthing_coin::KeyId;
 use farthing_node::books::each_row;
 use farthing_protocol::{
@@ -90,12 +91,15 @@ impl Bank {
             let kept = self.kept_books(&keys).await?;
             let view = self.store.view();
             // Counting all rows takes long. It must not block requests.
-            let counting = tokio::task::spawn_blocking(move || count_rows(&view));
-            let counted = counting
+            let counting = tokio::task::spawn_blocking(move || Ok((count_rows(&view)?, wrong_ends(&view)?)));
+            let counted: Result<_, StoreError> = counting
                 .await
-                .map_err(|error| StoreError::Panicked(error.to_string()))??;
+                .map_err(|error| StoreError::Panicked(error.to_string()))?;
+            let (counted, wrong) = counted?;
             if self.store.head() == before {
-                return Ok(report(&keys, &kept, Some(&counted)));
+                let mut report = report(&keys, &kept, Some(&counted));
+                report.problems.extend(wrong);
+                return Ok(report);
             }
             tokio::time::sleep(COUNT_PAUSE).await;
         }

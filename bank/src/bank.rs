@@ -1,6 +1,7 @@
 //! The bank in memory, and its start.
 
 use crate::keys::{BankSettings, Keys, KeysError, Master, Trust};
+use crate::policy::Policy;
 use crate::rows::{HEADS, KeyRoot};
 use farthing_coin::{BootId, PublicKey, SecretKey};
 use farthing_node::{
@@ -65,6 +66,8 @@ pub struct Bank {
     pub(crate) overdue_after: Mutex<Option<(u64, PurchaseId, PublicKey)>>,
     /// What its background work has found wrong.
     pub(crate) complaints: Complaints,
+    /// Which movements at the accounts' edge are reported.
+    pub(crate) policy: Arc<Policy>,
     keys: RwLock<Arc<Keys>>,
     /// What the log has reported: whether the list of keys is full, and why the clock is doubted.
     told: Mutex<(bool, Option<ClockDoubt>)>,
@@ -122,6 +125,7 @@ impl Bank {
             scan_record_allowances: Mutex::new(Allowances::new(MEMOS_AT_ONCE_MAX, MEMO_EVERY_MS)),
             overdue_after: Mutex::default(),
             complaints: Complaints::default(),
+            policy: Arc::default(),
             keys: RwLock::new(Arc::new(keys)),
             told: Mutex::default(),
             root,
@@ -129,6 +133,11 @@ impl Bank {
         };
         bank.tell(now_ms);
         Ok(bank)
+    }
+
+    /// Sets the policy of reports, before the bank answers anybody.
+    pub fn set_policy(&mut self, policy: Policy) {
+        self.policy = Arc::new(policy);
     }
 
     /// The bank's identity key.

@@ -1,15 +1,18 @@
 //! The command line of the bank.
 
 use crate::admin::{Cash, Command as Ask};
-use crate::args::{AccountCommand, Cli, Command, Init, MovementArgs};
+use crate::args::{AccountCommand, Cli, Command, Dates, Init, MovementArgs};
 use crate::audit::AuditReport;
 use crate::evidence::About;
 use crate::keys::BankSettings;
 use crate::node::{BankNode, create, run_node};
 use crate::output;
 use crate::replies::{AccountLine, AccountsPage, HoldLine, HoldsPage, Moved};
+use crate::statement::{
+    ChangesReport, MovementLine, ReportLine, ReportsPage, ReportsRequest, StatementPage, StatementRequest,
+};
 use anyhow::{Result, anyhow, bail};
-use farthing_coin::{Calendar, is_currency};
+use farthing_coin::{Calendar, PublicKey, is_currency};
 use farthing_node::{
     admin::AdminError,
     card::RoleName,
@@ -84,7 +87,20 @@ async fn execute(cli: Cli) -> Result<Report> {
             let papers: Value = ask(&dir, Ask::Evidence(about)).await?;
             Ok(Report::new(json_lines(&papers), papers))
         }
-        Command::Audit(Directory { dir }) => {
+        Command::Statement { dir, account, dates } => statement(&dir, account, dates).await,
+        Command::Reports { dir, dates } => reports(&dir, dates).await,
+        Command::Audit {
+            dir,
+            since: Some(since_ms),
+        } => {
+            let found: ChangesReport = ask(&dir, Ask::Changes { since_ms }).await?;
+            let mut report = show(output::changes, &found)?;
+            if found.was_quiet && !found.problems.is_empty() {
+                report.exit = EXIT_BROKEN;
+            }
+            Ok(report)
+        }
+        Command::Audit { dir, since: None } => {
             let found: AuditReport = ask(&dir, Ask::Audit).await?;
             let mut report = show(output::audit, &found)?;
             if !found.problems.is_empty() {
@@ -119,6 +135,49 @@ async fn account(command: AccountCommand) -> Result<Report> {
             ))
         }
     }
+}
+
+async fn statement(dir: &Path, account: Option<PublicKey>, dates: Dates) -> Result<Report> {
+    let mut movements: Vec<MovementLine> = Vec::new();
+    let mut after = None;
+    loop {
+        let request = StatementRequest {
+            account,
+            since_ms: dates.since,
+            until_ms: dates.until,
+            after,
+        };
+        let page: StatementPage = ask(dir, Ask::Statement(request)).await?;
+        movements.extend(page.movements);
+        // A bank that names the same place again would be asked forever.
+        if page.next.is_none() || page.next == after {
+            break;
+        }
+        after = page.next;
+    }
+    let text = match dates.csv {
+        true => output::statement_csv(&movements)?,
+        false => output::statement(&movements),
+    };
+    Ok(Report::new(text, json!({ "movements": movements })))
+}
+
+async fn reports(dir: &Path, dates: Dates) -> Result<Report> {
+    let page = async |after| {
+        let request = ReportsRequest {
+            since_ms: dates.since,
+            until_ms: dates.until,
+            after,
+        };
+        let page: ReportsPage = ask(dir, Ask::Reports(request)).await?;
+        Ok((page.reports, page.more))
+    };
+    let reports = all_pages(|report: &ReportLine| report.position, page).await?;
+    let text = match dates.csv {
+        true => output::reports_csv(&reports)?,
+        false => output::reports(&reports),
+    };
+    Ok(Report::new(text, json!({ "reports": reports })))
 }
 
 /// The report of a reply: its JSON for programs, and `text` for people.

@@ -3,6 +3,8 @@
 //! Money enters and leaves the books only here. Every movement has a reference that the operator chooses. A command that
 //! is repeated after a lost reply then moves money once.
 
+use crate::ledger::{self, MovementKind, Posting, move_balance, posting_reads};
+use crate::policy::Policy;
 use crate::rows::{ACCOUNTS, Account, Direction, MOVEMENTS, Movement, TOTALS};
 use farthing_coin::PublicKey;
 use farthing_protocol::money::Amount;
@@ -109,25 +111,38 @@ pub fn open_account(
         opened_ms: now_ms,
     };
     ACCOUNTS.put(tx, &key, &account)?;
+    ledger::begin(tx, &key)?;
     Ok(Ok(Done::Now))
 }
 
 /// The rows that [`move_money`] reads.
-pub fn move_money_reads(asked: &Move) -> [RowKey; 3] {
+pub fn move_money_reads(asked: &Move) -> [RowKey; 5] {
+    let [end, sums] = posting_reads(&asked.account, kind(asked.direction));
     [
         MOVEMENTS.key(&asked.reference),
         ACCOUNTS.key(&asked.account),
         TOTALS.key(&()),
+        end,
+        sums,
     ]
 }
 
-/// Pays money in or out. A repetition with the same reference changes nothing and returns the first movement.
+fn kind(direction: Direction) -> MovementKind {
+    match direction {
+        Direction::In => MovementKind::CashIn,
+        Direction::Out => MovementKind::CashOut,
+    }
+}
+
+/// Pays money in or out, and writes the report that `policy` asks for. A repetition with the same reference changes nothing
+/// and returns the first movement.
 ///
 /// # Errors
 /// The outer error is the store's, the inner one the desk's.
 pub fn move_money(
     tx: &mut Transaction<'_>,
     asked: &Move,
+    policy: &Policy,
     now_ms: u64,
 ) -> Result<Result<(Movement, Done), DeskError>, StoreError> {
     if !is_label(&asked.reference) {
@@ -166,7 +181,15 @@ pub fn move_money(
         at_ms: now_ms,
     };
     TOTALS.put(tx, &(), &totals)?;
-    ACCOUNTS.put(tx, &asked.account, &Account { balance, ..account })?;
+    let posting = Posting {
+        account: asked.account,
+        kind: kind(asked.direction),
+        amount: asked.amount,
+        balance,
+        at_ms: now_ms,
+        reference: Some(asked.reference.clone()),
+    };
+    move_balance(tx, policy, account, posting)?;
     MOVEMENTS.put(tx, &asked.reference, &movement)?;
     Ok(Ok((movement, Done::Now)))
 }

@@ -13,9 +13,12 @@
 //! | `denying` | signs final refusals, with their proof |
 //! | [`restore`] | pages for wallets that are restored from their seed |
 //! | [`overdue`] | background work: overdue holds, keys, journals |
+//! | [`ledger`] | the movements of each account, with their dates, and the reports about them |
+//! | [`policy`] | which movements are reported |
 //! | [`desk`] | the cash desk: accounts, money in and out |
 //! | [`audit`] | the books, counted twice |
 //! | `books` | the books as sums, for the metrics |
+//! | [`statement`] | statements, reports, and the audit of the movements since a date |
 //! | [`admin`] | the operator's commands |
 //! | [`replies`] | the replies to them |
 //! | [`node`] | the bank in its directory, as a running node |
@@ -33,12 +36,15 @@ mod denying;
 pub mod desk;
 pub mod evidence;
 pub mod keys;
+pub mod ledger;
 pub mod migrate;
 pub mod node;
 mod output;
 pub mod overdue;
+pub mod policy;
 pub mod replies;
 pub mod restore;
 pub mod rows;
 pub mod service;
+pub mod statement;
 pub mod transactions;

@@ -4,6 +4,7 @@ use crate::admin::Command;
 use crate::bank::{Bank, BankParts};
 use crate::keys::{BankSettings, KeysError, Master, check_clock};
 use crate::migrate::migrate;
+use crate::policy::{Policy, PolicyError};
 use async_trait::async_trait;
 pub use farthing_node::operator::STORE_DIR;
 use farthing_node::{
@@ -43,6 +44,9 @@ pub enum BankError {
     /// Its keys.
     #[error(transparent)]
     Keys(#[from] KeysError),
+    /// Its policy of reports.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
     /// Its store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -97,6 +101,7 @@ impl BankNode {
     pub async fn open(dir: &Path) -> Result<BankNode, BankError> {
         let home: Home<BankSettings> = Home::open(dir, RoleName::Bank)?;
         let master = Master::read(dir)?;
+        let policy = Policy::read(dir, &home.config().settings.currency)?;
         let network = home.network()?;
         let probe = ProcessProbe::from_environment(RoleName::Bank.as_str());
         let store = open_store(&dir.join(STORE_DIR), home.store_options(&probe), migrate)?;
@@ -112,7 +117,8 @@ impl BankNode {
             network: probe.around_network(Arc::new(QuicNetwork::new())),
             cards: network.cards().to_vec(),
         };
-        let bank = Bank::open(parts).await?;
+        let mut bank = Bank::open(parts).await?;
+        bank.set_policy(policy);
         Ok(BankNode { bank, home, probe })
     }
 

@@ -4,6 +4,8 @@
 //! account. No row has an address. Documents are not stored. They are signed again for each reply. Signatures are
 //! deterministic, so a repeated reply is the same, byte for byte.
 
+use crate::ledger::{LedgerEnd, LedgerRow, ReportRow};
+use crate::policy::PeriodSums;
 use farthing_coin::{EpochKeys, KeyId, PublicKey, RecoveryRecordId, RequestId, StatementDigest};
 use farthing_node::history::HeadsTable;
 use farthing_protocol::{
@@ -57,6 +59,15 @@ pub const FINISHED: Table<StatementDigest, RequestId> = Table::new(30, "finished
 /// Purchases whose coins were held under version 1. Their escrows may abort them without a cause. The migration to
 /// version 2 fills the table, and nothing adds to it later. A row is deleted when its purchase ends.
 pub const HELD_BEFORE_CAUSES: Table<(PurchaseId, PublicKey), ()> = Table::new(16, "holds without causes");
+
+/// The movements of each account, by account and number. Numbers start at 0 and have no gap.
+pub const LEDGER: Table<(PublicKey, u64), LedgerRow> = Table::new(17, "ledger");
+/// The end of each account's ledger. Absent for an account that is older than the ledger and has not moved since.
+pub const LEDGER_ENDS: Table<PublicKey, LedgerEnd> = Table::new(18, "ends of the ledger");
+/// The sums of each account in the last period, by kind of movement. Only with a policy of reports.
+pub const REPORT_SUMS: Table<(PublicKey, u8), PeriodSums> = Table::new(19, "sums for reports");
+/// The reports, by the time, the account and the number of their movement.
+pub const REPORTS: Table<(u64, PublicKey, u64), ReportRow> = Table::new(21, "reports");
 
 /// The most recovery records under one note id. A wallet needs one. Without a bound, a stranger who has seen the id in a
 /// bucket could bury the first record under others.

@@ -151,10 +151,10 @@ impl Bank {
         let request = withdraw::verify_finish(request, &self.self_id)?;
         let denying = self.denying(RequestKind::WithdrawFinish, request.digest(), Vec::new());
         let (reads, now_ms) = (transactions::withdraw_finish_reads(&request), denying.at_ms);
-        let claim = Mutex::default();
+        let (claim, policy) = (Mutex::default(), Arc::clone(&self.policy));
         let issuing = self.issue(reads, move |tx, sessions, keys| {
             let claim = &mut *claim.lock().unwrap_or_else(PoisonError::into_inner);
-            transactions::withdraw_finish(tx, &request, sessions, claim, keys, now_ms)
+            transactions::withdraw_finish(tx, &request, sessions, claim, keys, &policy, now_ms)
         });
         self.issued(issuing.await.map_err(|refusal| self.denied(refusal, &denying))?)
     }
@@ -249,10 +249,11 @@ impl Bank {
 
     fn apply(&self, decision: VerifiedDecision) -> impl Future<Output = Result<Settling, Refusal>> + Send {
         let history = Arc::clone(&self.history);
+        let (policy, now_ms) = (Arc::clone(&self.policy), self.clock.now_ms());
         let escrow = decision.row_key().1;
         let reads = transactions::settle_reads(&decision).and([history.remembers(&escrow)]);
         self.history.decide(reads, move |tx| {
-            let settling = transactions::settle(tx, &decision)?;
+            let settling = transactions::settle(tx, &decision, &policy, now_ms)?;
             history.remember(tx, &escrow)?;
             Ok(settling)
         })

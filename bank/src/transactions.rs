@@ -6,8 +6,10 @@
 //! their first run does.
 
 use crate::keys::Keys;
+use crate::ledger::{MovementKind, Posting, move_balance, posting_reads};
+use crate::policy::Policy;
 use crate::rows::{
-    ACCOUNTS, Account, COINS, CONTRADICTIONS, EXCHANGED, FINISHED, HELD_BEFORE_CAUSES, HOLDS, PURCHASES,
+    ACCOUNTS, COINS, CONTRADICTIONS, EXCHANGED, FINISHED, HELD_BEFORE_CAUSES, HOLDS, PURCHASES,
     RECOVERY_RECORDS, RECOVERY_RECORDS_PER_ID_MAX, RecoveryRecordRow, SCAN_RECORD_VERSIONS, SCAN_RECORDS,
     TOTALS, WITHDRAWN, coin_reads, coin_states, count_issued, count_reads, move_coins, purchase_key,
 };
@@ -197,10 +199,12 @@ pub fn withdraw_finish_reads(request: &VerifiedWithdrawFinish) -> Reads {
         ACCOUNTS.key(&account),
         TOTALS.key(&()),
     ];
-    Reads::from(rows).and(count_reads(request.outputs()))
+    let posting = posting_reads(&account, MovementKind::Withdrawal);
+    Reads::from(rows).and(posting).and(count_reads(request.outputs()))
 }
 
-/// Debits the account and answers the challenges. A finished request gets the same answer again.
+/// Debits the account, answers the challenges, and writes the report that `policy` asks for. A finished request gets the
+/// same answer again.
 ///
 /// The transaction takes the session, in the order of all finishes. So "the session is gone" means that nothing was
 /// debited.
@@ -213,6 +217,7 @@ pub fn withdraw_finish(
     sessions: &mut Sessions,
     claim: &mut SessionClaim,
     keys: &Keys,
+    policy: &Policy,
     now_ms: u64,
 ) -> Result<Issuing, TxError> {
     let (owner, id) = (request.account(), (request.account(), request.request_id()));
@@ -233,14 +238,15 @@ pub fn withdraw_finish(
         now_ms,
     )?;
     let account = account.ok_or(AccountFault::Unknown(owner))?;
-    ACCOUNTS.put(
-        tx,
-        &owner,
-        &Account {
-            balance: debit.balance,
-            ..account
-        },
-    )?;
+    let posting = Posting {
+        account: owner,
+        kind: MovementKind::Withdrawal,
+        amount: debit.total,
+        balance: debit.balance,
+        at_ms: now_ms,
+        reference: None,
+    };
+    move_balance(tx, policy, account, posting)?;
     let mut totals = TOTALS.get(tx, &())?.unwrap_or_default();
     totals.accounts = less(totals.accounts, debit.total)?;
     TOTALS.put(tx, &(), &totals)?;
@@ -434,17 +440,27 @@ pub fn settle_reads(decision: &VerifiedDecision) -> Reads {
         let Some(stored) = rows.get(&PURCHASES, &row)? else {
             return Ok(Vec::new());
         };
-        let account = stored.terms().map(|terms| ACCOUNTS.key(&terms.account));
-        Ok(coin_reads(stored.held_coins()).chain(account).collect())
+        let account = stored.terms().map(|terms| &terms.account);
+        let credited = account.into_iter().flat_map(|account| {
+            let posting = posting_reads(account, MovementKind::Deposit);
+            std::iter::once(ACCOUNTS.key(account)).chain(posting)
+        });
+        Ok(coin_reads(stored.held_coins()).chain(credited).collect())
     })
 }
 
-/// Applies a decision: spends the coins and credits the account, or releases the coins. Of two opposite decisions it
+/// Applies a decision: spends the coins and credits the account, or releases the coins. A credit gets
+/// the report that `policy` asks for. Of two opposite decisions it
 /// applies the first and stores both.
 ///
 /// # Errors
 /// When a commit's purchase is unknown, the decision does not fit it, or an abort of held coins has no cause.
-pub fn settle(tx: &mut Transaction<'_>, decision: &VerifiedDecision) -> Result<Settling, TxError> {
+pub fn settle(
+    tx: &mut Transaction<'_>,
+    decision: &VerifiedDecision,
+    policy: &Policy,
+    now_ms: u64,
+) -> Result<Settling, TxError> {
     let (purchase, escrow) = decision.row_key();
     let row = purchase_key(&purchase, &escrow);
     let stored = PURCHASES.get(tx, &row)?;
@@ -473,18 +489,31 @@ pub fn settle(tx: &mut Transaction<'_>, decision: &VerifiedDecision) -> Result<S
                 HELD_BEFORE_CAUSES.delete(tx, &row)?;
             }
             if let Some((account, amount)) = settlement.credit {
-                credit(tx, account, amount)?;
+                credit(tx, account, amount, policy, now_ms)?;
             }
             Ok(Settling::Settled(settled))
         }
     }
 }
 
-fn credit(tx: &mut Transaction<'_>, owner: PublicKey, amount: Amount) -> Result<(), TxError> {
+fn credit(
+    tx: &mut Transaction<'_>,
+    owner: PublicKey,
+    amount: Amount,
+    policy: &Policy,
+    now_ms: u64,
+) -> Result<(), TxError> {
     let overflow = || ContractFault::Decision("the account cannot take that much".into());
-    let mut account = ACCOUNTS.get(tx, &owner)?.ok_or(AccountFault::Unknown(owner))?;
-    account.balance = account.balance.checked_add(amount).ok_or_else(overflow)?;
-    ACCOUNTS.put(tx, &owner, &account)?;
+    let account = ACCOUNTS.get(tx, &owner)?.ok_or(AccountFault::Unknown(owner))?;
+    let posting = Posting {
+        account: owner,
+        kind: MovementKind::Deposit,
+        amount,
+        balance: account.balance.checked_add(amount).ok_or_else(overflow)?,
+        at_ms: now_ms,
+        reference: None,
+    };
+    move_balance(tx, policy, account, posting)?;
     let mut totals = TOTALS.get(tx, &())?.unwrap_or_default();
     totals.accounts = totals.accounts.checked_add(amount).ok_or_else(overflow)?;
     Ok(TOTALS.put(tx, &(), &totals)?)

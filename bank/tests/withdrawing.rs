@@ -5,6 +5,7 @@ mod support;
 
 use farthing_bank::{
     admin::Command,
+    policy::Policy,
     transactions::{withdraw_finish, withdraw_finish_reads},
 };
 use farthing_coin::{BootId, Challenge, ClientRandomness, Document, KeyId, SecretKey, Signed};
@@ -406,8 +407,16 @@ async fn two_copies_of_a_finish_in_one_batch_debit_once() {
                 move |tx| {
                     let mut sessions = sessions.lock().unwrap();
                     let mut claim = claim.lock().unwrap();
-                    withdraw_finish(tx, &request, &mut sessions, &mut claim, &keys, START_MS)
-                        .map_err(|e| panic!("{e:?}"))
+                    withdraw_finish(
+                        tx,
+                        &request,
+                        &mut sessions,
+                        &mut claim,
+                        &keys,
+                        &Policy::default(),
+                        START_MS,
+                    )
+                    .map_err(|e| panic!("{e:?}"))
                 },
                 move |reply| replies.lock().unwrap().push(reply.unwrap()),
             )

@@ -36,7 +36,7 @@ use crate::{
     card::{Card, Fields, RoleName, check_name},
     network_file::{NETWORK_FILE, NetworkFile},
 };
-pub use config::Config;
+pub use config::{Config, read_settings};
 pub use error::HomeError;
 use farthing_store::{StoreOptions, limits::CACHE_BYTES};
 use file_names::LOST_AND_FOUND;

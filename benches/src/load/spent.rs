@@ -10,6 +10,7 @@ use farthing_bank::{
     bank::Bank,
     desk::{Move, move_money, move_money_reads, open_account, open_account_reads},
     node::BankNode,
+    policy::Policy,
     rows::{Direction, KEY_TOTALS, WITHDRAWN, count_issued, move_coins},
 };
 use farthing_coin::{
@@ -78,7 +79,7 @@ async fn pay_in(bank: &Bank, coins: u64) -> Result<(PublicKey, KeyId)> {
     let reads = Reads::from(open_account_reads(&owner)).and(move_money_reads(&asked));
     let paid_in = bank.store().transact(reads, move |tx| {
         let opened = open_account(tx, owner, None, now_ms)?;
-        let moved = move_money(tx, &asked, now_ms)?;
+        let moved = move_money(tx, &asked, &Policy::default(), now_ms)?;
         Ok(opened.and(moved))
     });
     paid_in.await??;

@@ -12,7 +12,7 @@ use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use toml_edit::{DocumentMut, Item, Table, TableLike, Value};
 
 /// The name of the old file after its settings were copied to [`CONFIG_FILE`]. Nothing reads it.
@@ -121,7 +121,7 @@ pub(super) fn save<C: Serialize + DeserializeOwned>(dir: &Path, config: &Config<
     let document = text.parse::<DocumentMut>();
     let mut document = document.map_err(|error| {
         let at = error.span().map(|span| span.start);
-        wrong(dir, &text, at, error.message())
+        wrong(dir.join(CONFIG_FILE), &text, at, error.message())
     })?;
     update(document.as_table_mut(), &table(dir, config)?);
     write(dir, &document.to_string())
@@ -183,6 +183,26 @@ fn read_old<C: Serialize + DeserializeOwned>(dir: &Path, role: RoleName) -> Resu
     serde_json::from_slice(&bytes).map_err(wrong)
 }
 
+/// Reads a file of settings of its own in a node's directory. Unknown settings are refused if `T` refuses them. `None` if
+/// there is no file.
+///
+/// # Errors
+/// [`HomeError::Config`] names the line with the mistake.
+pub fn read_settings<T: DeserializeOwned>(dir: &Path, name: &str) -> Result<Option<T>, HomeError> {
+    let path = dir.join(name);
+    let bytes = match files::read_bounded(&path, FILE_MAX_BYTES) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(io_error(&path, source)),
+    };
+    let text = String::from_utf8(bytes).map_err(|error| damaged(dir, name, error.to_string()))?;
+    let settings = toml_edit::de::from_str(&text).map_err(|error| {
+        let at = error.span().map(|span| span.start);
+        wrong(path, &text, at, error.message())
+    });
+    settings.map(Some)
+}
+
 fn check(dir: &Path, role: RoleName, any: &Config<IgnoredAny>) -> Result<(), HomeError> {
     if any.role != role {
         return Err(HomeError::OtherRole {
@@ -204,15 +224,15 @@ fn text(dir: &Path) -> Result<String, HomeError> {
 fn parse<T: DeserializeOwned>(dir: &Path, text: &str) -> Result<T, HomeError> {
     toml_edit::de::from_str(text).map_err(|error| {
         let at = error.span().map(|span| span.start);
-        wrong(dir, text, at, error.message())
+        wrong(dir.join(CONFIG_FILE), text, at, error.message())
     })
 }
 
 /// The error at a position in the file's text.
-fn wrong(dir: &Path, text: &str, at: Option<usize>, reason: &str) -> HomeError {
+fn wrong(path: PathBuf, text: &str, at: Option<usize>, reason: &str) -> HomeError {
     let before = text.get(..at.unwrap_or_default()).unwrap_or_default();
     HomeError::Config {
-        path: dir.join(CONFIG_FILE),
+        path,
         line: before.matches('\n').count().saturating_add(1),
         reason: reason.replace('\n', ", "),
     }
