@@ -2,11 +2,12 @@
 
 use crate::keys::{BankSettings, Keys, KeysError, Master, Trust};
 use crate::policy::Policy;
-use crate::rows::{HEADS, KeyRoot};
+use crate::rows::{HEADS, HOLDS, KeyRoot};
 use farthing_coin::{BootId, PublicKey, SecretKey};
 use farthing_node::{
     card::{Card, RoleName},
     complaints::Complaints,
+    drain::{Drain, UnderWay},
     history::{History, HistoryParts},
     network::Network,
     operator::status::{ClockDoubt, KeyListStatus},
@@ -18,7 +19,8 @@ use farthing_protocol::{
     issue::Sessions,
     limits::{MEMO_EVERY_MS, MEMOS_AT_ONCE_MAX},
 };
-use farthing_store::{Store, clock::Clock, entropy::Entropy};
+use farthing_store::{Store, StoreError, clock::Clock, entropy::Entropy, limits::SCAN_MAX_ROWS};
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 /// The parts of a [`Bank`].
@@ -66,6 +68,8 @@ pub struct Bank {
     pub(crate) overdue_after: Mutex<Option<(u64, PurchaseId, PublicKey)>>,
     /// What its background work has found wrong.
     pub(crate) complaints: Complaints,
+    /// Whether it begins nothing new.
+    pub(crate) drain: Drain,
     /// Which movements at the accounts' edge are reported.
     pub(crate) policy: Arc<Policy>,
     keys: RwLock<Arc<Keys>>,
@@ -126,6 +130,7 @@ impl Bank {
             overdue_after: Mutex::default(),
             complaints: Complaints::default(),
             policy: Arc::default(),
+            drain: Drain::default(),
             keys: RwLock::new(Arc::new(keys)),
             told: Mutex::default(),
             root,
@@ -138,6 +143,30 @@ impl Bank {
     /// Sets the policy of reports, before the bank answers anybody.
     pub fn set_policy(&mut self, policy: Policy) {
         self.policy = Arc::new(policy);
+    }
+
+    /// The bank, draining as `drain` says.
+    #[must_use]
+    pub fn with_drain(self, drain: Drain) -> Self {
+        Self { drain, ..self }
+    }
+
+    /// Whether it drains.
+    pub fn drain(&self) -> &Drain {
+        &self.drain
+    }
+
+    /// What the bank has still to finish: the purchases whose coins are held.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn under_way(&self) -> Result<UnderWay, StoreError> {
+        let holds = HOLDS.scan(&self.store.view(), Bound::Unbounded, SCAN_MAX_ROWS)?;
+        Ok(UnderWay::default().and(
+            "purchases have coins held, until their escrow decides",
+            &holds,
+            SCAN_MAX_ROWS,
+        ))
     }
 
     /// The bank's identity key.

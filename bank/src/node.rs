@@ -11,6 +11,7 @@ use farthing_node::{
     admin::AdminHandler,
     books::Books,
     card::RoleName,
+    drain::{DRAIN_FILE, Drain, UnderWay},
     history::History,
     home::{Home, HomeError},
     monitor::MetricsArgs,
@@ -119,6 +120,7 @@ impl BankNode {
         };
         let mut bank = Bank::open(parts).await?;
         bank.set_policy(policy);
+        let bank = bank.with_drain(read_drain(dir)?);
         Ok(BankNode { bank, home, probe })
     }
 
@@ -134,6 +136,13 @@ impl BankNode {
     pub fn close(self) -> Result<(), StoreError> {
         self.bank.store.clone().close()
     }
+}
+
+fn read_drain(dir: &Path) -> Result<Drain, HomeError> {
+    Drain::of(dir).map_err(|source| HomeError::Io {
+        path: dir.join(DRAIN_FILE),
+        source,
+    })
 }
 
 fn damaged_identity(dir: &Path, why: &farthing_coin::SignatureError) -> HomeError {
@@ -211,6 +220,14 @@ impl Role for BankNode {
         let has_escrow = !self.bank.peers.cards(RoleName::Escrow).is_empty();
         let lack = (!has_escrow).then_some("no escrow's card is pinned");
         lack.into_iter().collect()
+    }
+
+    fn drain(&self) -> Option<&Drain> {
+        Some(self.bank.drain())
+    }
+
+    fn under_way(&self) -> Result<UnderWay, StoreError> {
+        self.bank.under_way()
     }
 
     async fn background(self: Arc<Self>, stop: StopToken) {

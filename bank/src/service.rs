@@ -20,7 +20,7 @@ use farthing_protocol::{
     hold::{BankHoldRequest, verify_bank_hold},
     issue::{Admission, Begun, PreparedSession, SessionRequest, Sessions},
     money::Amount,
-    refusal::{PurchaseFault, Refusal},
+    refusal::{Later, PurchaseFault, Refusal},
     restore::{
         AccountRequest, BucketPage, BucketRequest, KeptMemo, MemoRequest, WithdrawalsPage,
         WithdrawalsRequest, verify_account, verify_memo, verify_withdrawals,
@@ -47,6 +47,9 @@ impl Service for Bank {
 
 impl Bank {
     /// Answers `request`. The reply is encoded.
+    ///
+    /// A bank that drains begins no withdrawal and holds no coins. An exchange begins no purchase, and coins would end
+    /// without it, so it goes on.
     async fn answer(&self, request: BankRequest) -> Vec<u8> {
         match request {
             BankRequest::Keys(_) => encode_reply(&Ok(self.keys().book().signed())),
@@ -115,7 +118,7 @@ impl Bank {
         if let Some(issued) = ready.map_err(|error| self.denied(refused(error), &denying))? {
             return Err(other_content(self.sign(issued)));
         }
-        let prepared = self.prepare(request.session(), now_ms)?;
+        let prepared = self.prepare(request.session(), now_ms, || self.drain.check())?;
         let reads = transactions::withdraw_begin_reads(&request);
         let opening = self.issue(reads, move |tx, sessions, keys| {
             transactions::withdraw_begin(tx, &request, &prepared, sessions, keys, now_ms)
@@ -123,19 +126,24 @@ impl Bank {
         self.begun(opening.await.map_err(|refusal| self.denied(refusal, &denying))?)
     }
 
-    /// Makes the nonces of a session that may be opened. In the store's writer thread all other requests would wait for it.
-    fn prepare(&self, request: SessionRequest, now_ms: u64) -> Result<Prepared, Refusal> {
+    /// Makes the nonces of a session that may be opened, if `may_begin` allows a new one. In the store's writer thread all other requests would wait for it.
+    fn prepare(
+        &self,
+        request: SessionRequest,
+        now_ms: u64,
+        may_begin: impl FnOnce() -> Result<(), Later>,
+    ) -> Result<Prepared, Refusal> {
         let admission = {
             let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
             sessions.admit(&request, now_ms)?
         };
         let fresh = match admission {
             Admission::Open => None,
-            Admission::Fresh(ticket) => Some(PreparedSession::new(
-                request.clone(),
-                &ticket,
-                &mut self.entropy.rng(),
-            )),
+            Admission::Fresh(ticket) => {
+                may_begin()?;
+                let nonces = &mut self.entropy.rng();
+                Some(PreparedSession::new(request.clone(), &ticket, nonces))
+            }
         };
         Ok(Prepared::new(request, fresh))
     }
@@ -172,7 +180,7 @@ impl Bank {
         // A refusal could rest on a forgotten record.
         self.history.standing()?;
         ready.map_err(|refusal| self.denied(refusal, &denying))?;
-        let prepared = self.prepare(request.session(), now_ms)?;
+        let prepared = self.prepare(request.session(), now_ms, || Ok(()))?;
         let reads = transactions::exchange_begin_reads(&request);
         let opening = self.issue(reads, move |tx, sessions, keys| {
             transactions::exchange_begin(tx, &request, &prepared, sessions, keys, now_ms)
@@ -202,6 +210,11 @@ impl Bank {
         self.peers.link(RoleName::Escrow, &escrow)?;
         let keys = self.keys();
         let request = verify_bank_hold(request, &self.self_id, keys.book(), &mut self.entropy.rng())?;
+        if let Err(draining) = self.drain.check()
+            && self.row(&request.purchase(), &escrow)?.is_none()
+        {
+            return Err(draining.into());
+        }
         self.history.hear(&escrow, head.as_ref())?;
         let denying = self.denying(
             RequestKind::Hold,
@@ -287,11 +300,15 @@ impl Bank {
     /// Decisions of an escrow without a pinned card are refused for unknown purchases: it could fill the store. For stored
     /// purchases they are accepted. Removing a card then leaves no coin held forever.
     fn stored(&self, purchase: &PurchaseId, escrow: &PublicKey) -> Result<Option<BankPurchase>, Refusal> {
-        let row = PURCHASES.peek(&self.store.view(), &purchase_key(purchase, escrow));
-        match row.map_err(|e| unavailable(&e))? {
+        match self.row(purchase, escrow)? {
             Some(row) => Ok(Some(row)),
             None => self.peers.link(RoleName::Escrow, escrow).map(|_| None),
         }
+    }
+
+    fn row(&self, purchase: &PurchaseId, escrow: &PublicKey) -> Result<Option<BankPurchase>, Refusal> {
+        let row = PURCHASES.peek(&self.store.view(), &purchase_key(purchase, escrow));
+        row.map_err(|e| unavailable(&e))
     }
 
     async fn collect(&self, request: CollectRequest) -> Result<Collected, Refusal> {

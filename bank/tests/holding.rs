@@ -18,7 +18,8 @@ use farthing_protocol::{
     limits::{DEADLINE_HORIZON_MS, SETTLE_MAX, SETTLEMENT_MARGIN_MS},
     money::Amount,
     refusal::{
-        AccountFault, CoinFault, CoinsFault, ContractFault, IssueFault, PurchaseFault, Refusal, RequestFault,
+        AccountFault, CoinFault, CoinsFault, ContractFault, IssueFault, Later, PurchaseFault, Refusal,
+        RequestFault,
     },
     settle::SettleRequest,
 };
@@ -673,4 +674,35 @@ async fn settled_states_the_outcome() {
     settled.verify(&fixture.bank.self_id()).unwrap();
     assert_eq!(settled.body.purchase, bought.order.purchase());
     assert!(BankRequest::decode(&[]).is_err());
+}
+
+#[tokio::test]
+async fn a_draining_bank_begins_nothing_new_and_finishes_the_old() {
+    let mut fixture = BankFixture::new().await;
+    let (purse, other) = (fixture.withdraw(&[8]).await, fixture.withdraw(&[4]).await);
+    let bought = fixture.order(&purse);
+    let hold = fixture.ask(bought.hold()).await.unwrap().body;
+    let begun = fixture.withdrawal(&[2]);
+    let begun = fixture.begun(&begun).await;
+    fixture.bank.drain().set(true, fixture.now_ms()).unwrap();
+    let under_way = fixture.bank.under_way().unwrap();
+    assert!(!under_way.is_done(fixture.now_ms()), "{under_way:?}");
+    // New: a withdrawal, and a hold.
+    let draining = Refusal::Later(Later::Draining);
+    let fresh = fixture.withdrawal(&[1]);
+    let IssuanceAsk::Begin(begin) = fresh.ask(&fixture.account, &fixture.seed) else {
+        panic!("it is beginning")
+    };
+    assert_eq!(fixture.refused(begin.clone()).await, draining);
+    let unheld = fixture.order(&other);
+    assert_eq!(fixture.refused(unheld.hold()).await, draining);
+    // Old: the session, the hold, its decision, and the exchange of coins, which nobody may lose.
+    fixture.ask(fixture.finish_of(&begun)).await.unwrap();
+    assert_eq!(fixture.ask(bought.hold()).await.unwrap().body, hold);
+    let (_, settled) = fixture.ask_raw(fixture.commit(&bought)).await;
+    settled.unwrap();
+    fixture.exchanged(&other, &[4]).await.unwrap();
+    assert!(fixture.bank.under_way().unwrap().is_done(fixture.now_ms()));
+    fixture.bank.drain().set(false, fixture.now_ms()).unwrap();
+    fixture.ask(begin).await.unwrap();
 }

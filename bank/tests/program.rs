@@ -270,3 +270,59 @@ fn a_damaged_backup_or_one_with_a_gap_is_refused_and_changes_nothing() {
     json(&["backup", &other, "--to", &strange]);
     refused(&[&full, &strange], "does not continue");
 }
+
+#[test]
+fn a_node_drains_through_restarts_until_it_is_turned_off() {
+    let temporary = tempfile::tempdir().unwrap();
+    let (dir, _) = made(temporary.path());
+    {
+        let (_running, _, _) = Running::start(&dir);
+        assert_eq!(json(&["drain", &dir, "--status"])["since_ms"], Value::Null);
+        let drained = json(&["drain", &dir]);
+        assert_eq!(drained["done"], true);
+        assert_eq!(json(&["drain", &dir]), drained);
+    }
+    assert!(json(&["drain", &dir, "--status"])["since_ms"].is_u64());
+    let (_running, _, _) = Running::start(&dir);
+    assert_eq!(json(&["status", &dir])["draining"], true);
+    let text = String::from_utf8(run(&["drain", &dir]).stdout).unwrap();
+    assert!(text.contains("nothing that began before is left"), "{text}");
+    assert_eq!(json(&["drain", &dir, "--off"])["since_ms"], Value::Null);
+    assert_eq!(json(&["status", &dir])["draining"], false);
+}
+
+#[test]
+fn statements_and_reports_are_printed_as_text_json_and_comma_separated_values() {
+    let temporary = tempfile::tempdir().unwrap();
+    let (dir, _) = made(temporary.path());
+    let policy = Path::new(&dir).join("reporting.toml");
+    let text = "currency = \"FTH\"\nperiod_hours = 24\n[cash_in]\nreport_above = \"10.00\"\n";
+    std::fs::write(&policy, format!("{text}colour = 1\n")).unwrap();
+    let refused = failure(&["account", "open", &dir, KEY], 1);
+    assert!(refused.contains("reporting.toml, line 5"), "{refused}");
+    std::fs::write(&policy, text).unwrap();
+    json(&["account", "open", &dir, KEY, "--name", "=amy"]);
+    json(&["account", "credit", &dir, KEY, "6", "--reference", "a"]);
+    json(&["account", "credit", &dir, KEY, "6", "--reference", "=b,c"]);
+    let movements = json(&["statement", &dir, "--account", KEY]);
+    assert_eq!(movements["movements"][1]["balance"], "12.00");
+    let printed = |args: &[&str]| String::from_utf8(run(args).stdout).unwrap();
+    let table = printed(&["statement", &dir]);
+    assert!(table.contains("cash in"), "{table}");
+    let csv = printed(&["statement", &dir, "--csv", "--since", "2026-01-01"]);
+    assert_eq!(csv.lines().count(), 3, "{csv}");
+    assert!(csv.ends_with("cash in,6.00,12.00,\"'=b,c\"\n"), "{csv}");
+    let none = printed(&["statement", &dir, "--until", "2026-01-01"]);
+    assert!(none.contains("no movement is on record"), "{none}");
+    let reports = json(&["reports", &dir]);
+    assert_eq!(reports["reports"].as_array().unwrap().len(), 1);
+    assert_eq!(reports["reports"][0]["sum"], "12.00");
+    let csv = printed(&["reports", &dir, "--csv"]);
+    assert!(csv.contains("'=amy,cash in,6.00,12.00,10.00"), "{csv}");
+    let audit = json(&["audit", &dir, "--since", "2026-01-01"]);
+    assert_eq!(
+        (&audit["cash_in"], &audit["movements"]),
+        (&"12.00".into(), &2.into())
+    );
+    assert!(failure(&["audit", &dir, "--since", "yesterday"], 2).contains("is no date"));
+}

@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 use farthing_coin::SecretKey;
 use farthing_node::address::Addresses;
 use farthing_node::card::RoleName;
+use farthing_node::drain::Drain;
 use farthing_node::home::Home;
 use farthing_node::logging::{self, LogFormat};
 use farthing_node::monitor::MetricsArgs;
@@ -192,14 +193,17 @@ async fn serve_dir(dir: &Path, accept_clock: bool, metrics: MetricsArgs, as_json
     let home = open(dir)?;
     let probe = ProcessProbe::from_environment(RoleName::Escrow.as_str());
     let store = open_store(&dir.join(STORE_DIR), home.store_options(&probe), migrate)?;
-    let escrow = Arc::new(Escrow::new(EscrowParts {
-        key: SecretKey::from_bytes(&home.identity().to_bytes())?,
-        store: store.clone(),
-        network: probe.around_network(Arc::new(QuicNetwork::new())),
-        cards: home.network()?.cards().to_vec(),
-        clock: Arc::new(SystemClock),
-        entropy: Arc::new(SystemEntropy),
-    }));
+    let escrow = Arc::new(
+        Escrow::new(EscrowParts {
+            key: SecretKey::from_bytes(&home.identity().to_bytes())?,
+            store: store.clone(),
+            network: probe.around_network(Arc::new(QuicNetwork::new())),
+            cards: home.network()?.cards().to_vec(),
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy),
+        })
+        .with_drain(Drain::of(dir)?),
+    );
     if accept_clock && let Some(latest_ms) = escrow.accept_clock().await? {
         tracing::warn!(
             latest_ms,

@@ -1,6 +1,6 @@
 //! The escrow as a node: its key, its store, and its banks.
 
-use crate::rows::{HEADS, KEY_LISTS, LATEST_MS};
+use crate::rows::{HEADS, KEY_LISTS, LATEST_MS, OUTBOX};
 use crate::time::Timekeeper;
 use crate::transactions;
 use farthing_coin::{PublicKey, SecretKey};
@@ -8,18 +8,21 @@ use farthing_node::bank_keys::BankKeys;
 use farthing_node::call::{decide, unavailable};
 use farthing_node::card::{Card, RoleName};
 use farthing_node::complaints::Complaints;
+use farthing_node::drain::{Drain, UnderWay};
 use farthing_node::history::{History, HistoryParts};
 use farthing_node::network::Network;
 use farthing_node::peers::Peers;
+use farthing_protocol::limits::DEADLINE_HORIZON_MS;
 use farthing_protocol::{
     documents::PurchaseId,
     ids::{EphemeralId, NodeSecret},
     refusal::Refusal,
     seal::derive_ephemeral,
 };
-use farthing_store::Store;
 use farthing_store::clock::Clock;
 use farthing_store::entropy::Entropy;
+use farthing_store::{Store, StoreError, limits::SCAN_MAX_ROWS};
+use std::ops::Bound;
 use std::sync::Arc;
 use tokio::sync::Notify;
 
@@ -48,6 +51,8 @@ pub struct Escrow {
     pub(crate) keys: BankKeys,
     pub(crate) time: Timekeeper,
     pub(crate) entropy: Arc<dyn Entropy>,
+    /// Whether it begins nothing new.
+    pub(crate) drain: Drain,
     /// What its settlement has found wrong.
     pub(crate) complaints: Arc<Complaints>,
     /// Wakes the settlement loop after a commit.
@@ -85,10 +90,36 @@ impl Escrow {
             peers,
             time: Timekeeper::new(parts.clock),
             entropy: parts.entropy,
+            drain: Drain::default(),
             complaints: Arc::default(),
             committed: Notify::new(),
             aborted: Notify::new(),
         }
+    }
+
+    /// The escrow, draining as `drain` says.
+    #[must_use]
+    pub fn with_drain(self, drain: Drain) -> Self {
+        Self { drain, ..self }
+    }
+
+    /// Whether it drains.
+    pub fn drain(&self) -> &Drain {
+        &self.drain
+    }
+
+    /// What the escrow has still to finish. It stores nothing for a hold, so purchases may come until their deadlines.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn under_way(&self) -> Result<UnderWay, StoreError> {
+        let waiting = OUTBOX.scan(&self.store.view(), Bound::Unbounded, SCAN_MAX_ROWS)?;
+        let since_ms = self.drain.since_ms();
+        let under_way = UnderWay {
+            until_ms: since_ms.map(|since_ms| since_ms.saturating_add(DEADLINE_HORIZON_MS)),
+            ..UnderWay::default()
+        };
+        Ok(under_way.and("decisions wait for their bank", &waiting, SCAN_MAX_ROWS))
     }
 
     /// The identity key.

@@ -63,7 +63,8 @@ impl Escrow {
 
     /// Asks the bank to hold the coins, and signs the hold once the bank has proven that it has forgotten nothing.
     ///
-    /// The escrow stores nothing for a hold. The decision stores the bank's journal head. A decided purchase is refused
+    /// The escrow stores nothing for a hold. So while it drains, it cannot tell a repeated hold from a new one, and refuses
+    /// both. The customer gets the coins back with a cancel. The decision stores the bank's journal head. A decided purchase is refused
     /// before dates and keys are checked.
     ///
     /// # Errors
@@ -71,6 +72,7 @@ impl Escrow {
     pub async fn hold(&self, request: HoldRequest) -> Result<Signed<Hold>, Refusal> {
         let agreed = verify_hold_contract(request, &self.self_id())?;
         agreed.check_open(self.decision(&agreed.contract().purchase())?.as_ref())?;
+        self.drain.check()?;
         Ok(self.have_held(agreed).await?.hold(&self.key))
     }
 
@@ -132,6 +134,7 @@ impl Escrow {
         if let Some(decision) = self.decision(&agreed.contract().purchase())? {
             return Ok(decision.outcome(&self.key));
         }
+        self.drain.check()?;
         let held = self.have_held(agreed).await?;
         let verified = open_release(held, &self.key, |purchase| self.ephemeral(purchase))?;
         Ok(self.commit(verified).await?.outcome(&self.key))

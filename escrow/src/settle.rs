@@ -12,6 +12,7 @@ use farthing_node::books::Books;
 use farthing_node::call::{CallError, ask};
 use farthing_node::card::RoleName;
 use farthing_node::complaints::Complaints;
+use farthing_node::drain::{Drain, UnderWay};
 use farthing_node::history::History;
 use farthing_node::link::Link;
 use farthing_node::peers::Peers;
@@ -81,6 +82,14 @@ impl Role for Escrow {
             (!self.keys.has_any()).then_some("it knows no bank's list of keys"),
         ];
         lacks.into_iter().flatten().collect()
+    }
+
+    fn drain(&self) -> Option<&Drain> {
+        Some(Escrow::drain(self))
+    }
+
+    fn under_way(&self) -> Result<UnderWay, StoreError> {
+        Escrow::under_way(self)
     }
 
     async fn background(self: Arc<Self>, stop: StopToken) {

@@ -319,3 +319,30 @@ async fn every_request_has_its_lane() {
     ));
     let _: Signed<_> = fixture.held(&bought).await;
 }
+
+#[tokio::test]
+async fn a_draining_escrow_holds_nothing_new_and_decides_what_is_held() {
+    let mut fixture = EscrowFixture::new();
+    let (sold, dropped, late) = (fixture.order(), fixture.order(), fixture.order());
+    let hold = fixture.held(&sold).await;
+    fixture.held(&dropped).await;
+    fixture.escrow.drain().set(true, fixture.now_ms()).unwrap();
+    let draining = Refusal::Later(Later::Draining);
+    assert_eq!(fixture.refused(late.hold()).await, draining);
+    let released = fixture.ask(fixture.release(&sold, &hold)).await;
+    released.unwrap();
+    // A decided purchase gets its own answer.
+    let again = fixture.refused(sold.hold()).await;
+    assert!(matches!(again, Refusal::Purchase(_)), "{again}");
+    for bought in [&dropped, &late] {
+        let outcome = fixture.ask(bought.cancel()).await.unwrap();
+        assert!(matches!(outcome, Outcome::Aborted(_)));
+        fixture.ask(bought.outcome()).await.unwrap();
+    }
+    let under_way = fixture.escrow.under_way().unwrap();
+    assert_eq!(under_way.until_ms, Some(fixture.now_ms() + DEADLINE_HORIZON_MS));
+    assert_eq!(under_way.open[0].count, 3, "three decisions wait for the bank");
+    fixture.escrow.drain().set(false, 0).unwrap();
+    let fresh = fixture.order();
+    fixture.ask(fresh.hold()).await.unwrap();
+}

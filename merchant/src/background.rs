@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use farthing_coin::KeyBook;
 use farthing_node::books::Books;
 use farthing_node::card::{Card, RoleName};
+use farthing_node::drain::{Drain, UnderWay};
 use farthing_node::peers::Peers;
 use farthing_node::process::StopToken;
 use farthing_node::serve::Role;
@@ -55,6 +56,14 @@ impl Role for Merchant {
             (!self.keys.has_any()).then_some("it knows no bank's list of keys"),
         ];
         lacks.into_iter().flatten().collect()
+    }
+
+    fn drain(&self) -> Option<&Drain> {
+        Some(Merchant::drain(self))
+    }
+
+    fn under_way(&self) -> Result<UnderWay, StoreError> {
+        Merchant::under_way(self)
     }
 
     async fn background(self: Arc<Self>, stop: StopToken) {

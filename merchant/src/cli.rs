@@ -15,6 +15,7 @@ use clap::{Parser, Subcommand};
 use farthing_coin::SecretKey;
 use farthing_node::address::Addresses;
 use farthing_node::card::RoleName;
+use farthing_node::drain::Drain;
 use farthing_node::home::Home;
 use farthing_node::home::files::{Existing, Mode, write_output};
 use farthing_node::logging::{self, LogFormat};
@@ -267,17 +268,20 @@ async fn serve_dir(dir: &Path, metrics: MetricsArgs, as_json: bool) -> Result<()
     home.config().settings.check().map_err(anyhow::Error::msg)?;
     let probe = ProcessProbe::from_environment(RoleName::Merchant.as_str());
     let store = open_store(&dir.join(STORE_DIR), home.store_options(&probe), migrate)?;
-    let merchant = Arc::new(Merchant::new(MerchantParts {
-        key: SecretKey::from_bytes(&home.identity().to_bytes())?,
-        secret: MerchantSecret::load(dir)?,
-        settings: home.config().settings.clone(),
-        store: store.clone(),
-        shelf: GoodsShelf::open(dir)?,
-        network: probe.around_network(Arc::new(QuicNetwork::new())),
-        cards: home.network()?.cards().to_vec(),
-        clock: Arc::new(SystemClock),
-        entropy: Arc::new(SystemEntropy),
-    }));
+    let merchant = Arc::new(
+        Merchant::new(MerchantParts {
+            key: SecretKey::from_bytes(&home.identity().to_bytes())?,
+            secret: MerchantSecret::load(dir)?,
+            settings: home.config().settings.clone(),
+            store: store.clone(),
+            shelf: GoodsShelf::open(dir)?,
+            network: probe.around_network(Arc::new(QuicNetwork::new())),
+            cards: home.network()?.cards().to_vec(),
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy),
+        })
+        .with_drain(Drain::of(dir)?),
+    );
     let node = Arc::clone(&merchant);
     let ready = |address| ready(&home, &node.peers, address, as_json);
     serve(&home, merchant, Some(store), &probe, metrics, ready).await?;

@@ -1,6 +1,6 @@
 //! The merchant as a node: its keys, its store and shelf, and its banks and escrows.
 
-use crate::rows::{KEY_LISTS, check_currency};
+use crate::rows::{KEY_LISTS, OPEN_SALES, check_currency};
 use crate::secret::MerchantSecret;
 use crate::shelf::GoodsShelf;
 use crate::small_goods::SmallGoods;
@@ -8,13 +8,15 @@ use farthing_coin::{PublicKey, SecretKey};
 use farthing_node::bank_keys::BankKeys;
 use farthing_node::card::Card;
 use farthing_node::complaints::Complaints;
+use farthing_node::drain::{Drain, UnderWay};
 use farthing_node::network::Network;
 use farthing_node::peers::Peers;
 use farthing_protocol::limits::{DEADLINE_HORIZON_MS, DEADLINE_LEAST_MS};
-use farthing_store::Store;
 use farthing_store::clock::Clock;
 use farthing_store::entropy::Entropy;
+use farthing_store::{Store, StoreError, limits::SCAN_MAX_ROWS};
 use serde::{Deserialize, Serialize};
+use std::ops::Bound;
 use std::sync::Arc;
 use tokio::sync::Notify;
 
@@ -106,6 +108,8 @@ pub struct Merchant {
     pub(crate) keys: BankKeys,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
+    /// Whether it begins nothing new.
+    pub(crate) drain: Drain,
     /// What its background work has found wrong.
     pub(crate) complaints: Complaints,
     /// Wakes the background loop for an open sale.
@@ -121,6 +125,32 @@ impl std::fmt::Debug for Merchant {
 }
 
 impl Merchant {
+    /// The merchant, draining as `drain` says.
+    #[must_use]
+    pub fn with_drain(self, drain: Drain) -> Self {
+        Self { drain, ..self }
+    }
+
+    /// Whether it drains.
+    pub fn drain(&self) -> &Drain {
+        &self.drain
+    }
+
+    /// What the merchant has still to finish. Its open offers are sold until they expire.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn under_way(&self) -> Result<UnderWay, StoreError> {
+        let open = OPEN_SALES.scan(&self.store.view(), Bound::Unbounded, SCAN_MAX_ROWS)?;
+        let life_ms = self.settings.offer_life_ms;
+        let since_ms = self.drain.since_ms();
+        let under_way = UnderWay {
+            until_ms: since_ms.map(|since_ms| since_ms.saturating_add(life_ms)),
+            ..UnderWay::default()
+        };
+        Ok(under_way.and("sales wait for their escrow or their bank", &open, SCAN_MAX_ROWS))
+    }
+
     /// Creates a merchant.
     pub fn new(parts: MerchantParts) -> Self {
         let peers = Arc::new(Peers::new(parts.network, parts.cards));
@@ -136,6 +166,7 @@ impl Merchant {
             peers,
             clock: parts.clock,
             entropy: parts.entropy,
+            drain: Drain::default(),
             complaints: Complaints::default(),
             sale_opened: Notify::new(),
         }

@@ -79,8 +79,10 @@ impl Merchant {
     /// The contract brings back all that the delivery needs.
     ///
     /// # Errors
-    /// When the item is unknown or sold out, the bank or the escrow has no pinned card, or the shelf cannot be read now.
+    /// [`Later::Draining`]. When the item is unknown or sold out, the bank or the escrow has no pinned card, or the shelf
+    /// cannot be read now.
     pub async fn offer(&self, request: OfferRequest) -> Result<Offered, Refusal> {
+        self.drain.check()?;
         let item = ITEMS
             .peek(&self.store.view(), &request.item_id)
             .map_err(|e| unavailable(&e))?

@@ -486,3 +486,23 @@ async fn whatever_happens_a_count_is_not_oversold_and_nothing_leaks() {
     assert_eq!((left + fixture.sales_made() as u64, reserved), (LEFT, 0));
     assert!(fixture.sales_made() > 0);
 }
+
+#[tokio::test]
+async fn a_draining_merchant_makes_no_offer_and_delivers_the_earlier_ones() {
+    let mut fixture = MerchantFixture::new();
+    let goods = fixture.rng_bytes(100_000);
+    fixture.add(ITEM, &goods).await;
+    let offer = fixture.offer().await;
+    let held = fixture.held(offer.clone());
+    let now_ms = offer.body.expires_ms;
+    fixture.merchant.drain().set(true, now_ms).unwrap();
+    let refused = fixture.refused(fixture.offer_request()).await;
+    assert_eq!(refused, Refusal::Later(Later::Draining));
+    assert!(!fixture.fetch(&offer.body).await.is_empty());
+    fixture.ask(held).await.unwrap();
+    let under_way = fixture.merchant.under_way().unwrap();
+    assert!(under_way.until_ms > Some(now_ms));
+    assert_eq!(under_way.open[0].count, open_sales(&fixture));
+    fixture.merchant.drain().set(false, now_ms).unwrap();
+    fixture.ask(fixture.offer_request()).await.unwrap();
+}

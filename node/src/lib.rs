@@ -13,6 +13,7 @@ pub mod carrier;
 pub mod complaints;
 mod counted;
 pub mod date;
+pub mod drain;
 pub mod fingerprint;
 pub mod history;
 pub mod home;

@@ -7,6 +7,7 @@
 //! | [`report`] | the report of a command |
 //! | [`commands`] | the commands of every node: `card`, `network`, `status`, `verify` |
 //! | [`backup`] | `backup` and `restore-backup` |
+//! | [`drain`] | `drain` |
 //! | [`network`] | the pinned cards, and their reload in a running node |
 //! | [`administer()`] | executes a command in the running node, or in the directory of a stopped one |
 //! | [`status`] | the counters of a running node |
@@ -18,6 +19,7 @@ pub mod administer;
 pub mod arguments;
 pub mod backup;
 pub mod commands;
+pub mod drain;
 pub(crate) mod handler;
 pub mod lifecycle;
 pub mod network;

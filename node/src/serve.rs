@@ -4,6 +4,7 @@ use crate::admin::{AdminError, AdminHandler, AdminServer};
 use crate::books::Books;
 use crate::card::RoleName;
 use crate::counted::{Counted, ReplyCounters};
+use crate::drain::{Drain, UnderWay};
 use crate::history::History;
 use crate::home::Home;
 use crate::monitor::listen::Listen;
@@ -71,6 +72,19 @@ pub trait Role: Service + AdminHandler + 'static {
     /// What it lacks to serve, in words, beyond what the status says: a peer's card, or keys.
     fn lacks(&self) -> Vec<&'static str> {
         Vec::new()
+    }
+
+    /// Whether it drains, if it can.
+    fn drain(&self) -> Option<&Drain> {
+        None
+    }
+
+    /// What it has still to finish.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn under_way(&self) -> Result<UnderWay, StoreError> {
+        Ok(UnderWay::default())
     }
 
     /// The background work until `stop`: settlement, overdue holds, new keys.
@@ -214,6 +228,8 @@ pub async fn serve<C, R: Role>(
             gate: Some(server.gate()),
             replies,
         },
+        drain: R::drain,
+        under_way: R::under_way,
         since: Instant::now(),
     });
     let address = server.local_addr();

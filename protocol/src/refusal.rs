@@ -160,6 +160,9 @@ pub enum Later {
     /// A peer remembers a record that the node's journal lacks. The node runs from an older copy.
     #[error("the node runs from an older copy of its journal; its operator has to put the newest in place")]
     Behind,
+    /// The operator has the node finish its work. It begins nothing new, and finishes everything that is under way.
+    #[error("the node begins nothing new for now, and finishes what is under way; come back later")]
+    Draining,
 }
 
 /// Why a request did not go through a relay. The wallet sends it again.

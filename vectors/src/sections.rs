@@ -68,7 +68,7 @@ const V2: &[Section] = &[
     ("wallet", "accounts", 9, &["coin"]),
     ("wire_bank", "frames", 6, &["protocol"]),
     ("wire_escrow", "frames", 4, &["protocol"]),
-    ("wire_refusals", "frames", 19, &["protocol"]),
+    ("wire_refusals", "frames", 20, &["protocol"]),
     ("wire_relay", "relay", 4, &["protocol"]),
     ("wire_relay", "target", 4, &["protocol"]),
 ];

@@ -34,6 +34,14 @@ pub enum OperatorError {
     /// A backup, or its restore.
     #[error(transparent)]
     Backup(#[from] BackupError),
+    /// A file of the node.
+    #[error("{path}: {source}", path = path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The error of the operating system.
+        source: std::io::Error,
+    },
     /// The running node refused, or did not answer.
     #[error(transparent)]
     Admin(#[from] AdminError),

@@ -2,6 +2,7 @@
 
 use super::administer::{OperatorError, STORE_DIR};
 use super::backup::{self, BackupArgs, RestoreArgs};
+use super::drain::{self, DrainArgs};
 use super::report::{EXIT_FAILED, Report};
 use super::{network, status};
 use crate::card::{Card, RoleName, parse_name};
@@ -32,6 +33,8 @@ pub enum NodeCommand {
     Verify(Directory),
     /// Write a consistent backup of the node, while it runs or not: settings, keys, cards and journal in one file.
     Backup(BackupArgs),
+    /// Begin nothing new and finish what is under way, until `--off`, also after a restart. Shows what is left.
+    Drain(DrainArgs),
     /// Make a node of a backup and the archived segments after it, and say what is missing to be the newest.
     RestoreBackup(RestoreArgs),
 }
@@ -88,6 +91,10 @@ impl NodeCommand {
                 Ok(verified(&found))
             }
             NodeCommand::Backup(args) => backup::backup(role, &args).await,
+            NodeCommand::Drain(args) => {
+                home(&args.dir, role)?;
+                drain::drain(&args).await
+            }
             NodeCommand::RestoreBackup(args) => backup::restore_backup(role, &args),
         }
     }

@@ -1,17 +1,20 @@
 //! Answers the commands to a running node that are the same for all roles.
 
+use super::drain::DrainStatus;
 use super::network::reload;
 use super::requests::{DurableHead, NodeRequest};
 use super::state::StateSources;
 use super::status::{KeyListStatus, Status};
 use crate::admin::{AdminHandler, reply};
 use crate::card::RoleName;
+use crate::drain::{Drain, UnderWay};
 use crate::history::History;
 use crate::peers::{PeerCount, Peers};
 use crate::transport::ServerCounters;
 use crate::usage::Usage;
 use async_trait::async_trait;
-use farthing_store::Store;
+use farthing_store::clock::{Clock, SystemClock};
+use farthing_store::{Store, StoreError};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -31,6 +34,8 @@ pub(crate) struct NodeHandler<R> {
     pub(crate) reached: fn(&R, RoleName) -> PeerCount,
     pub(crate) complaints: fn(&R) -> usize,
     pub(crate) sources: StateSources,
+    pub(crate) drain: fn(&R) -> Option<&Drain>,
+    pub(crate) under_way: fn(&R) -> Result<UnderWay, StoreError>,
     /// The time of the node's start.
     pub(crate) since: Instant,
 }
@@ -40,6 +45,7 @@ impl<R: AdminHandler> AdminHandler for NodeHandler<R> {
     async fn admin(&self, request: Value) -> Result<Value, String> {
         match NodeRequest::deserialize(&request) {
             Ok(NodeRequest::Status) => reply(&self.status()),
+            Ok(NodeRequest::Drain { on }) => reply(&self.drain(on)?),
             Ok(NodeRequest::Head) => reply(&self.head()?),
             Ok(NodeRequest::NetworkReload) => {
                 let cards = reload(&self.dir, (self.peers)(&self.role)).map_err(|e| e.to_string())?;
@@ -51,6 +57,21 @@ impl<R: AdminHandler> AdminHandler for NodeHandler<R> {
 }
 
 impl<R> NodeHandler<R> {
+    fn drain(&self, on: Option<bool>) -> Result<DrainStatus, String> {
+        let drain = (self.drain)(&self.role).ok_or("this node has nothing to drain")?;
+        let now_ms = SystemClock.now_ms();
+        if let Some(on) = on {
+            let done = drain.set(on, now_ms);
+            done.map_err(|error| format!("the node cannot note it down: {error}; nothing has changed"))?;
+        }
+        let under_way = (self.under_way)(&self.role).map_err(|e| e.to_string())?;
+        Ok(DrainStatus {
+            since_ms: drain.since_ms(),
+            done: under_way.is_done(now_ms),
+            under_way,
+        })
+    }
+
     fn head(&self) -> Result<DurableHead, String> {
         let store = self.store.as_ref().ok_or("this node has no journal")?;
         let head = store.head();
@@ -74,6 +95,7 @@ impl<R> NodeHandler<R> {
                 |of| (self.reached)(&self.role, of),
                 (self.complaints)(&self.role),
             ),
+            draining: (self.drain)(&self.role).is_some_and(|drain| drain.since_ms().is_some()),
         }
     }
 }
@@ -117,6 +139,8 @@ mod tests {
             reached: |role, of| role.0.reached(of),
             complaints: |_| 0,
             sources: StateSources::default(),
+            drain: |_| None,
+            under_way: |_| Ok(UnderWay::default()),
             since: Instant::now(),
         }
     }

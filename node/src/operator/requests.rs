@@ -11,6 +11,11 @@ pub(super) enum NodeRequest {
     Status,
     /// Asks for the last durable record: [`DurableHead`].
     Head,
+    /// Begins to drain, or ends it, and asks for the [`DrainStatus`](super::drain::DrainStatus).
+    Drain {
+        /// Whether the node drains from now on. `None` changes nothing.
+        on: Option<bool>,
+    },
     /// Asks the node to read its network file again, because the file was changed.
     NetworkReload,
 }

@@ -33,6 +33,9 @@ pub struct Status {
     /// What it is doing now.
     #[serde(default)]
     pub state: NodeState,
+    /// Whether it drains: it begins nothing new.
+    #[serde(default)]
+    pub draining: bool,
 }
 
 /// The exit code of `status` for a bank that appends no epochs: its list of keys is full, or it doubts its clock.
@@ -137,11 +140,16 @@ impl Status {
             history,
             keys,
             state,
+            draining,
         } = self;
         let standing = history
             .map(|history| format!("\n{}", history.text()))
             .unwrap_or_default();
         let keys = keys.map(|keys| format!("\n{}", keys.text())).unwrap_or_default();
+        let draining = match draining {
+            true => "\nit drains, and begins nothing new; `drain --status` says what is left",
+            false => "",
+        };
         let mib = |bytes: u64| bytes / (1024 * 1024);
         let journal = store.map(|store| {
             let unverified = match store.unverified {
@@ -163,7 +171,7 @@ impl Status {
         format!(
             "up {} s, {:.1} s of CPU, at most {} MiB of memory\n{journal}\
              {} connections, {} requests since the start, {} of them refused as it was busy\n\
-             {} connections and {} requests are under way, {} MiB are free on the disk{complaints}{standing}{keys}",
+             {} connections and {} requests are under way, {} MiB are free on the disk{complaints}{standing}{keys}{draining}",
             up_ms / 1000,
             process.cpu_us as f64 / 1e6,
             mib(process.memory_peak_bytes),

@@ -25,7 +25,7 @@ use farthing_protocol::{
     money::Amount,
     oblivious::{EncryptionKey, SealedReply, SealedRequest},
     offered_key::OfferedKey,
-    refusal::{ContractFault, GoodsFault, PurchaseFault, Refusal, RelayFault},
+    refusal::{ContractFault, GoodsFault, Later, PurchaseFault, Refusal, RelayFault},
     restore::{KeptMemo, Memo, MemoRequest},
     seal::derive_ephemeral,
     wire,
@@ -460,7 +460,7 @@ fn refusals(story: &Story) -> Vec<Value> {
         RelayFault::DoesNotOpen,
     ];
     let all = all.into_iter().chain(denied).chain(relayed.map(Refusal::from));
-    let all = all.chain([GoodsFault::SoldOut.into()]);
+    let all = all.chain([GoodsFault::SoldOut.into(), Later::Draining.into()]);
     let refusal = |refusal: Refusal| {
         let reply: Result<(), Refusal> = Err(refusal.clone());
         json!({ "refusal": said(&refusal), "bytes": hex::encode(encode_reply(&reply)) })
