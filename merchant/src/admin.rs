@@ -3,13 +3,17 @@
 //! [`answer`] needs only the store and the shelf. The running node calls it for its socket. If no node runs, the command
 //! line calls it.
 
+use crate::events;
 use crate::merchant::Merchant;
 use crate::payable::{UnpayableAt, check_payable};
-use crate::rows::{ITEMS, Item, SALES, STOCKS, Sale, SaleState, Stock};
+use crate::rows::{
+    DELIVERED, EVENT_COUNT, ITEMS, Item, REDELIVERIES, SALES, STOCKS, Sale, SaleState, Stock, WEBHOOK,
+};
 use crate::sales::{self, SaleFilter};
 use crate::shelf::GoodsShelf;
 use crate::stock;
 use crate::transactions::{self, ItemChange};
+use crate::webhook::{self, REDELIVERIES_MAX, Receiver};
 use async_trait::async_trait;
 use farthing_node::admin::{AdminHandler, reply};
 use farthing_protocol::{
@@ -18,7 +22,7 @@ use farthing_protocol::{
     ids::ItemId,
     money::{Amount, amount_text},
 };
-use farthing_store::{Key, Store, StoreError, Table, View};
+use farthing_store::{Key, Reads, Store, StoreError, Table, Transaction, View};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::{ops::Bound, str::FromStr};
@@ -81,6 +85,25 @@ pub enum AdminRequest {
         #[serde(default)]
         filter: SaleFilter,
     },
+    /// Lists a page of the events. The reply is an [`EventsPage`](events::EventsPage).
+    Events {
+        /// The number of the last event of the previous page.
+        after: u64,
+    },
+    /// Sets the webhook. Its secret is in the directory already. The reply is [`WebhookState`].
+    WebhookSet {
+        /// The URL.
+        url: String,
+    },
+    /// Shows the webhook. The reply is [`WebhookState`].
+    WebhookShow,
+    /// Removes the webhook. The reply is [`WebhookState`].
+    WebhookRemove,
+    /// Posts an event again. The reply is [`WebhookState`].
+    WebhookRedeliver {
+        /// The number of the event.
+        number: u64,
+    },
     /// Exports what proves a sale. The reply is [`SaleEvidence`].
     Evidence {
         /// The purchase id or its first characters (hex).
@@ -139,6 +162,19 @@ pub struct GoodsStock {
     /// The stock as it is now.
     #[serde(flatten)]
     pub stock: Stock,
+}
+
+/// The webhook, and how far it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WebhookState {
+    /// The URL. Absent if there is no webhook.
+    pub url: Option<String>,
+    /// The number of the last delivered event, of all up to it.
+    pub delivered: Option<u64>,
+    /// The number of events.
+    pub events: u64,
+    /// How many events are posted again.
+    pub again: usize,
 }
 
 /// An item in the catalogue.
@@ -213,6 +249,25 @@ pub fn answer(store: &Store, shelf: &GoodsShelf, request: AdminRequest) -> Resul
         AdminRequest::Sales { after, filter } => {
             reply(&sales::page(&view, after.as_ref(), &filter).map_err(|e| message(&e))?)
         }
+        AdminRequest::Events { after } => reply(&events::page(&view, after).map_err(|e| message(&e))?),
+        AdminRequest::WebhookSet { url } => {
+            Receiver::parse(&url)?;
+            write(store, webhook::set_reads(), move |tx| webhook::set(tx, &url))?;
+            reply(&webhook_state(&view)?)
+        }
+        AdminRequest::WebhookShow => reply(&webhook_state(&view)?),
+        AdminRequest::WebhookRemove => {
+            write(store, [], |tx| {
+                DELIVERED.delete(tx, &())?;
+                WEBHOOK.delete(tx, &())
+            })?;
+            reply(&webhook_state(&view)?)
+        }
+        AdminRequest::WebhookRedeliver { number } => {
+            check_redelivery(&view, number)?;
+            write(store, [], move |tx| REDELIVERIES.put(tx, &number, &()))?;
+            reply(&webhook_state(&view)?)
+        }
         AdminRequest::Evidence { sale } => {
             let (purchase, sale) = find(&SALES, &view, &sale, "sale")?;
             let evidence = evidence(sale)?;
@@ -267,6 +322,46 @@ fn add(
         })
         .map_err(|e| message(&e))?;
     Ok(added)
+}
+
+fn write<T: Send + 'static>(
+    store: &Store,
+    reads: impl Into<Reads>,
+    closure: impl Fn(&mut Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, String> {
+    store.transact_blocking(reads, closure).map_err(|e| message(&e))
+}
+
+fn webhook_state(view: &View) -> Result<WebhookState, String> {
+    let state = || {
+        let again = REDELIVERIES.scan(view, Bound::Unbounded, REDELIVERIES_MAX)?;
+        Ok::<_, StoreError>(WebhookState {
+            url: WEBHOOK.peek(view, &())?.map(|webhook| webhook.url),
+            delivered: DELIVERED.peek(view, &())?,
+            events: EVENT_COUNT.peek(view, &())?.unwrap_or_default(),
+            again: again.len(),
+        })
+    };
+    state().map_err(|e| message(&e))
+}
+
+fn check_redelivery(view: &View, number: u64) -> Result<(), String> {
+    let state = webhook_state(view)?;
+    if state.url.is_none() {
+        return Err("there is no webhook; set one with `webhook set DIR URL`".into());
+    }
+    if !(1..=state.events).contains(&number) {
+        return Err(format!(
+            "there is no event {number}; the last one is {}",
+            state.events
+        ));
+    }
+    if state.again >= REDELIVERIES_MAX {
+        return Err(format!(
+            "{REDELIVERIES_MAX} events wait to be posted again already; try again later"
+        ));
+    }
+    Ok(())
 }
 
 fn set_stock(store: &Store, item: &str, left: Option<u64>) -> Result<GoodsStock, String> {

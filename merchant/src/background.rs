@@ -1,5 +1,6 @@
 //! The background work of the merchant. It finishes open sales (`finish`), learns of sales on sealed offers (`learn`),
-//! refreshes the banks' key lists, removes unused files from the shelf, and ends reservations (`reservations`).
+//! refreshes the banks' key lists, removes unused files from the shelf, ends reservations (`reservations`), and posts events
+//! (`webhook`).
 
 use crate::merchant::Merchant;
 use crate::payable::warn_of_unpayable;
@@ -74,7 +75,8 @@ impl Role for Merchant {
             self.learn_sales(&stop),
             self.keep_keys(&stop),
             self.keep_tidy(&stop),
-            self.keep_stock(&stop)
+            self.keep_stock(&stop),
+            self.keep_webhook(&stop)
         );
     }
 }

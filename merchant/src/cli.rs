@@ -2,9 +2,11 @@
 
 use crate::admin::{AdminRequest, SaleEvidence, parse_id};
 use crate::cli_balance;
+use crate::cli_events::{self, EventsArgs};
 use crate::cli_goods::{self, GoodsCommand};
 use crate::cli_home::{ask, open};
 use crate::cli_sales::{self, SalesArgs};
+use crate::cli_webhook::{self, WebhookCommand};
 use crate::merchant::{Merchant, MerchantParts, Settings};
 use crate::migrate::migrate;
 use crate::rows::check_currency;
@@ -107,6 +109,11 @@ enum Command {
     Goods(GoodsCommand),
     /// List the sales with their dates, status and totals.
     Sales(SalesArgs),
+    /// Print what happened in the shop: sales, credits, and items that run out. One event on each line.
+    Events(EventsArgs),
+    /// Post the events to a web shop.
+    #[command(subcommand)]
+    Webhook(WebhookCommand),
     /// Ask the banks for the balance of the merchant's account.
     Balance(Directory),
     /// Print what proves a sale: contract, receipt, commit, and the bank's signed word. `farthing receipt verify` reads it.
@@ -158,6 +165,8 @@ async fn execute(cli: Cli) -> Result<Report> {
         Command::Account(Directory { dir }) => account(&dir),
         Command::Goods(command) => cli_goods::execute(command).await,
         Command::Sales(args) => cli_sales::execute(args).await,
+        Command::Events(args) => cli_events::execute(args, cli.json).await,
+        Command::Webhook(command) => cli_webhook::execute(command).await,
         Command::Balance(Directory { dir }) => cli_balance::execute(&dir).await,
         Command::Evidence {
             dir,
@@ -280,7 +289,8 @@ async fn serve_dir(dir: &Path, metrics: MetricsArgs, as_json: bool) -> Result<()
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
         })
-        .with_drain(Drain::of(dir)?),
+        .with_drain(Drain::of(dir)?)
+        .with_webhook(dir.to_owned()),
     );
     let node = Arc::clone(&merchant);
     let ready = |address| ready(&home, &node.peers, address, as_json);

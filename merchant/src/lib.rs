@@ -22,6 +22,8 @@
 //! | [`stock`] | counts of items, and what offers reserve |
 //! | `reservations` | ends the reservations that are over |
 //! | `books` | the books as sums, for the metrics |
+//! | [`events`] | the numbered list of what happened |
+//! | [`webhook`] | posts the events to a web shop; [`webhook_secret`] signs them |
 //! | [`admin`] | the operator's requests |
 //! | [`cli`] | the command line |
 
@@ -33,9 +35,12 @@ mod books;
 pub mod check;
 pub mod cli;
 mod cli_balance;
+mod cli_events;
 mod cli_goods;
 mod cli_home;
 mod cli_sales;
+mod cli_webhook;
+pub mod events;
 pub mod finish;
 mod learn;
 pub mod merchant;
@@ -50,6 +55,8 @@ pub mod shelf;
 mod small_goods;
 pub mod stock;
 pub mod transactions;
+pub mod webhook;
+pub mod webhook_secret;
 
 pub use cli::run;
 pub use merchant::{Merchant, MerchantParts};

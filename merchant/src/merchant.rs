@@ -17,6 +17,7 @@ use farthing_store::entropy::Entropy;
 use farthing_store::{Store, StoreError, limits::SCAN_MAX_ROWS};
 use serde::{Deserialize, Serialize};
 use std::ops::Bound;
+use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::Notify;
 
@@ -112,6 +113,8 @@ pub struct Merchant {
     pub(crate) drain: Drain,
     /// What its background work has found wrong.
     pub(crate) complaints: Complaints,
+    /// The directory with the webhook's secret, if events are posted.
+    pub(crate) webhook_dir: Option<PathBuf>,
     /// Wakes the background loop for an open sale.
     pub(crate) sale_opened: Notify,
 }
@@ -168,7 +171,17 @@ impl Merchant {
             entropy: parts.entropy,
             drain: Drain::default(),
             complaints: Complaints::default(),
+            webhook_dir: None,
             sale_opened: Notify::new(),
+        }
+    }
+
+    /// Lets the merchant post its events, with the secret in `dir`. Without this it opens no connection for them.
+    #[must_use]
+    pub fn with_webhook(self, dir: PathBuf) -> Self {
+        Self {
+            webhook_dir: Some(dir),
+            ..self
         }
     }
 

@@ -44,6 +44,21 @@ pub const RESERVATIONS: Table<SaleId, Reservation> = Table::new(9, "reservations
 /// The same offers, by their end (ms since 1970).
 pub const RESERVATION_ENDS: Table<(u64, SaleId), ()> = Table::new(10, "ends of reservations");
 
+/// The events, by number from 1 on.
+pub const EVENTS: Table<u64, Event> = Table::new(11, "events");
+
+/// How many events there are.
+pub const EVENT_COUNT: Table<(), u64> = Table::new(12, "number of events");
+
+/// Where events are posted, if anywhere.
+pub const WEBHOOK: Table<(), Webhook> = Table::new(13, "webhook");
+
+/// The number of the last event that the webhook has posted, of all up to it.
+pub const DELIVERED: Table<(), u64> = Table::new(14, "delivered events");
+
+/// The events that the webhook posts again, by number.
+pub const REDELIVERIES: Table<u64, ()> = Table::new(15, "redeliveries");
+
 /// One version of goods, encrypted once. An item id always stands for the same content and encryption.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {
@@ -148,6 +163,39 @@ pub struct Reservation {
     pub ends_ms: u64,
     /// How many purchases of the offer are being released. The escrow commits at most one of them.
     pub releasing: u32,
+}
+
+/// Something that happened in the shop.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// When (ms since 1970).
+    pub at_ms: u64,
+    /// What.
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EventKind {
+    /// The escrow has committed a sale.
+    Committed(PurchaseId),
+    /// The bank has credited a sale.
+    Credited(PurchaseId),
+    /// The bank has applied an abort of a committed sale.
+    Unpaid(PurchaseId),
+    /// The escrow has aborted a sale.
+    Aborted(PurchaseId),
+    /// Few of an item are left.
+    StockLow(ItemId, u64),
+    /// None of an item are left.
+    StockOut(ItemId),
+}
+
+/// Where events are posted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Webhook {
+    /// The URL.
+    pub url: String,
 }
 
 /// The dates of a sale, by the merchant's clock.

@@ -1,6 +1,7 @@
 //! Every write of the merchant.
 
 use crate::check::{CheckedAbort, CheckedCommit, CheckedCredit, CheckedSale, OwnDelivery};
+use crate::events;
 use crate::rows::{
     ITEMS, Item, KNOWN_SALES, OPEN_SALES, SALE_DATES, SALES, SEALS, STOCKS, Sale, SaleDates, SaleState,
     WITHDRAWN, Withdrawn,
@@ -149,8 +150,12 @@ pub enum DeliveryStep {
 }
 
 /// The rows that every change of a sale reads.
-pub fn sale_reads(purchase: &PurchaseId) -> [RowKey; 2] {
-    [SALES.key(purchase), SALE_DATES.key(purchase)]
+pub fn sale_reads(purchase: &PurchaseId) -> [RowKey; 3] {
+    [
+        SALES.key(purchase),
+        SALE_DATES.key(purchase),
+        events::event_reads(),
+    ]
 }
 
 /// The rows that a decision about the sale of `contract` reads.
@@ -232,8 +237,8 @@ pub fn learn_sales(
             hold: sale.hold.clone(),
             state: SaleState::Committed(Box::new(sale.commit.committed.clone())),
         };
-        stock::sell(tx, &sale.contract.offer.body)?;
         keep_sale(tx, &purchase, &row, now_ms)?;
+        sell(tx, &row, now_ms)?;
     }
     KNOWN_SALES.put(tx, escrow, &known.saturating_add(sales.len() as u64))
 }
@@ -341,18 +346,25 @@ fn advance(
         hold,
         state,
     };
+    keep_sale(tx, purchase, &sale, now_ms)?;
     match &sale.state {
-        SaleState::Committed(_) => {
-            stock::sell(tx, &sale.contract.offer.body)?;
-        }
-        SaleState::Ended(_) => stock::leave(tx, &sale.contract.offer.body, false)?,
-        SaleState::Aborted(_) => stock::leave(tx, &sale.contract.offer.body, true)?,
-        SaleState::Releasing | SaleState::Credited(..) | SaleState::Unpaid(..) => {}
+        SaleState::Committed(_) => sell(tx, &sale, now_ms),
+        SaleState::Ended(_) => stock::leave(tx, &sale.contract.offer.body, false),
+        SaleState::Aborted(_) => stock::leave(tx, &sale.contract.offer.body, true),
+        SaleState::Releasing | SaleState::Credited(..) | SaleState::Unpaid(..) => Ok(()),
     }
-    keep_sale(tx, purchase, &sale, now_ms)
 }
 
-/// Writes a sale with its new state, and its dates. Its state says whether it is open.
+/// Takes a committed sale from the count of its item.
+fn sell(tx: &mut Transaction<'_>, sale: &Sale, now_ms: u64) -> Result<(), StoreError> {
+    let offer = &sale.contract.offer.body;
+    match stock::sell(tx, offer)? {
+        Some(left) => events::append_stock(tx, now_ms, offer.item_id, left),
+        None => Ok(()),
+    }
+}
+
+/// Writes a sale with its new state, its dates, and the event. Its state says whether it is open.
 fn keep_sale(
     tx: &mut Transaction<'_>,
     purchase: &PurchaseId,
@@ -367,6 +379,7 @@ fn keep_sale(
         changed_ms: now_ms,
     };
     SALE_DATES.put(tx, purchase, &dates)?;
+    events::append_sale(tx, now_ms, *purchase, &sale.state)?;
     match &sale.state {
         SaleState::Releasing | SaleState::Committed(_) => OPEN_SALES.put(tx, purchase, &())?,
         SaleState::Credited(..) | SaleState::Unpaid(..) | SaleState::Ended(_) | SaleState::Aborted(_) => {

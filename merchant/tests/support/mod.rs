@@ -13,6 +13,8 @@ use farthing_merchant::secret::MerchantSecret;
 use farthing_merchant::shelf::GoodsShelf;
 use farthing_merchant::stock::{self, Passed};
 use farthing_merchant::transactions;
+use farthing_merchant::webhook_secret::WebhookSecret;
+use farthing_node::admin::AdminHandler;
 use farthing_node::card::{Card, RoleName};
 use farthing_node::network::{Lane, Service};
 use farthing_protocol::{
@@ -33,6 +35,7 @@ use farthing_store::clock::{Clock, ManualClock};
 use farthing_store::disk::MemoryDisk;
 use farthing_store::entropy::{Entropy, SeededEntropy};
 use farthing_store::{Head, Store, StoreOptions};
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::path::Path;
@@ -199,6 +202,16 @@ impl MerchantFixture {
         parts.cards = MerchantFixture::cards(&self.bank, &self.escrow);
         parts.settings = settings;
         self.merchant = Arc::new(Merchant::new(parts));
+    }
+
+    /// Replaces the merchant by one that posts its events to `url`.
+    pub async fn post_events_to(&mut self, url: &str) {
+        WebhookSecret::draw(self.home.path(), &SeededEntropy::new(6)).unwrap();
+        let mut parts = parts(&self.wire, self.home.path(), &self.store, &self.clock, 1);
+        parts.cards = MerchantFixture::cards(&self.bank, &self.escrow);
+        self.merchant = Arc::new(Merchant::new(parts).with_webhook(self.home.path().to_owned()));
+        let set = json!({ "do": "webhook-set", "url": url });
+        self.merchant.admin(set).await.unwrap();
     }
 
     /// Kills the merchant and starts it again.

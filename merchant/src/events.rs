@@ -1,0 +1,174 @@
+//! The merchant's events: a numbered list that only grows. Each event is written in the same step as the change that it
+//! is about, so none is lost and none is invented.
+//!
+//! An event names a purchase and an item. It has nothing about the customer, the coins or a connection.
+
+use crate::rows::{EVENT_COUNT, EVENTS, Event, EventKind, SALES, SaleState};
+use farthing_protocol::{
+    documents::PurchaseId,
+    ids::ItemId,
+    money::{Amount, amount_text},
+};
+use farthing_store::{RowKey, StoreError, Transaction, View};
+use serde::{Deserialize, Serialize};
+use std::ops::Bound;
+
+/// The most events in one page.
+pub const EVENTS_PAGE_MAX: usize = 1_000;
+
+/// The number of items left at which an event tells the merchant.
+pub const STOCK_LOW: u64 = 5;
+
+/// The row that every transaction with an event reads.
+pub fn event_reads() -> RowKey {
+    EVENT_COUNT.key(&())
+}
+
+/// Appends an event.
+///
+/// # Errors
+/// When the store fails.
+pub fn append(tx: &mut Transaction<'_>, at_ms: u64, kind: EventKind) -> Result<(), StoreError> {
+    let number = EVENT_COUNT.get(tx, &())?.unwrap_or_default().saturating_add(1);
+    EVENT_COUNT.put(tx, &(), &number)?;
+    EVENTS.put(tx, &number, &Event { at_ms, kind })
+}
+
+/// Appends the event of a sale's new state. The begin of a release is none. A refusal of the escrow is none either: the
+/// customer can begin again after it, so the list would grow without end.
+///
+/// # Errors
+/// When the store fails.
+pub fn append_sale(
+    tx: &mut Transaction<'_>,
+    at_ms: u64,
+    purchase: PurchaseId,
+    state: &SaleState,
+) -> Result<(), StoreError> {
+    let kind = match state {
+        SaleState::Releasing | SaleState::Ended(_) => return Ok(()),
+        SaleState::Committed(_) => EventKind::Committed(purchase),
+        SaleState::Credited(..) => EventKind::Credited(purchase),
+        SaleState::Unpaid(..) => EventKind::Unpaid(purchase),
+        SaleState::Aborted(_) => EventKind::Aborted(purchase),
+    };
+    append(tx, at_ms, kind)
+}
+
+/// Appends the event that few or none of an item are left, if `left` says so.
+///
+/// # Errors
+/// When the store fails.
+pub fn append_stock(
+    tx: &mut Transaction<'_>,
+    at_ms: u64,
+    item_id: ItemId,
+    left: u64,
+) -> Result<(), StoreError> {
+    match left {
+        0 => append(tx, at_ms, EventKind::StockOut(item_id)),
+        STOCK_LOW => append(tx, at_ms, EventKind::StockLow(item_id, left)),
+        _ => Ok(()),
+    }
+}
+
+/// An event, as programs read it. The same event is always the same, byte for byte.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventLine {
+    /// Its number. The first event is 1, and no number is left out.
+    pub number: u64,
+    /// Its id, for whoever receives it twice.
+    pub id: String,
+    /// When it happened (ms since 1970).
+    pub at_ms: u64,
+    /// `sale.committed`, `sale.credited`, `sale.unpaid`, `sale.aborted`, `stock.low` or `stock.out`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The item.
+    pub item_id: Option<ItemId>,
+    /// How many are left, for `stock.low` and `stock.out`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub left: Option<u64>,
+    /// The sale, for an event about one.
+    #[serde(flatten)]
+    pub sale: Option<EventSale>,
+}
+
+/// The sale that an event is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventSale {
+    /// The purchase id.
+    pub purchase: PurchaseId,
+    /// The title in its offer.
+    pub title: String,
+    /// The price.
+    #[serde(with = "amount_text")]
+    pub amount: Amount,
+    /// The currency.
+    pub currency: String,
+}
+
+/// A page of events.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventsPage {
+    /// At most [`EVENTS_PAGE_MAX`] events, in order.
+    pub events: Vec<EventLine>,
+    /// Whether more follow.
+    pub more: bool,
+}
+
+/// The page of the events after number `after`.
+///
+/// # Errors
+/// When the store fails.
+pub fn page(view: &View, after: u64) -> Result<EventsPage, StoreError> {
+    let mut rows = EVENTS.scan(view, Bound::Excluded(&after), EVENTS_PAGE_MAX + 1)?;
+    let more = rows.len() > EVENTS_PAGE_MAX;
+    rows.truncate(EVENTS_PAGE_MAX);
+    let lines = rows.into_iter().map(|(number, event)| line(view, number, &event));
+    Ok(EventsPage {
+        events: lines.collect::<Result<_, _>>()?,
+        more,
+    })
+}
+
+/// The event with this number, if there is one.
+///
+/// # Errors
+/// When the store fails.
+pub fn find(view: &View, number: u64) -> Result<Option<EventLine>, StoreError> {
+    let event = EVENTS.peek(view, &number)?;
+    event.map(|event| line(view, number, &event)).transpose()
+}
+
+fn line(view: &View, number: u64, event: &Event) -> Result<EventLine, StoreError> {
+    let (kind, purchase, item_id, left) = match event.kind {
+        EventKind::Committed(purchase) => ("sale.committed", Some(purchase), None, None),
+        EventKind::Credited(purchase) => ("sale.credited", Some(purchase), None, None),
+        EventKind::Unpaid(purchase) => ("sale.unpaid", Some(purchase), None, None),
+        EventKind::Aborted(purchase) => ("sale.aborted", Some(purchase), None, None),
+        EventKind::StockLow(item_id, left) => ("stock.low", None, Some(item_id), Some(left)),
+        EventKind::StockOut(item_id) => ("stock.out", None, Some(item_id), Some(0)),
+    };
+    // A sale's contract never changes, so the event stays the same.
+    let offer = match purchase {
+        Some(purchase) => SALES
+            .peek(view, &purchase)?
+            .map(|sale| (purchase, sale.contract.offer.body)),
+        None => None,
+    };
+    Ok(EventLine {
+        number,
+        id: format!("evt_{number}_{}", event.at_ms),
+        at_ms: event.at_ms,
+        kind: kind.into(),
+        item_id: item_id.or(offer.as_ref().map(|(_, offer)| offer.item_id)),
+        left,
+        sale: offer.map(|(purchase, offer)| EventSale {
+            purchase,
+            title: offer.title,
+            amount: offer.price,
+            currency: offer.currency,
+        }),
+    })
+}
