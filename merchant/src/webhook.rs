@@ -215,16 +215,16 @@ impl Merchant {
         let Some(dir) = self.webhook_dir.clone() else {
             return;
         };
-        let (mut tries, mut wait_ms) = (0u32, RETRY_FIRST_MS);
+        let (mut refusals, mut wait_ms) = (0u32, RETRY_FIRST_MS);
         loop {
             let posted = tokio::select! {
                 biased;
                 () = stop.stopped() => return,
-                posted = self.post_next(&dir, tries) => posted,
+                posted = self.post_next(&dir, refusals) => posted,
             };
             let pause_ms = match posted {
                 Ok(true) => {
-                    (tries, wait_ms) = (0, RETRY_FIRST_MS);
+                    (refusals, wait_ms) = (0, RETRY_FIRST_MS);
                     if let Some(times) = self.complaints.clear(TOPIC, &"") {
                         tracing::info!(times, "the webhook's receiver takes events again");
                     }
@@ -232,7 +232,10 @@ impl Merchant {
                 }
                 Ok(false) => POLL_MS,
                 Err(error) => {
-                    tries = tries.saturating_add(1);
+                    refusals = match error.is_refusal() {
+                        true => refusals.saturating_add(1),
+                        false => 0,
+                    };
                     self.complaints.tell(TOPIC, &"", |times| {
                         tracing::warn!(%error, times, "an event could not be delivered to the webhook; it is posted again");
                     });
@@ -247,8 +250,8 @@ impl Merchant {
         }
     }
 
-    /// Posts the next event, of which `tries` attempts have failed. Returns false if there is none.
-    async fn post_next(&self, dir: &Path, tries: u32) -> Result<bool, WebhookError> {
+    /// Posts the next event, which the receiver has refused `refusals` times. Returns false if there is none.
+    async fn post_next(&self, dir: &Path, refusals: u32) -> Result<bool, WebhookError> {
         let view = self.store.view();
         let (Some(webhook), Some(due)) = (WEBHOOK.peek(&view, &())?, due(&view)?) else {
             return Ok(false);
@@ -263,7 +266,7 @@ impl Merchant {
                 Ok(status) if status.is_success() => {}
                 Ok(status) => {
                     let error = WebhookError::Refused(status);
-                    if !error.is_refusal() || tries.saturating_add(1) < REFUSED_TRIES_MAX {
+                    if !error.is_refusal() || refusals.saturating_add(1) < REFUSED_TRIES_MAX {
                         return Err(error);
                     }
                     tracing::error!(
