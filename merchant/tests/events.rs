@@ -121,7 +121,7 @@ async fn events_are_posted_signed_in_order_and_again_until_they_are_taken() {
     fixture.add(ITEM, b"goods").await;
     let shop = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/farthing?shop=1", shop.local_addr().unwrap());
-    fixture.post_events_to(&url).await;
+    fixture.post_events_to(&url, fixture.clock.clone()).await;
     let secret = WebhookSecret::load(fixture.home.path()).unwrap();
     let (stopper, stop) = stop_pair();
     let background = tokio::spawn(fixture.merchant.clone().background(stop));

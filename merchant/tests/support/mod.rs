@@ -204,11 +204,12 @@ impl MerchantFixture {
         self.merchant = Arc::new(Merchant::new(parts));
     }
 
-    /// Replaces the merchant by one that posts its events to `url`.
-    pub async fn post_events_to(&mut self, url: &str) {
+    /// Replaces the merchant by one with this clock that posts its events to `url`.
+    pub async fn post_events_to(&mut self, url: &str, clock: Arc<dyn Clock>) {
         WebhookSecret::draw(self.home.path(), &SeededEntropy::new(6)).unwrap();
         let mut parts = parts(&self.wire, self.home.path(), &self.store, &self.clock, 1);
         parts.cards = MerchantFixture::cards(&self.bank, &self.escrow);
+        parts.clock = clock;
         self.merchant = Arc::new(Merchant::new(parts).with_webhook(self.home.path().to_owned()));
         let set = json!({ "do": "webhook-set", "url": url });
         self.merchant.admin(set).await.unwrap();
