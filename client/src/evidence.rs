@@ -118,6 +118,7 @@ fn papers_of(wallet: &Wallet, row: &PurchaseRow) -> Option<Papers> {
     match &row.purchase {
         Purchase::Committed(_, Proof::Receipt(receipt)) => papers.receipt = Some((**receipt).clone()),
         Purchase::Committed(_, Proof::Commit(commit, _)) => papers.commit = Some((**commit).clone()),
+        Purchase::Committed(_, Proof::Free(receipt)) => papers.free_receipt = Some((**receipt).clone()),
         Purchase::Aborted(_, abort) => papers.abort = Some(abort.clone()),
         _ => {}
     }
@@ -133,8 +134,11 @@ fn papers_of(wallet: &Wallet, row: &PurchaseRow) -> Option<Papers> {
     if papers.commit.is_some() {
         papers.purchase_secret = Some(purchase_secret(wallet, order));
     }
-    let decided = papers.receipt.is_some() || papers.commit.is_some() || papers.abort.is_some();
-    decided.then_some(papers)
+    let has_an_end = papers.receipt.is_some()
+        || papers.free_receipt.is_some()
+        || papers.commit.is_some()
+        || papers.abort.is_some();
+    has_an_end.then_some(papers)
 }
 
 /// The disclosed purchase key. It opens the goods key in a commit.

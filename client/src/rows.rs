@@ -320,9 +320,11 @@ impl PurchaseRow {
         match self.purchase {
             Purchase::Aborted(..) | Purchase::Dropped(_) | Purchase::Recovered(_) => false,
             Purchase::Committed(..) => self.delivery == Delivery::Pending,
-            Purchase::Fetching(_) | Purchase::Holding(_) | Purchase::Held(..) | Purchase::Cancelling(_) => {
-                self.delivery != Delivery::OnDemand
-            }
+            Purchase::Fetching(_)
+            | Purchase::Holding(_)
+            | Purchase::Held(..)
+            | Purchase::Cancelling(_)
+            | Purchase::Taking(_) => self.delivery != Delivery::OnDemand,
         }
     }
 }

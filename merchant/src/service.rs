@@ -15,7 +15,8 @@ use farthing_protocol::{
     api::{MerchantRequest, encode_reply},
     decide::ReleaseRequest,
     decision::Committed,
-    documents::{Abort, AcceptedBank, Contract, Offer, Receipt, SaleLimit},
+    documents::{Abort, AcceptedBank, Contract, FreeReceipt, Offer, Receipt, SaleLimit},
+    free::{TakeRequest, verify_take},
     limits::{CATALOG_PAGE_MAX, GOODS_PIECE_BYTES, GOODS_WITH_OFFER_MAX_BYTES, REPLY_TIMEOUT},
     offer::{
         CatalogPage, CatalogRequest, DeliverRequest, OfferRequest, Offered, Piece, PieceRequest,
@@ -51,6 +52,7 @@ impl Merchant {
             MerchantRequest::Offer(request) => reply(self.offer(request).await),
             MerchantRequest::Piece(request) => reply(self.piece(request).await),
             MerchantRequest::Deliver(request) => reply(self.deliver(request).await),
+            MerchantRequest::Take(request) => reply(self.take(request)),
         })
     }
 
@@ -199,7 +201,9 @@ impl Merchant {
             sales: SaleLimit::Once,
             sealed_key: None,
         };
-        if item.sealed {
+        if offer.is_free() {
+            offer.sales = SaleLimit::Unlimited;
+        } else if item.sealed {
             let ephemeral = self.secret.ephemeral(&sale_id);
             let context = offer.sealing_context();
             let sealed = OfferedKey::seal(&ephemeral, &request.escrow, &context, &goods_key);
@@ -272,6 +276,16 @@ impl Merchant {
         // In each case the sale is open: the escrow must be asked again, or the bank must credit it.
         self.sale_opened.notify_one();
         Ok(released?.receipt)
+    }
+
+    /// Gives the goods key of a free item. Writes nothing: the same request always gets the same receipt.
+    ///
+    /// # Errors
+    /// When the contract is not on a free offer of this merchant, or its goods are no longer served.
+    pub fn take(&self, request: TakeRequest) -> Result<Signed<FreeReceipt>, Refusal> {
+        let take = verify_take(request, &self.self_id(), self.clock.now_ms())?;
+        let goods_key = self.secret.goods_key(&take.offer().sale_id);
+        take.respond(goods_key, &self.key)
     }
 
     async fn begin_release(&self, delivery: OwnDelivery) -> Result<(ReleaseRequest, DeliveryStep), Refusal> {

@@ -6,8 +6,9 @@
 use crate::{
     decide::{CancelRequest, OutcomeRequest, OverdueRequest, ReleaseRequest},
     decision::{Committed, Outcome, SignedDecision},
-    documents::{BankHold, Hold, Issued, Receipt, Settled},
+    documents::{BankHold, FreeReceipt, Hold, Issued, Receipt, Settled},
     exchange::{Authorized, ExchangeBegin, ExchangeFinish},
+    free::TakeRequest,
     history::{Testimony, WithHead, WitnessRequest},
     hold::{BankHoldRequest, HoldRequest},
     issue::Begun,
@@ -117,6 +118,8 @@ questions! {
     Forward = "forward";
     /// The receipt, with the goods key.
     Deliver = "deliver";
+    /// The goods key of a free item.
+    Take = "take";
     /// A whole withdrawal: two requests.
     Withdraw = "withdraw";
     /// A whole exchange: two requests.
@@ -303,6 +306,8 @@ server! {
         Piece(PieceRequest) -> Piece, by Anonymous, called Goods, kept by Piece::beginning;
         /// Release the key and hand over the receipt.
         Deliver(DeliverRequest) -> Signed<Receipt>, by Anonymous, called Deliver;
+        /// Give the goods key of a free item.
+        Take(TakeRequest) -> Signed<FreeReceipt>, by Anonymous, called Take;
     }
 }
 

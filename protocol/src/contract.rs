@@ -1,7 +1,7 @@
 //! Contracts: the agreement of customer and merchant. Each party that gets a contract checks it once.
 
 use crate::{
-    documents::{BankHold, Contract, Hold, Offer, PurchaseKeyUse, Terms, promises_causes},
+    documents::{BankHold, Contract, Hold, Offer, PurchaseKeyUse, Terms, coins_digest, promises_causes},
     goods::GoodsKey,
     ids::PurchaseId,
     limits::{DEADLINE_HORIZON_MS, DEADLINE_LEAST_MS},
@@ -21,11 +21,30 @@ pub struct VerifiedContract {
 }
 
 impl Contract {
-    /// Checks everything about the contract that does not depend on time.
+    /// Checks everything about the contract that does not depend on time. A contract on a free item is none for an escrow.
     ///
     /// # Errors
     /// Names the first part that is wrong.
     pub fn verified(self) -> Result<VerifiedContract, ContractFault> {
+        check_paid(&self.offer.body)?;
+        self.verified_at_any_price()
+    }
+
+    /// As [`verified`](Contract::verified), for a free item: its contract has no coins.
+    ///
+    /// # Errors
+    /// Names the first part that is wrong.
+    pub fn verified_free(self) -> Result<VerifiedContract, ContractFault> {
+        if !self.offer.body.is_free() {
+            return Err(ContractFault::OfferBounds("price".into()));
+        }
+        if self.terms.coins_digest != coins_digest(&[]) {
+            return Err(ContractFault::DoesNotFit("list of coins".into()));
+        }
+        self.verified_at_any_price()
+    }
+
+    fn verified_at_any_price(self) -> Result<VerifiedContract, ContractFault> {
         let Contract { terms, offer, .. } = &self;
         check_bounds(&offer.body)?;
         offer
@@ -86,6 +105,14 @@ impl HeldContract {
     /// The bank's statement that it holds the coins.
     pub fn bank_hold(&self) -> &Signed<BankHold> {
         &self.bank_hold
+    }
+}
+
+/// No coins are held for a free item.
+fn check_paid(offer: &Offer) -> Result<(), ContractFault> {
+    match offer.is_free() {
+        true => Err(ContractFault::OfferBounds("price".into())),
+        false => Ok(()),
     }
 }
 
@@ -179,6 +206,7 @@ pub fn check_hold(contract: &Contract, hold: &Signed<Hold>) -> Result<(), Contra
 /// for terms and offer only. The contract's signatures are not checked here, and must not be stored or shown.
 pub(crate) fn check_own_hold(terms: &Terms, offer: &Offer, hold: &Signed<Hold>) -> Result<(), ContractFault> {
     check_bounds(offer)?;
+    check_paid(offer)?;
     check_terms_fit(terms, offer)?;
     verify_escrow(terms, hold)?;
     check_hold_fields(&hold.body.bank_hold.body, terms)

@@ -182,6 +182,11 @@ impl Offer {
         self.sealed_key.is_some_and(|offered| offered.proof.is_some())
     }
 
+    /// Whether it costs nothing. Then no coins are put to it, and the merchant alone gives its goods key.
+    pub fn is_free(&self) -> bool {
+        self.price.0 == 0
+    }
+
     /// Checks that every field is within its bound.
     ///
     /// # Errors
@@ -200,7 +205,6 @@ impl Offer {
                 (1..=OFFER_PARTIES_MAX).contains(&self.banks.len()),
                 "list of banks",
             ),
-            (self.price.0 > 0, "price"),
             (
                 self.sales != SaleLimit::Once || self.escrows.len() == 1,
                 "list of escrows of a single sale",
@@ -208,6 +212,10 @@ impl Offer {
             (
                 self.sealed_key.is_none() || self.escrows.len() == 1,
                 "list of escrows of a sealed key",
+            ),
+            (
+                self.sealed_key.is_none() || !self.is_free(),
+                "sealed key of a free item",
             ),
         ];
         bounded
@@ -510,6 +518,25 @@ impl Document for Receipt {
         t.bytes(b"coins", &self.coins_digest.0);
         t.bytes(b"account", &self.account.0);
         t.u64(b"amount", self.amount.0);
+        t.bytes(b"goods key", self.goods_key.as_bytes());
+    }
+}
+
+/// The merchant's statement that it gives the goods key of a free item. Signed by the merchant. The contract that it names
+/// is signed by the purchase key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FreeReceipt {
+    /// The purchase.
+    pub purchase: PurchaseId,
+    /// The goods key of the offer.
+    pub goods_key: GoodsKey,
+}
+
+impl Document for FreeReceipt {
+    const LABEL: &'static str = "farthing free receipt";
+
+    fn describe(&self, t: &mut Transcript) {
+        t.bytes(b"purchase", &self.purchase.0);
         t.bytes(b"goods key", self.goods_key.as_bytes());
     }
 }

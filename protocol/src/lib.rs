@@ -63,6 +63,7 @@
 //! | phase one: the coins are held | [`hold`] |
 //! | phase two: one final decision | [`decide`], the [`decision`] itself, and the [`cause`] of an abort |
 //! | both phases in one request, for an offer with a sealed goods key | [`sealed`] |
+//! | an item that costs nothing | [`free`] |
 //! | the bank applies the decision | [`settle`] |
 //! | a refusal that is final, signed | [`denial`], and what it [proves](proofs) |
 //! | a wallet is rebuilt from its seed alone | [`restore`] |
@@ -85,6 +86,7 @@ pub mod denial;
 pub mod documents;
 pub mod evidence;
 pub mod exchange;
+pub mod free;
 pub mod goods;
 pub mod history;
 pub mod hold;

@@ -8,6 +8,8 @@
 //!                                  \---> Recovered
 //! ```
 //!
+//! On a free item no coins are put to the purchase, and the merchant alone is asked: `Fetching -> Taking -> Committed`.
+//!
 //! On a sealed offer the escrow holds and decides in one request: `Holding` goes to `Committed` or `Aborted`.
 //!
 //! The wallet stores an order before it sends it. After a crash it sends the same request again, and gets the same hold
@@ -21,10 +23,11 @@ use crate::{
     decide::{CancelRequest, OutcomeRequest},
     decision::Outcome,
     documents::{
-        Abort, CoinUse, Commit, Contract, Hold, Offer, PurchaseKeyUse, Receipt, Terms, coins_digest,
-        recovery_record_digest,
+        Abort, CoinUse, Commit, Contract, FreeReceipt, Hold, Offer, PurchaseKeyUse, Receipt, Terms,
+        coins_digest, recovery_record_digest,
     },
     exchange::authorize,
+    free::TakeRequest,
     goods::{GOODS_MAX_BYTES, GoodsKey, encrypted_len},
     hold::{HoldRequest, Payment},
     ids::{ItemId, OfferDigest, PurchaseId, RecoveryRecordDigest, SealingContext},
@@ -69,6 +72,8 @@ pub enum Proof {
     Receipt(Box<Signed<Receipt>>),
     /// The escrow's commit, from the bank, and the goods key that was sealed in it.
     Commit(Box<Signed<Commit>>, GoodsKey),
+    /// The merchant's receipt for a free item.
+    Free(Box<Signed<FreeReceipt>>),
 }
 
 impl Proof {
@@ -77,6 +82,7 @@ impl Proof {
         match self {
             Proof::Receipt(receipt) => &receipt.body.goods_key,
             Proof::Commit(_, key) => key,
+            Proof::Free(receipt) => &receipt.body.goods_key,
         }
     }
 }
@@ -101,6 +107,8 @@ pub enum Purchase {
     /// The purchase was cancelled without a decision of the escrow. The bank held no coins, and gave fresh coins for the
     /// coins of the purchase. It refuses a later hold.
     Recovered(Order),
+    /// The wallet may have asked the merchant for the key of a free item.
+    Taking(Order),
 }
 
 /// The next request of a purchase.
@@ -116,6 +124,8 @@ pub enum Ask {
     Deliver(Box<DeliverRequest>),
     /// To the escrow: abort, unless the purchase is decided.
     Cancel(Box<CancelRequest>),
+    /// To the merchant: give the key of a free item.
+    Take(Box<TakeRequest>),
     /// No request: the purchase has ended.
     Nothing,
 }
@@ -136,6 +146,15 @@ pub enum PurchaseError {
     /// The escrow signed a key that does not open the offer's commitment. It has broken the contract.
     #[error("the escrow signed a goods key that is not the offer's; `receipt verify` proves it")]
     WrongGoodsKey,
+    /// The merchant did not sign the receipt for a free item.
+    #[error("the merchant's signature under its receipt is refused: {0}")]
+    MerchantSignature(SignatureError),
+    /// The merchant's receipt for a free item is for another purchase.
+    #[error("the merchant's receipt is for another purchase")]
+    OtherFreeReceipt,
+    /// The merchant signed a key for a free item that does not open its own offer's commitment.
+    #[error("the merchant signed a goods key that is not its offer's")]
+    WrongGoodsKeyOfMerchant,
     /// The sealed key does not open.
     #[error("the sealed goods key does not open: {0}")]
     Sealed(SealError),
@@ -221,6 +240,15 @@ impl Order {
     /// The purchase id.
     pub fn purchase(&self) -> PurchaseId {
         self.contract.terms.purchase_id()
+    }
+
+    /// The plan that the coins were put to.
+    pub fn plan(&self) -> Plan {
+        Plan {
+            bank: self.contract.terms.bank,
+            escrow: self.contract.terms.escrow,
+            offer: self.contract.offer.clone(),
+        }
     }
 
     /// The request to the escrow to hold the coins.
@@ -448,7 +476,8 @@ impl Purchase {
             | Purchase::Cancelling(order)
             | Purchase::Committed(order, _)
             | Purchase::Aborted(order, _)
-            | Purchase::Recovered(order) => Some(order),
+            | Purchase::Recovered(order)
+            | Purchase::Taking(order) => Some(order),
         }
     }
 
@@ -461,7 +490,8 @@ impl Purchase {
             | Purchase::Cancelling(order)
             | Purchase::Committed(order, _)
             | Purchase::Aborted(order, _)
-            | Purchase::Recovered(order) => &order.contract.offer,
+            | Purchase::Recovered(order)
+            | Purchase::Taking(order) => &order.contract.offer,
         }
     }
 
@@ -476,6 +506,7 @@ impl Purchase {
             Purchase::Aborted(..) => "aborted",
             Purchase::Dropped(_) => "dropped",
             Purchase::Recovered(_) => "recovered",
+            Purchase::Taking(_) => "taking",
         }
     }
 
@@ -494,6 +525,7 @@ impl Purchase {
             Purchase::Cancelling(order) => {
                 Ask::Cancel(Box::new(order.cancel_request(&seed.purchase_key(order.counter))))
             }
+            Purchase::Taking(order) => Ask::Take(Box::new(TakeRequest(order.contract.clone()))),
             Purchase::Committed(..)
             | Purchase::Aborted(..)
             | Purchase::Dropped(_)
@@ -532,6 +564,20 @@ impl Purchase {
             }
             Purchase::Aborted(..) => Err(PurchaseError::BothOutcomes),
             Purchase::Recovered(_) => Err(PurchaseError::PaidAfterRecovery),
+            other => Ok(other),
+        }
+    }
+
+    /// Takes the merchant's receipt for a free item.
+    ///
+    /// # Errors
+    /// When the merchant did not sign it for this contract, or its goods key does not open the offer's commitment.
+    pub fn on_free_receipt(self, receipt: Signed<FreeReceipt>) -> Result<Purchase, PurchaseError> {
+        match self {
+            Purchase::Taking(order) => {
+                check_free_receipt(&receipt, &order.contract)?;
+                Ok(Purchase::Committed(order, Proof::Free(Box::new(receipt))))
+            }
             other => Ok(other),
         }
     }
@@ -629,6 +675,8 @@ impl Purchase {
     pub fn on_cancel(self) -> Result<Purchase, PurchaseError> {
         match self {
             Purchase::Fetching(plan) => Ok(Purchase::Dropped(plan)),
+            // Nothing was put to it.
+            Purchase::Taking(order) => Ok(Purchase::Dropped(order.plan())),
             Purchase::Holding(order) | Purchase::Held(order, _) => Ok(Purchase::Cancelling(order)),
             Purchase::Committed(..) => Err(PurchaseError::Ended("committed")),
             other => Ok(other),
@@ -653,6 +701,24 @@ pub fn check_receipt(receipt: &Signed<Receipt>, contract: &Contract) -> Result<(
     ])?;
     if !opens(&contract.offer.body.key_commitment, &body.goods_key) {
         return Err(PurchaseError::WrongGoodsKey);
+    }
+    Ok(())
+}
+
+/// Checks that `receipt` is the merchant's receipt for this contract.
+///
+/// # Errors
+/// Says what does not fit. [`PurchaseError::WrongGoodsKeyOfMerchant`] if only the goods key is wrong.
+pub fn check_free_receipt(receipt: &Signed<FreeReceipt>, contract: &Contract) -> Result<(), PurchaseError> {
+    let terms = &contract.terms;
+    receipt
+        .verify(&terms.merchant)
+        .map_err(PurchaseError::MerchantSignature)?;
+    if receipt.body.purchase != terms.purchase_id() {
+        return Err(PurchaseError::OtherFreeReceipt);
+    }
+    if !opens(&contract.offer.body.key_commitment, &receipt.body.goods_key) {
+        return Err(PurchaseError::WrongGoodsKeyOfMerchant);
     }
     Ok(())
 }

@@ -132,7 +132,7 @@ pub(super) fn purchase_json(number: u64, row: &PurchaseRow) -> Value {
         "merchant": row.merchant.name,
         "output": row.output,
         "refusal": row.refusal,
-        "has_receipt": matches!(&row.purchase, Purchase::Committed(_, Proof::Receipt(_))),
+        "has_receipt": matches!(&row.purchase, Purchase::Committed(_, Proof::Receipt(_) | Proof::Free(_))),
         "begun_ms": row.begun_ms,
     })
 }
@@ -220,7 +220,7 @@ pub(super) fn outcome(number: u64, row: &PurchaseRow, wanted: Option<&Path>) -> 
     let (text, exit) = match (&row.purchase, row.delivery) {
         (Purchase::Committed(_, proof), Delivery::Delivered) => {
             let receipt = match proof {
-                Proof::Receipt(_) => {
+                Proof::Receipt(_) | Proof::Free(_) => {
                     format!("\n`farthing receipt show {number}` prints the documents that prove it")
                 }
                 Proof::Commit(..) => String::new(),

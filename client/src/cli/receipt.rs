@@ -347,6 +347,7 @@ fn describe(terms: &Terms, title: &str) -> String {
 
 fn breach_reason(breach: Breach) -> &'static str {
     match breach {
+        Breach::GoodsKey => "the merchant signed a goods key that does not open its offer's commitment",
         Breach::ContentKey => "the key that was paid for does not open the offer's wrapped key",
         Breach::Undecryptable => "the encrypted goods do not decrypt with the key that was paid for",
         Breach::Size => "the goods have another size than the offer says",

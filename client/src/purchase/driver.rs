@@ -15,7 +15,7 @@ use farthing_coin::Signed;
 use farthing_protocol::{
     api::Question,
     decision::Outcome,
-    documents::Hold,
+    documents::{FreeReceipt, Hold},
     limits::DEADLINE_LEAST_MS,
     purchase::{Ask, Plan, Purchase},
 };
@@ -41,6 +41,7 @@ pub(crate) fn step(known: &Known<'_>, state: &mut State, event: Event) -> StepRe
         Event::Hold(reply) => on_hold(known, state, reply),
         Event::Pay(reply) => on_pay(known, state, reply),
         Event::Deliver(reply) => fallback::on_deliver(known, state, reply),
+        Event::Take(reply) => on_take(known, state, reply),
         Event::Cancel(reply) => on_cancel(known, state, reply),
         Event::Outcome(why, reply) => fallback::on_outcome(known, state, why, reply),
         Event::Collect(open_question, reply) => fallback::on_collect(known, state, open_question, reply),
@@ -71,6 +72,7 @@ pub(crate) fn ask(known: &Known<'_>, state: &mut State) -> StepResult {
         Ask::Hold(request) => Then::Hold(request),
         Ask::Pay(request) => Then::Pay(request),
         Ask::Deliver(request) => Then::Deliver(request),
+        Ask::Take(request) => Then::Take(request),
         Ask::Cancel(request) => Then::Cancel(request),
         Ask::Nothing => return finish::finish(known, state),
     };
@@ -200,6 +202,20 @@ fn on_pay(known: &Known<'_>, state: &mut State, reply: Reply<Outcome>) -> StepRe
     match reply {
         Ok(outcome) => fallback::on_decision(known, state, Question::Pay, outcome),
         Err(unanswered) => not_held(known, state, Question::Pay, unanswered),
+    }
+}
+
+/// The merchant was asked for the key of a free item. Nothing is at stake, so a refusal ends the purchase.
+fn on_take(known: &Known<'_>, state: &mut State, reply: Reply<Signed<FreeReceipt>>) -> StepResult {
+    match reply {
+        Ok(receipt) => match state.row.purchase.clone().on_free_receipt(receipt) {
+            Ok(purchase) => advance(state, purchase),
+            Err(why) => give_up(state, why.to_string()),
+        },
+        Err(Unanswered::Refused(refusal)) => give_up(state, refusal.to_string()),
+        Err(Unanswered::Again(why)) => Ok(fallback::pause(state, known.merchant, Question::Take, why)),
+        Err(Unanswered::Final(WalletError::Garbled { why, .. })) => give_up(state, why),
+        Err(Unanswered::Final(error)) => Err(error),
     }
 }
 

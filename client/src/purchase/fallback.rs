@@ -19,7 +19,7 @@ use farthing_protocol::{
     decision::Outcome,
     denial::{RequestKind, is_denied},
     documents::{PurchaseId, Receipt},
-    purchase::{Plan, Proof, Purchase, PurchaseError},
+    purchase::{Proof, Purchase, PurchaseError},
     refusal::{PurchaseFault, Refusal},
     settle::Collected,
 };
@@ -191,7 +191,7 @@ pub(crate) fn on_collect(
 }
 
 /// No party has changed the state. Stores what is known, and continues after a pause.
-fn pause(state: &State, party: &str, question: Question, why: String) -> Step {
+pub(super) fn pause(state: &State, party: &str, question: Question, why: String) -> Step {
     let party = party.to_owned();
     Step::saves(state, Then::Pause(Silence { party, question, why }))
 }
@@ -215,6 +215,8 @@ pub(crate) fn on_overtaken(
         let paid = match proof {
             Proof::Receipt(receipt) => Exhibit::Receipt(receipt),
             Proof::Commit(commit, _) => Exhibit::Commit(commit),
+            // A free item has no coins to recover.
+            Proof::Free(_) => return Ok(Step::resumed()),
         };
         add_exhibit(&mut state.row, paid);
         let error = PurchaseError::PaidAfterRecovery.into();
@@ -229,12 +231,7 @@ pub(crate) fn on_overtaken(
 /// A purchase that is not stored yet begins again, with other coins and under the number that is free now.
 fn begin_again(known: &Known<'_>, state: &mut State) -> StepResult {
     if let Some(order) = state.row.purchase.order() {
-        let terms = &order.contract.terms;
-        state.row.purchase = Purchase::Fetching(Plan {
-            bank: terms.bank,
-            escrow: terms.escrow,
-            offer: order.contract.offer.clone(),
-        });
+        state.row.purchase = Purchase::Fetching(order.plan());
     }
     state.row.origins = Vec::new();
     state.number = next_number(known.rows, &NO_BANK, Counter::Purchases)?;

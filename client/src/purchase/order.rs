@@ -41,9 +41,14 @@ pub(crate) fn place(
     record.merchant_card = fitting_card(&record, &state.row.merchant)?;
     let counter = next_number(rows, &plan.bank, Counter::Orders)?;
     let coins = chosen.iter().map(|row| row.coin).collect();
-    let order = build(seed, counter, plan, &record, coins, None)?;
+    let is_free = plan.offer.body.is_free();
+    // Nobody keeps a record of a free item.
+    let order = build(seed, counter, plan, &record, coins, is_free.then(Vec::new))?;
     let row = PurchaseRow {
-        purchase: Purchase::Holding(order),
+        purchase: match is_free {
+            true => Purchase::Taking(order),
+            false => Purchase::Holding(order),
+        },
         origins,
         ..state.row.clone()
     };

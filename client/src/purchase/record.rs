@@ -277,7 +277,9 @@ fn save(
     if now.is_none_or(|now| now.purchase != *before) {
         return Ok(Written::Overtaken);
     }
-    if let Purchase::Held(order, _) | Purchase::Committed(order, _) = &row.purchase {
+    if let Purchase::Held(order, _) | Purchase::Committed(order, _) = &row.purchase
+        && !order.payment.coins.is_empty()
+    {
         // The bank has the recovery record that came with the coins.
         let bank = order.contract.terms.bank;
         mark_bridged(tx, &bank, Counter::Orders, order.counter.saturating_add(1))?;

@@ -185,6 +185,7 @@ impl<'w> Run<'w> {
             Then::Hold(request) => Event::Hold(self.escrow.once(*request).await),
             Then::Pay(request) => Event::Pay(self.escrow.once(*request).await),
             Then::Deliver(request) => Event::Deliver(self.merchant.once(*request).await),
+            Then::Take(request) => Event::Take(self.merchant.once(*request).await),
             Then::Cancel(request) => Event::Cancel(self.escrow.once(*request).await),
             Then::Outcome(request, why) => Event::Outcome(why, self.escrow.once(request).await),
             Then::Collect(request, open_question) => {
@@ -223,6 +224,9 @@ impl<'w> Run<'w> {
         let purse = self.state.purse.take();
         let bridging = bridge_gap(self.wallet, &self.bank_card, Counter::Orders, 1, GAP_MAX);
         bridging.await?;
+        if plan.offer.body.is_free() {
+            return Ok(Vec::new());
+        }
         selection::choose(self.wallet, plan, &self.bank_card, purse).await
     }
 

@@ -13,7 +13,8 @@ use farthing_protocol::{
     bounded::cut,
     decide::{CancelRequest, OutcomeRequest},
     decision::Outcome,
-    documents::{Hold, Offer, Receipt, Settled},
+    documents::{FreeReceipt, Hold, Offer, Receipt, Settled},
+    free::TakeRequest,
     goods::GoodsKey,
     hold::HoldRequest,
     limits::REASON_MAX_BYTES,
@@ -48,6 +49,8 @@ pub(crate) enum Event {
     Pay(Reply<Outcome>),
     /// The merchant was asked to release the key.
     Deliver(Reply<Signed<Receipt>>),
+    /// The merchant was asked for the key of a free item.
+    Take(Reply<Signed<FreeReceipt>>),
     /// The escrow was asked to abort.
     Cancel(Reply<Outcome>),
     /// The escrow was asked for the outcome, for this reason.
@@ -84,6 +87,8 @@ pub(crate) enum Then {
     Pay(Box<PayRequest>),
     /// Ask the merchant to release the key.
     Deliver(Box<DeliverRequest>),
+    /// Ask the merchant for the key of a free item.
+    Take(Box<TakeRequest>),
     /// Ask the escrow to abort.
     Cancel(Box<CancelRequest>),
     /// Ask the escrow for the outcome, for this reason.

@@ -245,6 +245,17 @@ impl MerchantFixture {
 
     /// Puts goods up for sale, with sealed offers if `sealed`.
     pub async fn put_up(&self, item_id: ItemId, goods: &[u8], sealed: bool) -> GoodsSummary {
+        self.put_up_for(Amount(24), item_id, goods, sealed).await
+    }
+
+    /// Puts goods up for sale at a price.
+    pub async fn put_up_for(
+        &self,
+        price: Amount,
+        item_id: ItemId,
+        goods: &[u8],
+        sealed: bool,
+    ) -> GoodsSummary {
         let secret = MerchantSecret::load(self.home.path()).unwrap();
         let key = secret.content_key(&item_id);
         let shelved = self
@@ -255,7 +266,7 @@ impl MerchantFixture {
             title: "a picture".into(),
             description: "of a farthing".into(),
             media_type: "image/png".into(),
-            price: Amount(24),
+            price,
             currency: "FTH".into(),
             summary: shelved.summary,
             file_name: "farthing.png".into(),
@@ -354,15 +365,24 @@ impl MerchantFixture {
 
     /// An order on `offer`, with its coins held.
     pub fn held(&mut self, offer: Signed<Offer>) -> DeliverRequest {
+        let order = self.order(offer, &[16, 8]);
+        DeliverRequest {
+            hold: self.hold(&order),
+            contract: order.contract,
+        }
+    }
+
+    /// An order on `offer`, with coins of these values.
+    pub fn order(&mut self, offer: Signed<Offer>, values: &[u64]) -> Order {
         self.counter += 1;
         let (coins, keys): (Vec<Coin>, Vec<SecretKey>) =
-            [16, 8].iter().map(|value| self.bank.mint(*value)).unzip();
+            values.iter().map(|value| self.bank.mint(*value)).unzip();
         let plan = Plan {
             bank: offer.body.banks[0].bank,
             escrow: offer.body.escrows[0],
             offer,
         };
-        let order = Order::new(OrderParts {
+        Order::new(OrderParts {
             counter: self.counter,
             plan: &plan,
             coins,
@@ -372,11 +392,7 @@ impl MerchantFixture {
             note: vec![0; SEALED_RECORD_BYTES],
             deadline_ms: self.clock.now_ms() + HOUR_MS / 2,
         })
-        .unwrap();
-        DeliverRequest {
-            hold: self.hold(&order),
-            contract: order.contract,
-        }
+        .unwrap()
     }
 
     /// A sale of a sealed offer that the escrow committed without the merchant.
@@ -405,7 +421,8 @@ impl MerchantFixture {
         sale
     }
 
-    fn hold(&self, order: &Order) -> Signed<Hold> {
+    /// The hold of an order's coins.
+    pub fn hold(&self, order: &Order) -> Signed<Hold> {
         let terms = &order.contract.terms;
         let bank_hold = BankHold {
             purchase: order.purchase(),

@@ -4,7 +4,7 @@ use super::papers::Papers;
 use crate::{
     documents::Contract,
     goods::{Decryptor, GoodsError, GoodsKey, RunningDigest},
-    purchase::{PurchaseError, check_commit, check_receipt},
+    purchase::{PurchaseError, check_commit, check_free_receipt, check_receipt},
     refusal::ContractFault,
     seal::unwrap,
 };
@@ -23,6 +23,8 @@ pub enum Verdict {
 /// How the goods differ from the offer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Breach {
+    /// The merchant signed a goods key for a free item that does not open the offer's commitment.
+    GoodsKey,
     /// The goods key does not unwrap the content key.
     ContentKey,
     /// The encrypted goods do not decrypt.
@@ -73,11 +75,11 @@ impl Judge {
     /// When the documents prove nothing.
     pub fn new(papers: &Papers) -> Result<Judge, NoVerdict> {
         let contract = papers.contract.clone().ok_or(NoVerdict::Missing("contract"))?;
-        let contract = contract
-            .verified()
-            .map_err(NoVerdict::Contract)?
-            .contract()
-            .clone();
+        let verified = match contract.offer.body.is_free() {
+            true => contract.verified_free(),
+            false => contract.verified(),
+        };
+        let contract = verified.map_err(NoVerdict::Contract)?.contract().clone();
         let opening = match goods_key(papers, &contract)? {
             Ok(goods_key) => {
                 let offer = &contract.offer.body;
@@ -86,6 +88,9 @@ impl Judge {
                     .map_err(|_| Verdict::MerchantBrokeContract(Breach::ContentKey))
             }
             Err(PurchaseError::WrongGoodsKey | PurchaseError::Sealed(_)) => Err(Verdict::EscrowBrokeContract),
+            Err(PurchaseError::WrongGoodsKeyOfMerchant) => {
+                Err(Verdict::MerchantBrokeContract(Breach::GoodsKey))
+            }
             Err(other) => return Err(NoVerdict::Receipt(other)),
         };
         Ok(Judge {
@@ -136,8 +141,16 @@ impl Judge {
     }
 }
 
-/// The goods key that the escrow signed: in the receipt, or sealed in the commit for the bank.
+/// The goods key that was signed: by the merchant of a free item, else by the escrow, in the receipt or sealed in the commit
+/// for the bank.
 fn goods_key(papers: &Papers, contract: &Contract) -> Result<Result<GoodsKey, PurchaseError>, NoVerdict> {
+    if contract.offer.body.is_free() {
+        let receipt = papers
+            .free_receipt
+            .as_ref()
+            .ok_or(NoVerdict::Missing("receipt of the merchant"))?;
+        return Ok(check_free_receipt(receipt, contract).map(|()| receipt.body.goods_key.clone()));
+    }
     if let Some(receipt) = &papers.receipt {
         return Ok(check_receipt(receipt, contract).map(|()| receipt.body.goods_key.clone()));
     }

@@ -2,7 +2,9 @@
 
 use crate::{
     denial::Denial,
-    documents::{Abort, BankHold, Commit, Contract, EarlierUse, Hold, Issued, Receipt, Settled, Terms},
+    documents::{
+        Abort, BankHold, Commit, Contract, EarlierUse, FreeReceipt, Hold, Issued, Receipt, Settled, Terms,
+    },
     goods::{PurchaseSecret, SealingSecret},
     oblivious::EncryptionKey,
 };
@@ -33,6 +35,9 @@ pub struct Papers {
     /// The escrow's receipt, with the goods key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub receipt: Option<Signed<Receipt>>,
+    /// The merchant's receipt for a free item, with the goods key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub free_receipt: Option<Signed<FreeReceipt>>,
     /// The escrow's commit for the bank.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub commit: Option<Signed<Commit>>,

@@ -58,6 +58,14 @@ impl Default for Population {
 }
 
 impl Population {
+    /// With this price of the merchant's item.
+    pub fn with_price(price: Amount) -> Self {
+        Self {
+            prices: vec![price],
+            ..Self::default()
+        }
+    }
+
     /// The same, with a relay.
     #[must_use]
     pub fn relayed(self) -> Self {

@@ -42,16 +42,19 @@ pub enum Mode {
     /// The escrow is silent before it has heard of the purchase. The customer cancels, and buys again once it
     /// answers.
     EscrowSilent,
+    /// Take a free item. The coins stay.
+    Free,
 }
 
 impl Mode {
     /// Every mode.
-    pub const ALL: [Mode; 5] = [
+    pub const ALL: [Mode; 6] = [
         Mode::Buy,
         Mode::Cancel,
         Mode::Sealed,
         Mode::SealedCancel,
         Mode::EscrowSilent,
+        Mode::Free,
     ];
 
     /// The parties that the day needs. Their goods come with the offer, or are fetched in a piece.
@@ -59,6 +62,7 @@ impl Mode {
         let (population, goods_bytes) = match self {
             Mode::Buy | Mode::Cancel | Mode::EscrowSilent => (Population::default(), 2_000),
             Mode::Sealed | Mode::SealedCancel => (Population::sealed(), 20_000),
+            Mode::Free => (Population::with_price(Amount(0)), 2_000),
         };
         Population {
             goods_bytes,
@@ -69,7 +73,7 @@ impl Mode {
     /// The requests that are blocked until the customer has cancelled.
     fn silence(self) -> Option<fn(&Card, &[u8]) -> bool> {
         match self {
-            Mode::Buy | Mode::Sealed => None,
+            Mode::Buy | Mode::Sealed | Mode::Free => None,
             Mode::Cancel => Some(is_delivery),
             Mode::SealedCancel => Some(is_hold_at_bank),
             Mode::EscrowSilent => Some(is_customers_at_escrow),

@@ -75,11 +75,7 @@ impl World {
 
     /// Like [`new`](World::new), with this price of the merchant's item.
     pub async fn with_price(seed: u64, price: Amount) -> Arc<World> {
-        let population = Population {
-            prices: vec![price],
-            ..Population::default()
-        };
-        Self::of(seed, population).await
+        Self::of(seed, Population::with_price(price)).await
     }
 
     /// Like [`new`](World::new), with sealed offers.

@@ -21,6 +21,9 @@ const SEED: u64 = 1;
 /// About how many pairs of each mode are run, unless others are asked for.
 const PAIRS: usize = 800;
 
+/// About how many pairs of a free purchase are run, which has few messages.
+const FREE_PAIRS: usize = 100;
+
 /// About how many schedules of one fault with a relay are run of each longer mode.
 const RELAYED_SINGLES: usize = 300;
 
@@ -234,6 +237,20 @@ fn every_single_fault_of_a_cancelled_sealed_purchase() {
 #[test]
 fn every_single_fault_of_a_purchase_whose_escrow_is_silent() {
     singles(Mode::EscrowSilent).run("every_single_fault_of_a_purchase_whose_escrow_is_silent");
+}
+
+#[test]
+fn every_single_fault_of_a_free_purchase() {
+    singles(Mode::Free).run("every_single_fault_of_a_free_purchase");
+}
+
+#[test]
+fn pairs_of_faults_of_a_free_purchase() {
+    let pairs = Row {
+        which: Which::asked_or(Which::Sample(FREE_PAIRS)),
+        ..pairs(Mode::Free)
+    };
+    pairs.run("pairs_of_faults_of_a_free_purchase");
 }
 
 #[test]

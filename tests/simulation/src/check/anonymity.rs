@@ -217,6 +217,10 @@ fn matters(role: RoleName, message: &Sent) -> (Vec<Matter>, Vec<PublicKey>) {
                 vec![Matter::Purchase(deliver.contract.terms.purchase_id())],
                 vec![],
             ),
+            Ok(MerchantRequest::Take(take)) => (
+                vec![Matter::Purchase(take.0.terms.purchase_id())],
+                vec![take.0.terms.purchase_key],
+            ),
             _ => (vec![], vec![]),
         },
         // What goes through a relay is recorded as its server opens it.

@@ -40,7 +40,7 @@ fn is_answered_for_ever(role: RoleName, request: &[u8]) -> bool {
             !matches!(question, Outcome(_) | Sales(_) | Witness(_))
         }),
         RoleName::Merchant => MerchantRequest::decode(request)
-            .is_ok_and(|question| matches!(question, MerchantRequest::Deliver(_))),
+            .is_ok_and(|question| matches!(question, MerchantRequest::Deliver(_) | MerchantRequest::Take(_))),
         RoleName::Relay => false,
     }
 }
