@@ -5,6 +5,7 @@ use farthing_coin::{KeyList, Signed};
 use farthing_protocol::api::{AskBank, AskEscrow, BankRequest, EscrowRequest, MerchantRequest};
 use farthing_protocol::contract::check_deadline;
 use farthing_protocol::documents::{BankHold, Hold, Issued, Receipt};
+use farthing_protocol::free::verify_take;
 use farthing_protocol::history::{verify_head, verify_witness_request};
 use farthing_protocol::hold::{verify_bank_hold, verify_hold_contract};
 use farthing_protocol::issue::Begun;
@@ -106,8 +107,11 @@ pub fn merchant_request(data: &[u8]) {
     };
     one_spelling(&request, data);
     let _caller = request.caller();
-    if let MerchantRequest::Deliver(request) = request {
-        said(verify_deliver(request, &purchase::key(3).public()));
+    let here = purchase::key(3).public();
+    match request {
+        MerchantRequest::Deliver(request) => said(verify_deliver(request, &here)),
+        MerchantRequest::Take(request) => said(verify_take(request, &here, 0)),
+        MerchantRequest::Catalog(_) | MerchantRequest::Offer(_) | MerchantRequest::Piece(_) => {}
     }
 }
 

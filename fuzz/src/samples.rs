@@ -11,6 +11,7 @@ use farthing_protocol::api::{
 };
 use farthing_protocol::documents::{Abort, AbortReason, Overdue, PurchaseKeyUse, Receipt, Terms};
 use farthing_protocol::evidence::Papers;
+use farthing_protocol::free::TakeRequest;
 use farthing_protocol::goods::{ContentKey, Encryptor};
 use farthing_protocol::history::{JournalHead, WithHead, WitnessRequest};
 use farthing_protocol::hold::{BankHoldRequest, HoldRequest};
@@ -217,6 +218,7 @@ pub fn merchant_request() -> Vec<Vec<u8>> {
             contract: contract(),
             hold: hold(),
         }),
+        MerchantRequest::Take(TakeRequest(contract())),
     ];
     all.iter().map(bytes).collect()
 }

@@ -297,6 +297,7 @@ fn add(
     stock: Option<u64>,
 ) -> Result<GoodsAdded, String> {
     item.check()?;
+    stock::check_counts(&item, stock)?;
     let unpayable = check_payable(&store.view(), &item)?;
     let on_shelf = shelf
         .encrypted_bytes(&item_id)

@@ -96,7 +96,7 @@ pub(crate) struct AddArgs {
     /// The title that customers see.
     #[arg(long)]
     title: String,
-    /// The price, such as 20 or 4.50.
+    /// The price, such as 20 or 4.50. An item at 0 is free: no coins, no escrow, no bank.
     #[arg(long)]
     price: Amount,
     /// The description that customers see.
@@ -131,7 +131,7 @@ pub(crate) struct SetArgs {
     /// The new description.
     #[arg(long)]
     description: Option<String>,
-    /// The new price, such as 20 or 4.50.
+    /// The new price, such as 20 or 4.50; 0 for a free item.
     #[arg(long)]
     price: Option<Amount>,
 }

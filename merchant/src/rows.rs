@@ -101,10 +101,12 @@ impl Item {
         if self.title.trim().is_empty() {
             return Err("the title is empty; give one with --title".into());
         }
-        if self.price == Amount(0) {
-            return Err("the price is zero; the least is 0.01".into());
-        }
         check_currency(&self.currency)
+    }
+
+    /// Whether it costs nothing. Then the merchant gives its goods key for a contract without coins.
+    pub fn is_free(&self) -> bool {
+        self.price == Amount(0)
     }
 
     /// The item as customers see it.

@@ -12,7 +12,7 @@
 //!
 //! Every function here is a part of a transaction.
 
-use crate::rows::{ITEMS, RESERVATION_ENDS, RESERVATIONS, Reservation, STOCKS, Stock};
+use crate::rows::{ITEMS, Item, RESERVATION_ENDS, RESERVATIONS, Reservation, STOCKS, Stock};
 use farthing_coin::PublicKey;
 use farthing_protocol::documents::Offer;
 use farthing_protocol::ids::{ItemId, SaleId};
@@ -108,6 +108,7 @@ pub fn set_stock(
         return Ok(None);
     };
     let stock = STOCKS.get(tx, item_id)?.unwrap_or_default();
+    check_counts(&item, left).map_err(StoreError::Refused)?;
     if item.sealed && left.is_some() && stock.left.is_none() {
         return Err(StoreError::Refused(
             "its offers are sealed and had no count, so any number of them may still be bought; add the goods again with \
@@ -130,6 +131,19 @@ pub fn open_stock(tx: &mut Transaction<'_>, item_id: &ItemId, left: Option<u64>)
     match left {
         Some(_) => STOCKS.put(tx, item_id, &Stock { left, reserved: 0 }),
         None => Ok(()),
+    }
+}
+
+/// Checks that an item may have this count. Anyone can take a free item without a trace, so nothing counts it.
+///
+/// # Errors
+/// A message for the operator.
+pub(crate) fn check_counts(item: &Item, left: Option<u64>) -> Result<(), String> {
+    match item.is_free() && left.is_some() {
+        true => Err(
+            "a free item has no count: anyone could empty it; give it a price, or sell any number (`goods stock ITEM --unlimited`)".into(),
+        ),
+        false => Ok(()),
     }
 }
 

@@ -65,15 +65,15 @@ impl ItemChange {
 }
 
 /// The rows that [`change_item`] reads.
-pub fn change_item_reads(item_id: &ItemId) -> [RowKey; 1] {
-    [ITEMS.key(item_id)]
+pub fn change_item_reads(item_id: &ItemId) -> [RowKey; 2] {
+    [ITEMS.key(item_id), STOCKS.key(item_id)]
 }
 
 /// Changes an item in the catalogue. Offers that are signed already stay as they are. Returns the changed item, if the
 /// item is for sale.
 ///
 /// # Errors
-/// When the changed item would not fit an offer, or the store fails.
+/// When the changed item would not fit an offer, or has a count and would be free. When the store fails.
 pub fn change_item(
     tx: &mut Transaction<'_>,
     item_id: &ItemId,
@@ -84,6 +84,8 @@ pub fn change_item(
     };
     let item = change.of(item);
     item.check().map_err(StoreError::Refused)?;
+    let left = STOCKS.get(tx, item_id)?.unwrap_or_default().left;
+    stock::check_counts(&item, left).map_err(StoreError::Refused)?;
     ITEMS.put(tx, item_id, &item)?;
     Ok(Some(item))
 }

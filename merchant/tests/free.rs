@@ -5,6 +5,7 @@ mod support;
 
 use farthing_coin::{SecretKey, Signed};
 use farthing_merchant::{merchant::Settings, rows::SALES};
+use farthing_node::admin::AdminHandler;
 use farthing_protocol::{
     documents::{FreeReceipt, SaleLimit},
     evidence::{Breach, Judge, NoVerdict, Papers, Verdict},
@@ -17,6 +18,7 @@ use farthing_protocol::{
     refusal::{ContractFault, GoodsFault, Refusal},
     wire,
 };
+use serde_json::{Value, json};
 use support::bank::secret_key;
 use support::{HOUR_MS, ITEM, MerchantFixture};
 
@@ -142,4 +144,20 @@ async fn a_free_item_has_no_sealed_key() {
     let offer = fixture.offer().await.body;
     assert!(offer.sealed_key.is_none());
     offer.check_bounds().unwrap();
+}
+
+#[tokio::test]
+async fn a_free_item_has_no_count() {
+    let fixture = free_item(false).await;
+    let stock = |left: Value| json!({ "do": "goods-stock", "item": ITEM.to_string(), "left": left });
+    let price =
+        |price: u64| json!({ "do": "goods-set", "item": ITEM.to_string(), "change": { "price": price } });
+    let error = fixture.merchant.admin(stock(json!(3))).await.unwrap_err();
+    assert!(error.contains("a free item has no count"), "{error}");
+    fixture.merchant.admin(price(24)).await.unwrap();
+    fixture.merchant.admin(stock(json!(3))).await.unwrap();
+    let error = fixture.merchant.admin(price(0)).await.unwrap_err();
+    assert!(error.contains("a free item has no count"), "{error}");
+    fixture.merchant.admin(stock(Value::Null)).await.unwrap();
+    fixture.merchant.admin(price(0)).await.unwrap();
 }

@@ -58,7 +58,7 @@ const V1: &[Section] = &[
 
 /// The sections of `v2`.
 const V2: &[Section] = &[
-    ("documents", "documents", 42, &["protocol"]),
+    ("documents", "documents", 43, &["protocol"]),
     ("documents", "statements", 9, &["protocol"]),
     ("relay", "padding", 16, &["protocol"]),
     ("relay", "requests", 5, &["protocol"]),
@@ -68,6 +68,7 @@ const V2: &[Section] = &[
     ("wallet", "accounts", 9, &["coin"]),
     ("wire_bank", "frames", 6, &["protocol"]),
     ("wire_escrow", "frames", 4, &["protocol"]),
+    ("wire_merchant", "frames", 2, &["protocol"]),
     ("wire_refusals", "frames", 20, &["protocol"]),
     ("wire_relay", "relay", 4, &["protocol"]),
     ("wire_relay", "target", 4, &["protocol"]),

@@ -176,6 +176,7 @@ fn every_counted_field_of_a_merchant_has_a_bound() {
         MerchantRequest::Offer(call) => reply_to(call),
         MerchantRequest::Piece(call) => reply_to(call),
         MerchantRequest::Deliver(call) => reply_to(call),
+        MerchantRequest::Take(call) => reply_to(call),
     });
     assert!(bounds.len() > 40, "{bounds:?}");
 }

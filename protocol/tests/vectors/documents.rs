@@ -11,8 +11,8 @@ use farthing_coin::{
 use farthing_protocol::{
     denial::Denial,
     documents::{
-        Abort, BankHold, CoinUse, Commit, Hold, HoldWithCauses, Issued, Offer, Overdue, PurchaseId,
-        PurchaseKeyUse, Receipt, Settled, promises_causes,
+        Abort, BankHold, CoinUse, Commit, FreeReceipt, Hold, HoldWithCauses, Issued, Offer, Overdue,
+        PurchaseId, PurchaseKeyUse, Receipt, Settled, promises_causes,
     },
     history::{JournalHead, Testimony, WitnessRequest},
     ids::{KeyCiphertext, SealingContext},
@@ -48,6 +48,7 @@ macro_rules! any_document {
             Commit,
             Denial,
             EncryptionKey,
+            FreeReceipt,
             Hold,
             Issued,
             JournalHead,

@@ -9,25 +9,27 @@ use farthing_coin::{
 };
 use farthing_protocol::{
     api::{
-        BankRequest, EscrowRequest, ForwardRequest, RelayKeyRequest, RelayRequest, TargetKeyRequest,
-        TargetRequest, encode_reply,
+        BankRequest, EscrowRequest, ForwardRequest, MerchantRequest, RelayKeyRequest, RelayRequest,
+        TargetKeyRequest, TargetRequest, encode_reply,
     },
     decide::OverdueRequest,
     decision::{Outcome, SignedDecision},
     denial::{CoinDenial, Denial, DenialCause, RequestKind, SpendProof},
     documents::{
-        Abort, AbortReason, CoinUse, EarlierUse, Hold, HoldWithCauses, Issued, Offer, Overdue,
-        PurchaseKeyUse, Terms,
+        Abort, AbortReason, CoinUse, Contract, EarlierUse, FreeReceipt, Hold, HoldWithCauses, Issued, Offer,
+        Overdue, PurchaseKeyUse, SaleLimit, Terms,
     },
+    free::TakeRequest,
     goods::GoodsKey,
     history::WithHead,
     ids::{EncapsulatedKey, NodeSecret, ObliviousKey},
     money::Amount,
     oblivious::{EncryptionKey, SealedReply, SealedRequest},
     offered_key::OfferedKey,
+    purchase::{Order, OrderParts, Plan},
     refusal::{ContractFault, GoodsFault, Later, PurchaseFault, Refusal, RelayFault},
     restore::{KeptMemo, Memo, MemoRequest},
-    seal::derive_ephemeral,
+    seal::{commit_goods_key, derive_ephemeral},
     wire,
 };
 use farthing_vectors::{Field, file};
@@ -56,6 +58,10 @@ pub(crate) fn files() -> Vec<(&'static str, String)> {
         ("wire_bank", text(json!({ "frames": bank_frames(&story) }))),
         ("issue", text(json!({ "nonces": nonces() }))),
         ("wire_relay", text(relay_frames(&story))),
+        (
+            "wire_merchant",
+            text(json!({ "frames": merchant_frames(&story) })),
+        ),
         (
             "relay",
             text(json!({
@@ -166,6 +172,36 @@ impl Story {
         ]
     }
 
+    /// A contract on a free item, and the merchant's receipt.
+    fn free(&self) -> (Contract, FreeReceipt) {
+        let file = file("v1", "keys");
+        let case = Field(&file).get("sealed_in_offers").items()[0];
+        let goods_key = GoodsKey::from_bytes(case.get("goods_key").array());
+        let mut offer: Offer = decode(case.get("offer")).expect("an offer");
+        offer.price = Amount(0);
+        offer.sales = SaleLimit::Unlimited;
+        offer.sealed_key = None;
+        offer.key_commitment = commit_goods_key(&goods_key);
+        let (deadline_ms, counter) = (offer.expires_ms, 9);
+        let order = Order::new(OrderParts {
+            counter,
+            plan: &Plan {
+                bank: offer.banks[0].bank,
+                escrow: offer.escrows[0],
+                offer: Signed::sign(offer, &self.merchant),
+            },
+            coins: Vec::new(),
+            coin_keys: &[],
+            purchase_key: &bank_seed().purchase_key(counter),
+            note_id: bank_seed().recovery_record_id(counter),
+            note: Vec::new(),
+            deadline_ms,
+        });
+        let order = order.expect("an offer of the story");
+        let purchase = order.purchase();
+        (order.contract, FreeReceipt { purchase, goods_key })
+    }
+
     fn abort(&self, terms: &Terms, reason: AbortReason) -> Abort {
         Abort {
             purchase: terms.purchase_id(),
@@ -236,6 +272,7 @@ fn documents(story: &Story) -> Vec<Value> {
         let key = encryption_key(&story.merchant, day);
         all.push(document(name, key, &story.merchant));
     }
+    all.push(document("free", story.free().1, &story.merchant));
     let sealed = story.purchase("sealed", 1).terms;
     for SealedOffer { name, offer, .. } in story.sealed_offers() {
         let shown = story.show_key(&offer);
@@ -418,6 +455,14 @@ fn contracts(story: &Story) -> Vec<Value> {
         Value::Object(case)
     };
     purchases.into_iter().map(contract).collect()
+}
+
+fn merchant_frames(story: &Story) -> Vec<Value> {
+    let (contract, receipt) = story.free();
+    vec![
+        request("free", &MerchantRequest::Take(TakeRequest(contract))),
+        reply("Take", 4, "free", &Signed::sign(receipt, &story.merchant)),
+    ]
 }
 
 fn escrow_frames(story: &Story) -> Vec<Value> {

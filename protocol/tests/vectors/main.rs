@@ -65,6 +65,7 @@ const CHECKS_2: &[Check] = &[
     ("issue", "nonces", nonces::session),
     ("wire_bank", "frames", wire::bank),
     ("wire_escrow", "frames", wire::escrow),
+    ("wire_merchant", "frames", wire::merchant),
     ("wire_refusals", "frames", wire::refusal),
     ("wire_relay", "relay", wire::relay),
     ("wire_relay", "target", wire::target),

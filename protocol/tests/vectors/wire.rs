@@ -5,7 +5,7 @@ use farthing_coin::{KeyList, Signed};
 use farthing_protocol::{
     api::{BankRequest, EscrowRequest, MerchantRequest, RelayRequest, TargetRequest, encode_reply},
     decision::{Committed, Outcome, SignedDecision},
-    documents::{BankHold, Hold, Issued, Receipt},
+    documents::{BankHold, FreeReceipt, Hold, Issued, Receipt},
     history::{Testimony, WithHead},
     issue::Begun,
     money::Amount,
@@ -86,6 +86,7 @@ pub(crate) fn merchant(case: Field<'_>, claims: &mut Claims) {
         "Offer" => reply::<Offered>(case, claims),
         "Piece" => reply::<Piece>(case, claims),
         "Deliver" => reply::<Signed<Receipt>>(case, claims),
+        "Take" => reply::<Signed<FreeReceipt>>(case, claims),
         other => panic!("a merchant is not asked `{other}`"),
     }
 }
