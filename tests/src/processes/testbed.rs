@@ -91,18 +91,23 @@ impl Testbed {
 
     /// Puts `goods` up for sale at 7.25.
     pub fn sell(&self, title: &str, goods: &[u8]) {
-        self.put_up(title, goods, Offers::Plain);
+        self.put_up(title, goods, PRICE, Offers::Plain);
     }
 
     /// As [`sell`](Testbed::sell), with sealed offers.
     pub fn sell_sealed(&self, title: &str, goods: &[u8]) {
-        self.put_up(title, goods, Offers::Sealed);
+        self.put_up(title, goods, PRICE, Offers::Sealed);
     }
 
-    fn put_up(&self, title: &str, goods: &[u8], offers: Offers) {
+    /// Puts these goods up for nothing.
+    pub fn give(&self, title: &str, goods: &[u8]) {
+        self.put_up(title, goods, 0, Offers::Plain);
+    }
+
+    fn put_up(&self, title: &str, goods: &[u8], price: u64, offers: Offers) {
         let file = self.original(title);
         fs::write(&file, goods).expect("the goods are written");
-        self.market.sell(&file, title, Amount(PRICE), offers).wait();
+        self.market.sell(&file, title, Amount(price), offers).wait();
     }
 
     /// Puts the film up for sale.

@@ -6,6 +6,7 @@
 //! | coins, verified without the code that makes them | `coins` |
 //! | processes that are killed and stopped | `killed` |
 //! | every program, killed at every point | `points` |
+//! | an item that costs nothing | `free` |
 //! | nodes that are frozen for a while | `frozen` |
 //! | replies that are lost; a wallet that is lost | `lost` |
 //! | the final count, which can fail; a short soak | `counted` |
@@ -45,6 +46,7 @@ mod counted;
 mod cut;
 mod damaged;
 mod delivered;
+mod free;
 mod frozen;
 mod full;
 mod killed;
