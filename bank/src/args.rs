@@ -4,8 +4,8 @@ use clap::{Args, Parser, Subcommand};
 use farthing_coin::PublicKey;
 use farthing_node::address::Addresses;
 use farthing_node::date;
-use farthing_node::monitor::MetricsArgs;
 use farthing_node::operator::{Directory, NodeCommand};
+use farthing_node::serve_args::ServeArgs;
 use farthing_protocol::money::Amount;
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -51,7 +51,7 @@ pub(crate) enum Command {
         #[arg(long)]
         accept_clock: bool,
         #[command(flatten)]
-        metrics: MetricsArgs,
+        args: ServeArgs,
     },
     #[command(flatten)]
     Node(NodeCommand),

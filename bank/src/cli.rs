@@ -53,14 +53,14 @@ async fn execute(cli: Cli) -> Result<Report> {
         Command::Serve {
             dir,
             accept_clock,
-            metrics,
+            args,
         } => {
             logging::init(if cli.json {
                 LogFormat::Json
             } else {
                 LogFormat::Text
             })?;
-            run_node(&dir, accept_clock, metrics, cli.json).await?;
+            run_node(&dir, accept_clock, args, cli.json).await?;
             Ok(Report::said())
         }
         Command::Node(command) => Ok(command.execute(RoleName::Bank).await?),

@@ -14,7 +14,6 @@ use farthing_node::{
     drain::{DRAIN_FILE, Drain, UnderWay},
     history::History,
     home::{Home, HomeError},
-    monitor::MetricsArgs,
     network::{Lane, Service},
     operator::{self, OperatorError, status::KeyListStatus},
     peers::Peers,
@@ -22,6 +21,7 @@ use farthing_node::{
     process::StopToken,
     quic::QuicNetwork,
     serve::{Role, ServeError, make_store, open_store, serve},
+    serve_args::ServeArgs,
 };
 use farthing_store::{
     Store, StoreError,
@@ -100,7 +100,15 @@ impl BankNode {
     /// # Errors
     /// When its directory, its keys or its store cannot be used.
     pub async fn open(dir: &Path) -> Result<BankNode, BankError> {
-        let home: Home<BankSettings> = Home::open(dir, RoleName::Bank)?;
+        Self::open_with(dir, ServeArgs::default()).await
+    }
+
+    /// As [`open`](BankNode::open), with the settings of one run.
+    ///
+    /// # Errors
+    /// As [`open`](BankNode::open).
+    pub async fn open_with(dir: &Path, args: ServeArgs) -> Result<BankNode, BankError> {
+        let home: Home<BankSettings> = args.over(Home::open(dir, RoleName::Bank)?);
         let master = Master::read(dir)?;
         let policy = Policy::read(dir, &home.config().settings.currency)?;
         let network = home.network()?;
@@ -154,24 +162,24 @@ fn damaged_identity(dir: &Path, why: &farthing_coin::SignatureError) -> HomeErro
 }
 
 /// Runs the bank in `dir` until the process is told to stop. Prints a line on standard output once it answers. With
-/// `accept_clock`, the operator says that the clock is right. `metrics` replaces the settings of the same names.
+/// `accept_clock`, the operator says that the clock is right. `args` go before the configuration.
 ///
 /// # Errors
 /// When it cannot be opened, or cannot listen.
 pub async fn run_node(
     dir: &Path,
     accept_clock: bool,
-    metrics: MetricsArgs,
+    args: ServeArgs,
     as_json: bool,
 ) -> Result<(), BankError> {
-    let node = Arc::new(BankNode::open(dir).await?);
+    let node = Arc::new(BankNode::open_with(dir, args).await?);
     if accept_clock {
         node.bank.accept_clock().await?;
     }
     let store: Store = node.bank.store.clone();
     let role = Arc::clone(&node);
     let ready = |address| operator::lifecycle::ready(&node.home, &node.bank.peers, address, as_json);
-    serve(&node.home, role, Some(store), &node.probe, metrics, ready).await?;
+    serve(&node.home, role, Some(store), &node.probe, ready).await?;
     Ok(())
 }
 

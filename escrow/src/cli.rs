@@ -13,13 +13,13 @@ use farthing_node::card::RoleName;
 use farthing_node::drain::Drain;
 use farthing_node::home::Home;
 use farthing_node::logging::{self, LogFormat};
-use farthing_node::monitor::MetricsArgs;
 pub use farthing_node::operator::STORE_DIR;
 use farthing_node::operator::lifecycle::{made, ready, with_port};
 use farthing_node::operator::{self, Directory, NodeCommand, Report, administer, all_pages, with_store};
 use farthing_node::probe::ProcessProbe;
 use farthing_node::quic::QuicNetwork;
 use farthing_node::serve::{make_store, open_store, serve};
+use farthing_node::serve_args::ServeArgs;
 use farthing_node::table::{Align, table};
 use farthing_protocol::documents::PurchaseId;
 use farthing_store::Store;
@@ -87,7 +87,7 @@ enum Command {
         #[arg(long)]
         accept_clock: bool,
         #[command(flatten)]
-        metrics: MetricsArgs,
+        args: ServeArgs,
     },
     #[command(flatten)]
     Node(NodeCommand),
@@ -116,9 +116,9 @@ async fn execute(cli: Cli) -> Result<Report> {
         Command::Serve {
             dir,
             accept_clock,
-            metrics,
+            args,
         } => {
-            serve_dir(&dir, accept_clock, metrics, cli.json).await?;
+            serve_dir(&dir, accept_clock, args, cli.json).await?;
             Ok(Report::said())
         }
         Command::Node(command) => Ok(command.execute(RoleName::Escrow).await?),
@@ -188,9 +188,9 @@ async fn list_purchases(dir: &Path) -> Result<Report> {
     Ok(Report::new(text, json!({ "purchases": all })))
 }
 
-async fn serve_dir(dir: &Path, accept_clock: bool, metrics: MetricsArgs, as_json: bool) -> Result<()> {
+async fn serve_dir(dir: &Path, accept_clock: bool, args: ServeArgs, as_json: bool) -> Result<()> {
     logging::init(if as_json { LogFormat::Json } else { LogFormat::Text })?;
-    let home = open(dir)?;
+    let home = args.over(open(dir)?);
     let probe = ProcessProbe::from_environment(RoleName::Escrow.as_str());
     let store = open_store(&dir.join(STORE_DIR), home.store_options(&probe), migrate)?;
     let escrow = Arc::new(
@@ -213,7 +213,7 @@ async fn serve_dir(dir: &Path, accept_clock: bool, metrics: MetricsArgs, as_json
     warn_of_clock(&store)?;
     let node = Arc::clone(&escrow);
     let ready = |address| ready(&home, &node.peers, address, as_json);
-    serve(&home, escrow, Some(store), &probe, metrics, ready).await?;
+    serve(&home, escrow, Some(store), &probe, ready).await?;
     Ok(())
 }
 

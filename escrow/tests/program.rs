@@ -122,3 +122,52 @@ fn a_card_has_the_addresses_that_init_advertises() {
     let card = String::from_utf8(card.stdout).unwrap();
     assert!(card.contains(&format!(":fair@{advertise}/")), "{card}");
 }
+
+/// The two lines that a serving escrow prints: its address and its card.
+fn serving(args: &[&str], environment: &[(&str, &str)]) -> [String; 2] {
+    let mut command = program(args);
+    command.envs(environment.iter().copied());
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let said = [(); 2].map(|()| lines.next().unwrap().unwrap());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    said
+}
+
+#[test]
+fn a_flag_goes_before_the_environment_and_both_before_the_file() {
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = temporary.path().join("fair").to_str().unwrap().to_owned();
+    let file = ["--listen", "127.0.0.1:0", "--advertise", "file.example:7002"];
+    let made = program(&[["init", &dir].as_slice(), &file].concat())
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let card_of = |args: &[&str], environment: &[(&str, &str)]| {
+        let [address, card] = serving(&[&["serve", dir.as_str()], args].concat(), environment);
+        (address, card)
+    };
+    let environment = [
+        ("FARTHING_ADVERTISE", "environment.example:7002"),
+        ("FARTHING_LISTEN", "127.0.0.2:0"),
+    ];
+    assert!(card_of(&[], &[]).1.contains("@file.example:7002/"));
+    let (address, card) = card_of(&[], &environment);
+    assert!(card.contains("@environment.example:7002/"), "{card}");
+    assert!(address.contains("serving 127.0.0.2:"), "{address}");
+    let flags = ["--advertise", "flag.example:7002", "--listen", "127.0.0.3:0"];
+    let (address, card) = card_of(&flags, &environment);
+    assert!(card.contains("@flag.example:7002/"), "{card}");
+    assert!(address.contains("serving 127.0.0.3:"), "{address}");
+    // The file stays as it is.
+    assert!(card_of(&[], &[]).1.contains("@file.example:7002/"));
+    let wrong = program(&["serve", &dir])
+        .env("FARTHING_CACHE_MIB", "much")
+        .output();
+    assert_eq!(wrong.unwrap().status.code(), Some(2));
+}

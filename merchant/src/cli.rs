@@ -13,7 +13,7 @@ use crate::rows::check_currency;
 use crate::secret::MerchantSecret;
 use crate::shelf::GoodsShelf;
 use anyhow::{Result, bail};
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use farthing_coin::SecretKey;
 use farthing_node::address::Addresses;
 use farthing_node::card::RoleName;
@@ -21,13 +21,13 @@ use farthing_node::drain::Drain;
 use farthing_node::home::Home;
 use farthing_node::home::files::{Existing, Mode, write_output};
 use farthing_node::logging::{self, LogFormat};
-use farthing_node::monitor::MetricsArgs;
 pub use farthing_node::operator::STORE_DIR;
 use farthing_node::operator::lifecycle::{made, ready, with_port};
 use farthing_node::operator::{self, Directory, NodeCommand, Report};
 use farthing_node::probe::ProcessProbe;
 use farthing_node::quic::QuicNetwork;
 use farthing_node::serve::{make_store, open_store, serve};
+use farthing_node::serve_args::ServeArgs;
 use farthing_node::terminal::json_lines;
 use farthing_protocol::{evidence::Papers, goods::SealingSecret};
 use farthing_store::clock::SystemClock;
@@ -94,7 +94,7 @@ enum Command {
         /// The merchant's directory.
         dir: PathBuf,
         #[command(flatten)]
-        metrics: MetricsArgs,
+        args: SellArgs,
     },
     /// Begin an empty store in the place of one that is lost. The goods, the sales and their evidence are forgotten.
     ///
@@ -142,6 +142,30 @@ enum Command {
     },
 }
 
+/// The settings of one run of a merchant.
+#[derive(Debug, Clone, Args)]
+pub struct SellArgs {
+    #[command(flatten)]
+    node: ServeArgs,
+    /// How long a customer can buy after an offer was made (ms).
+    #[arg(long, value_name = "MS", env = "FARTHING_OFFER_LIFE_MS")]
+    offer_life_ms: Option<u64>,
+    /// How long the encrypted goods can be downloaded after an offer was made (ms).
+    #[arg(long, value_name = "MS", env = "FARTHING_SERVED_MS")]
+    served_ms: Option<u64>,
+}
+
+impl SellArgs {
+    /// The settings with those of this run.
+    fn over(&self, settings: Settings) -> Settings {
+        Settings {
+            offer_life_ms: self.offer_life_ms.unwrap_or(settings.offer_life_ms),
+            served_ms: self.served_ms.unwrap_or(settings.served_ms),
+            ..settings
+        }
+    }
+}
+
 /// Runs `farthing-merchant` with these arguments, the program's name first.
 pub fn run(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitCode {
     operator::run(args, |cli: &Cli| cli.json, execute)
@@ -156,8 +180,8 @@ async fn execute(cli: Cli) -> Result<Report> {
             advertise,
             currency,
         } => init(&dir, &name, listen, advertise, currency),
-        Command::Serve { dir, metrics } => {
-            serve_dir(&dir, metrics, cli.json).await?;
+        Command::Serve { dir, args } => {
+            serve_dir(&dir, args, cli.json).await?;
             Ok(Report::said())
         }
         Command::NewStore(Directory { dir }) => new_store(&dir),
@@ -271,17 +295,18 @@ fn sealing_secret(dir: &Path, sale_id: &str) -> Result<Report> {
     Ok(Report::new(json_lines(&papers), papers))
 }
 
-async fn serve_dir(dir: &Path, metrics: MetricsArgs, as_json: bool) -> Result<()> {
+async fn serve_dir(dir: &Path, args: SellArgs, as_json: bool) -> Result<()> {
     logging::init(if as_json { LogFormat::Json } else { LogFormat::Text })?;
-    let home = open(dir)?;
-    home.config().settings.check().map_err(anyhow::Error::msg)?;
+    let home = args.node.clone().over(open(dir)?);
+    let settings = args.over(home.config().settings.clone());
+    settings.check().map_err(anyhow::Error::msg)?;
     let probe = ProcessProbe::from_environment(RoleName::Merchant.as_str());
     let store = open_store(&dir.join(STORE_DIR), home.store_options(&probe), migrate)?;
     let merchant = Arc::new(
         Merchant::new(MerchantParts {
             key: SecretKey::from_bytes(&home.identity().to_bytes())?,
             secret: MerchantSecret::load(dir)?,
-            settings: home.config().settings.clone(),
+            settings,
             store: store.clone(),
             shelf: GoodsShelf::open(dir)?,
             network: probe.around_network(Arc::new(QuicNetwork::new())),
@@ -294,6 +319,6 @@ async fn serve_dir(dir: &Path, metrics: MetricsArgs, as_json: bool) -> Result<()
     );
     let node = Arc::clone(&merchant);
     let ready = |address| ready(&home, &node.peers, address, as_json);
-    serve(&home, merchant, Some(store), &probe, metrics, ready).await?;
+    serve(&home, merchant, Some(store), &probe, ready).await?;
     Ok(())
 }

@@ -76,6 +76,11 @@ impl<C> Home<C> {
         &self.config
     }
 
+    /// The configuration, to change it for this run.
+    pub(crate) fn config_mut(&mut self) -> &mut Config<C> {
+        &mut self.config
+    }
+
     /// The key that signs the node's documents. It is wiped when the home is dropped.
     #[must_use]
     pub fn identity(&self) -> &SecretKey {

@@ -32,6 +32,7 @@ pub mod quic;
 pub mod relayed;
 pub mod secret_line;
 pub mod serve;
+pub mod serve_args;
 pub mod server;
 mod shares;
 pub mod table;

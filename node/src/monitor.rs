@@ -31,6 +31,6 @@ mod recorder;
 mod server;
 pub(crate) mod source;
 
-pub use listen::{ListenError, MetricsArgs};
+pub use listen::ListenError;
 pub use recorder::{BOOKS_EVERY_MS, SAMPLE_EVERY_MS, SAMPLES_MAX, SECOND_AFTER_MS};
 pub use server::MonitorServer;

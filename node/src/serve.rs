@@ -9,7 +9,7 @@ use crate::history::History;
 use crate::home::Home;
 use crate::monitor::listen::Listen;
 use crate::monitor::source::Monitored;
-use crate::monitor::{ListenError, MetricsArgs, MonitorServer};
+use crate::monitor::{ListenError, MonitorServer};
 use crate::network::Service;
 use crate::oblivious::{KeyFile, KeyFileError, ObliviousParts, ObliviousService};
 use crate::operator::status::{KeyListStatus, Status};
@@ -194,12 +194,11 @@ pub async fn serve<C, R: Role>(
     role: Arc<R>,
     store: Option<Store>,
     probe: &ProcessProbe,
-    metrics: MetricsArgs,
     ready: impl FnOnce(SocketAddr),
 ) -> Result<(), ServeError> {
     let (stopper, stop) = stop_pair();
     let config = home.config();
-    let metrics = Listen::choose(metrics, config.metrics, config.metrics_open)?;
+    let metrics = Listen::choose(config.metrics, config.metrics_open)?;
     let replies = Arc::default();
     let service = service(home, &role, probe, &replies, stop.clone())?;
     let limits = ServerLimits {

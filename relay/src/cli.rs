@@ -7,12 +7,12 @@ use farthing_node::address::Addresses;
 use farthing_node::card::RoleName;
 use farthing_node::home::Home;
 use farthing_node::logging::{self, LogFormat};
-use farthing_node::monitor::MetricsArgs;
 use farthing_node::operator::lifecycle::{made, ready, with_port};
 use farthing_node::operator::{self, CommonCommand, Report};
 use farthing_node::probe::ProcessProbe;
 use farthing_node::quic::QuicNetwork;
 use farthing_node::serve::serve;
+use farthing_node::serve_args::ServeArgs;
 use farthing_store::clock::SystemClock;
 use farthing_store::entropy::{Entropy, SystemEntropy};
 use serde::{Deserialize, Serialize};
@@ -69,7 +69,7 @@ enum Command {
         /// The relay's directory.
         dir: PathBuf,
         #[command(flatten)]
-        metrics: MetricsArgs,
+        args: ServeArgs,
     },
     #[command(flatten)]
     Common(CommonCommand),
@@ -93,8 +93,8 @@ async fn execute(cli: Cli) -> Result<Report> {
             listen,
             advertise,
         } => init(&dir, &name, listen, advertise),
-        Command::Serve { dir, metrics } => {
-            serve_dir(&dir, metrics, cli.json).await?;
+        Command::Serve { dir, args } => {
+            serve_dir(&dir, args, cli.json).await?;
             Ok(Report::said())
         }
         Command::Common(command) => Ok(command.execute(RoleName::Relay).await?),
@@ -117,9 +117,9 @@ fn init(dir: &Path, name: &str, listen: SocketAddr, advertise: Option<Addresses>
     Ok(made(home, advertise, note, "the servers to which it forwards")?)
 }
 
-async fn serve_dir(dir: &Path, metrics: MetricsArgs, as_json: bool) -> Result<()> {
+async fn serve_dir(dir: &Path, args: ServeArgs, as_json: bool) -> Result<()> {
     logging::init(if as_json { LogFormat::Json } else { LogFormat::Text })?;
-    let home = Home::<Settings>::open(dir, RoleName::Relay)?;
+    let home = args.over(Home::<Settings>::open(dir, RoleName::Relay)?);
     let probe = ProcessProbe::from_environment(RoleName::Relay.as_str());
     let relay = Arc::new(Relay::new(RelayParts {
         network: probe.around_network(Arc::new(QuicNetwork::new())),
@@ -129,6 +129,6 @@ async fn serve_dir(dir: &Path, metrics: MetricsArgs, as_json: bool) -> Result<()
     }));
     let node = Arc::clone(&relay);
     let ready = |address| ready(&home, node.peers(), address, as_json);
-    serve(&home, relay, None, &probe, metrics, ready).await?;
+    serve(&home, relay, None, &probe, ready).await?;
     Ok(())
 }

@@ -41,6 +41,9 @@ fn status_lacks(status: &Status, now_ms: u64) -> Vec<&'static str> {
     if status.store.is_some_and(|store| store.unverified > 0) {
         lacks.push("its journal is still being verified");
     }
+    if status.draining {
+        lacks.push("it drains");
+    }
     match status.history.map(|history| history.standing) {
         Some(StandingStatus::Waiting) => lacks.push("it waits for a peer to tell what it remembers"),
         Some(StandingStatus::Behind { .. }) => lacks.push("it runs from an older copy of its journal"),

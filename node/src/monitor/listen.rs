@@ -1,18 +1,6 @@
 //! The address of the port, and the names under which it may be asked.
 
-use clap::Args;
 use std::net::{IpAddr, SocketAddr};
-
-/// The options of `serve` for the metrics. An option replaces the setting of the same name in `config.toml`.
-#[derive(Debug, Clone, Copy, Default, Args)]
-pub struct MetricsArgs {
-    /// Answer HTTP requests for metrics, health and a page on this address, such as 127.0.0.1:9101. Off by default.
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    pub metrics: Option<SocketAddr>,
-    /// Allow an address for --metrics that other machines reach. There is no password and no encryption.
-    #[arg(long, requires = "metrics")]
-    pub metrics_open: bool,
-}
 
 /// The error of an address for the metrics.
 #[derive(Debug, thiserror::Error)]
@@ -42,19 +30,14 @@ pub(crate) struct Listen {
 }
 
 impl Listen {
-    /// The address of the options or, without one, of the settings. `None` if neither has one.
+    /// The address of the settings. `None` if they have none.
     ///
     /// # Errors
     /// [`ListenError::Open`].
-    pub(crate) fn choose(
-        args: MetricsArgs,
-        set: Option<SocketAddr>,
-        set_open: bool,
-    ) -> Result<Option<Self>, ListenError> {
-        let Some(address) = args.metrics.or(set) else {
+    pub(crate) fn choose(metrics: Option<SocketAddr>, is_open: bool) -> Result<Option<Self>, ListenError> {
+        let Some(address) = metrics else {
             return Ok(None);
         };
-        let is_open = args.metrics_open || (args.metrics.is_none() && set_open);
         if !address.ip().to_canonical().is_loopback() && !is_open {
             return Err(ListenError::Open(address));
         }
@@ -98,32 +81,17 @@ fn host_of(host: &str) -> &str {
 mod tests {
     use super::*;
 
-    fn args(metrics: Option<&str>, metrics_open: bool) -> MetricsArgs {
-        MetricsArgs {
-            metrics: metrics.map(|address| address.parse().unwrap()),
-            metrics_open,
-        }
-    }
-
     #[test]
     fn an_address_that_others_reach_must_be_allowed() {
-        let chosen = |args, set: Option<&str>, open| {
-            let set = set.map(|address| address.parse().unwrap());
-            Listen::choose(args, set, open)
-        };
-        assert!(chosen(args(None, false), None, true).unwrap().is_none());
+        let chosen = |address: &str, is_open| Listen::choose(Some(address.parse().unwrap()), is_open);
+        assert!(Listen::choose(None, true).unwrap().is_none());
         for address in ["127.0.0.1:9101", "[::1]:9101", "[::ffff:127.0.0.1]:9101"] {
-            let listen = chosen(args(Some(address), false), None, false).unwrap().unwrap();
-            assert!(!listen.is_open, "{address}");
-            assert!(chosen(args(None, false), Some(address), false).unwrap().is_some());
+            assert!(!chosen(address, false).unwrap().unwrap().is_open, "{address}");
         }
         for address in ["0.0.0.0:9101", "[::]:9101", "192.0.2.1:9101"] {
-            let refused = chosen(args(Some(address), false), None, false);
+            let refused = chosen(address, false);
             assert!(matches!(refused, Err(ListenError::Open(_))), "{address}");
-            // The setting allows its own address only.
-            assert!(chosen(args(Some(address), false), Some("127.0.0.1:1"), true).is_err());
-            assert!(chosen(args(Some(address), true), None, false).unwrap().is_some());
-            assert!(chosen(args(None, false), Some(address), true).unwrap().is_some());
+            assert!(chosen(address, true).unwrap().is_some());
         }
     }
 
