@@ -449,9 +449,8 @@ pub fn settle_reads(decision: &VerifiedDecision) -> Reads {
     })
 }
 
-/// Applies a decision: spends the coins and credits the account, or releases the coins. A credit gets
-/// the report that `policy` asks for. Of two opposite decisions it
-/// applies the first and stores both.
+/// Applies a decision: spends the coins and credits the account, or releases the coins. A credit gets the report that
+/// `policy` asks for. Of two opposite decisions it applies the first and stores both.
 ///
 /// # Errors
 /// When a commit's purchase is unknown, the decision does not fit it, or an abort of held coins has no cause.

@@ -64,8 +64,8 @@ impl Escrow {
     /// Asks the bank to hold the coins, and signs the hold once the bank has proven that it has forgotten nothing.
     ///
     /// The escrow stores nothing for a hold. So while it drains, it cannot tell a repeated hold from a new one, and refuses
-    /// both. The customer gets the coins back with a cancel. The decision stores the bank's journal head. A decided purchase is refused
-    /// before dates and keys are checked.
+    /// both. The customer gets the coins back with a cancel. The decision stores the bank's journal head. A decided
+    /// purchase is refused before dates and keys are checked.
     ///
     /// # Errors
     /// The first fault of the request, the bank's refusal, or [`Later::PeerSilent`].
