@@ -98,13 +98,14 @@ fn choices(count: usize) -> Vec<Vec<bool>> {
 }
 
 /// The kinds of documents: each field of [`Papers`], and each kind of denial and use that a judge tells apart.
-pub const KINDS: [&str; 24] = [
+pub const KINDS: [&str; 25] = [
     "contract",
     "terms",
     "escrow",
     "hold",
     "bank_hold",
     "receipt",
+    "free_receipt",
     "commit",
     "purchase_secret",
     "abort",
@@ -135,6 +136,7 @@ pub fn kinds(papers: &Papers) -> Vec<&'static str> {
         hold,
         bank_hold,
         receipt,
+        free_receipt,
         commit,
         purchase_secret,
         abort,
@@ -153,6 +155,7 @@ pub fn kinds(papers: &Papers) -> Vec<&'static str> {
         hold.is_some(),
         bank_hold.is_some(),
         receipt.is_some(),
+        free_receipt.is_some(),
         commit.is_some(),
         purchase_secret.is_some(),
         abort.is_some(),

@@ -189,7 +189,11 @@ fn all_judged(witnesses: &[Witness], guilty: &[(Culprit, &str)]) {
 
 #[test]
 fn an_honest_purchase_convicts_nobody() {
-    for (seed, population) in [(1, Population::default()), (2, Population::sealed())] {
+    for (seed, population) in [
+        (1, Population::default()),
+        (2, Population::sealed()),
+        (14, Population::with_price(Amount(0))),
+    ] {
         run(seed, population, async |it| {
             it.buy().await;
             // Anyone can show the bank the commit, and the bank obeys it. Until then it has no acknowledgement.
