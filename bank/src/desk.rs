@@ -3,7 +3,8 @@
 //! Money enters and leaves the books only here. Every movement has a reference that the operator chooses. A command that
 //! is repeated after a lost reply then moves money once.
 
-use crate::ledger::{self, MovementKind, Posting, move_balance, posting_reads};
+use crate::ledger::{self, Posting, move_balance, posting_reads};
+use crate::movement::MovementKind;
 use crate::policy::Policy;
 use crate::rows::{ACCOUNTS, Account, Direction, MOVEMENTS, Movement, TOTALS};
 use farthing_coin::PublicKey;

@@ -13,6 +13,7 @@
 //! | `denying` | signs final refusals, with their proof |
 //! | [`restore`] | pages for wallets that are restored from their seed |
 //! | [`overdue`] | background work: overdue holds, keys, journals |
+//! | [`movement`] | a movement of money on an account |
 //! | [`ledger`] | the movements of each account, with their dates, and the reports about them |
 //! | [`policy`] | which movements are reported |
 //! | [`desk`] | the cash desk: accounts, money in and out |
@@ -38,6 +39,7 @@ pub mod evidence;
 pub mod keys;
 pub mod ledger;
 pub mod migrate;
+pub mod movement;
 pub mod node;
 mod output;
 pub mod overdue;

@@ -1,7 +1,7 @@
 //! The text form of the replies to commands.
 
 use crate::audit::{AuditReport, ValueLine};
-use crate::ledger::MovementKind;
+use crate::movement::MovementKind;
 use crate::policy::Level;
 use crate::replies::{AccountLine, AccountOpened, HoldLine, KeyLine, KeyLines, Moved};
 use crate::statement::{ChangesReport, MovementLine, ReportLine};

@@ -4,7 +4,7 @@
 //! instruments above 100. The policy file has these limits, and a period: movements count together that an account makes
 //! within it, so a sum that was split up is found too.
 
-use crate::ledger::MovementKind;
+use crate::movement::MovementKind;
 use farthing_node::home::{HomeError, read_settings};
 use farthing_protocol::money::Amount;
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
@@ -45,6 +45,21 @@ pub enum Level {
     Report,
     /// A copy is to be kept.
     Keep,
+}
+
+/// A report that the policy asks for: about one movement.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportRow {
+    /// Whether it is to be reported, or only kept.
+    pub level: Level,
+    /// The kind of the movement.
+    pub kind: MovementKind,
+    /// Its amount.
+    pub amount: Amount,
+    /// The sum of the account's movements of this kind in the period, this one included.
+    pub sum: Amount,
+    /// The limit that the sum exceeds.
+    pub limit: Amount,
 }
 
 /// The limits for one kind of movement.

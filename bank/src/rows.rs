@@ -4,8 +4,8 @@
 //! account. No row has an address. Documents are not stored. They are signed again for each reply. Signatures are
 //! deterministic, so a repeated reply is the same, byte for byte.
 
-use crate::ledger::{LedgerEnd, LedgerRow, ReportRow};
-use crate::policy::PeriodSums;
+use crate::movement::{LedgerEnd, LedgerRow};
+use crate::policy::{PeriodSums, ReportRow};
 use farthing_coin::{EpochKeys, KeyId, PublicKey, RecoveryRecordId, RequestId, StatementDigest};
 use farthing_node::history::HeadsTable;
 use farthing_protocol::{

@@ -1,8 +1,9 @@
 //! Statements, reports, and the audit of the movements since a date: the ledger as the operator sees it.
 
 use crate::bank::Bank;
-use crate::ledger::{LedgerEnd, LedgerRow, MovementKind, ReportRow};
+use crate::movement::{LedgerEnd, LedgerRow, MovementKind};
 use crate::policy::Level;
+use crate::policy::ReportRow;
 use crate::rows::{ACCOUNTS, Direction, LEDGER, LEDGER_ENDS, MOVEMENTS, REPORTS};
 use farthing_coin::PublicKey;
 use farthing_protocol::money::{Amount, amount_text};

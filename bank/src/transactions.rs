@@ -6,7 +6,8 @@
 //! their first run does.
 
 use crate::keys::Keys;
-use crate::ledger::{MovementKind, Posting, move_balance, posting_reads};
+use crate::ledger::{Posting, move_balance, posting_reads};
+use crate::movement::MovementKind;
 use crate::policy::Policy;
 use crate::rows::{
     ACCOUNTS, COINS, CONTRADICTIONS, EXCHANGED, FINISHED, HELD_BEFORE_CAUSES, HOLDS, PURCHASES,

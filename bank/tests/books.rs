@@ -7,7 +7,7 @@ use farthing_bank::{
     admin::Command,
     bank::{Bank, BankParts},
     keys::{KeysError, Master},
-    ledger::MovementKind,
+    movement::MovementKind,
     policy::{Level, POLICY_FILE, Policy},
     rows::{ACCOUNTS, COINS, LEDGER, LEDGER_ENDS, TOTALS},
     statement::{ReportLine, ReportsRequest, StatementRequest},
