@@ -4,6 +4,8 @@
 //! Each direction has its own [`Gate`] and [`Faults`], which can change at any time. So a reply is lost
 //! on the way, as in a real network, and no code of a wallet or a node takes part in it.
 
+pub use gate::Gate;
+
 use crate::faults::{DelayLine, Faults, Queue, delay_line};
 use rustix::net::sockopt;
 use std::{
@@ -34,10 +36,6 @@ const RECEIVE_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 /// The pause after a socket's error, so that a stopped server does not keep a processor busy.
 const ERROR_PAUSE: Duration = Duration::from_millis(1);
 
-/// The bit of a datagram's first byte that marks QUIC's long headers. Only handshakes have long headers. All later
-/// datagrams have short headers (RFC 9000, section 17).
-const LONG_HEADER: u8 = 0x80;
-
 /// A direction of traffic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Way {
@@ -50,29 +48,6 @@ pub enum Way {
 impl Way {
     /// Both directions.
     pub const ALL: [Way; 2] = [Way::ToServer, Way::ToClient];
-}
-
-/// The datagrams that a direction lets through.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Gate {
-    /// All datagrams.
-    #[default]
-    Pass,
-    /// Only QUIC's handshakes: connections open, but no reply arrives on them. This is the only way to be sure that a
-    /// request arrives and its reply does not.
-    Handshakes,
-    /// No datagrams.
-    Drop,
-}
-
-impl Gate {
-    fn lets_through(self, datagram: &[u8]) -> bool {
-        match self {
-            Gate::Pass => true,
-            Gate::Handshakes => datagram.first().is_some_and(|first| first & LONG_HEADER != 0),
-            Gate::Drop => false,
-        }
-    }
 }
 
 /// The counts of a direction's datagrams so far.
@@ -125,7 +100,7 @@ impl Direction {
 
     fn hand_on(&self, datagram: &[u8], socket: &Arc<UdpSocket>, to: SocketAddr) {
         let now = Instant::now();
-        let (copies, due) = self.decide(datagram, now);
+        let (copies, datagram, due) = self.decide(datagram, now);
         for _ in 0..copies {
             let out = Outgoing {
                 socket: Arc::clone(socket),
@@ -141,19 +116,22 @@ impl Direction {
         }
     }
 
-    /// How many copies of a datagram that comes now arrive, and when. Datagrams of a queue stay in their order.
-    fn decide(&self, datagram: &[u8], now: Instant) -> (u8, Instant) {
+    /// How many copies of a datagram that comes now arrive, which part of it, and when. Datagrams of a queue stay in
+    /// their order.
+    fn decide<'a>(&self, datagram: &'a [u8], now: Instant) -> (u8, &'a [u8], Instant) {
         let mut state = self.state();
         let number = state.arrived;
         state.arrived = number.wrapping_add(1);
         let mut fate = state.faults.fate(number);
-        if !state.gate.lets_through(datagram) {
+        let part = state.gate.part_of(datagram);
+        if part.is_none() {
             fate.copies = 0;
         }
+        let part = part.unwrap_or_default();
         let mut due = now;
         if fate.copies > 0 {
             let rate = state.faults.rate;
-            match state.queue.pass(now, datagram.len(), rate) {
+            match state.queue.pass(now, part.len(), rate) {
                 Some(passed) => due = passed + Duration::from_millis(fate.delay_ms),
                 None => fate.copies = 0,
             }
@@ -167,7 +145,7 @@ impl Direction {
                 counts.delayed += u64::from(due > now);
             }
         }
-        (fate.copies, due)
+        (fate.copies, part, due)
     }
 }
 
@@ -378,5 +356,6 @@ fn make_room(clients: &mut BTreeMap<SocketAddr, Client>) {
     }
 }
 
+mod gate;
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! Tests over plain datagrams: a line looks only at the first byte of a datagram.
+//! Tests over plain datagrams: a line looks only at the headers of a datagram.
 
 use super::*;
 use tokio::time::timeout;
@@ -101,9 +101,11 @@ async fn the_handshakes_gate_tells_headers_apart() {
     let line = Line::start(echo().await).await.expect("the line starts");
     let client = client_of(&line).await;
     line.set_gate(Way::ToClient, Gate::Handshakes);
+    // Version 0: a list of versions, which fills its datagram.
+    let versions = [LONG, 0, 0, 0, 0, 1];
     assert_eq!(
-        exchange(&client, &[&[LONG, 1], &[SHORT, 2], &[]]).await,
-        [[LONG, 1]]
+        exchange(&client, &[&versions, &[SHORT, 2], &[]]).await,
+        [versions]
     );
     assert_eq!(line.counts(Way::ToServer).passed, 3);
 }
