@@ -1,7 +1,7 @@
 //! The audit counts the books twice: from the stored sums, and from every row. Both counts must balance.
 //!
 //! ```text
-//! accounts + coins issued and neither spent nor exchanged = paid in - paid out
+//! accounts + reserves + coins issued and neither spent nor exchanged = paid in - paid out
 //! ```
 //!
 //! Held and released coins are outstanding. The worth of a spent coin is in an account, and the worth of an exchanged
@@ -10,8 +10,8 @@
 use crate::bank::Bank;
 use crate::keys::Keys;
 use crate::rows::{
-    ACCOUNTS, COINS, Direction, EXCHANGED, KEY_TOTALS, KeyTotals, MOVEMENTS, RECOVERY_RECORDS, TOTALS,
-    Totals, WITHDRAWN,
+    ACCOUNTS, COINS, Direction, EXCHANGED, KEY_TOTALS, KeyTotals, MOVEMENTS, RECOVERY_RECORDS,
+    RESERVE_CREDITS, RESERVE_DEBITS, RESERVES_TOTAL, TOTALS, Totals, WITHDRAWN,
 };
 use crate::statement::wrong_ends;
 use farthing_coin::KeyId;
@@ -35,6 +35,8 @@ const COUNT_PAUSE: Duration = Duration::from_millis(50);
 pub struct Books {
     /// The sums over all rows.
     pub totals: Totals,
+    /// The sum of the balances of all reserves.
+    pub reserves: Amount,
     /// The sums by denomination key.
     pub keys: BTreeMap<KeyId, KeyTotals>,
 }
@@ -51,6 +53,9 @@ pub struct AuditReport {
     /// The sum of all balances.
     #[serde(with = "amount_text")]
     pub accounts: Amount,
+    /// The sum of the balances of all reserves.
+    #[serde(with = "amount_text")]
+    pub reserves: Amount,
     /// The worth of the outstanding coins. A text, as a wrong sum can be negative.
     pub outstanding: String,
     /// The coins, by value.
@@ -73,7 +78,7 @@ pub struct ValueLine {
     pub outstanding: u64,
     /// How many outstanding coins are held for a purchase.
     pub held: u64,
-    /// How many were spent.
+    /// How many were spent, in purchases and deposits.
     pub spent: u64,
     /// How many were exchanged.
     pub exchanged: u64,
@@ -109,7 +114,8 @@ impl Bank {
     /// The stored sums, all read in one transaction.
     pub(crate) async fn kept_books(&self, keys: &Keys) -> Result<Books, StoreError> {
         let ids: Vec<KeyId> = keys.book().denominations().map(|(id, _)| *id).collect();
-        let reads = Reads::from([TOTALS.key(&())]).and(ids.iter().map(|id| KEY_TOTALS.key(id)));
+        let reads = Reads::from([TOTALS.key(&()), RESERVES_TOTAL.key(&())])
+            .and(ids.iter().map(|id| KEY_TOTALS.key(id)));
         self.store.transact(reads, move |tx| kept(tx, &ids)).await
     }
 }
@@ -117,6 +123,7 @@ impl Bank {
 fn kept(tx: &mut Transaction<'_>, ids: &[KeyId]) -> Result<Books, StoreError> {
     let mut books = Books {
         totals: TOTALS.get(tx, &())?.unwrap_or_default(),
+        reserves: RESERVES_TOTAL.get(tx, &())?.unwrap_or_default(),
         keys: BTreeMap::new(),
     };
     for id in ids {
@@ -144,6 +151,14 @@ fn count_rows(view: &View) -> Result<Books, StoreError> {
     each_row(&RECOVERY_RECORDS, view, SCAN_MAX_ROWS, |_, _| {
         totals.recovery_records = totals.recovery_records.saturating_add(1)
     })?;
+    let (mut credited, mut debited) = (Amount(0), Amount(0));
+    each_row(&RESERVE_CREDITS, view, SCAN_MAX_ROWS, |_, amount| {
+        add(&mut credited, amount)
+    })?;
+    each_row(&RESERVE_DEBITS, view, SCAN_MAX_ROWS, |_, debit| {
+        add(&mut debited, debit.amount)
+    })?;
+    books.reserves = Amount(credited.0.saturating_sub(debited.0));
     let keys = &mut books.keys;
     let mut issue = |issued: &Issued| {
         for id in &issued.outputs {
@@ -195,11 +210,12 @@ fn report(keys: &Keys, kept: &Books, counted: Option<&Books>) -> AuditReport {
         accounts,
         ..
     } = kept.totals;
-    let there = i128::from(accounts.0).saturating_add(outstanding);
+    let reserves = kept.reserves;
+    let there = (i128::from(accounts.0) + i128::from(reserves.0)).saturating_add(outstanding);
     let expected = i128::from(paid_in.0) - i128::from(paid_out.0);
     if there != expected {
         problems.push(format!(
-            "accounts and coins are worth {}, paid in less paid out is {}",
+            "accounts, reserves and coins are worth {}, paid in less paid out is {}",
             wide(there),
             wide(expected)
         ));
@@ -211,6 +227,7 @@ fn report(keys: &Keys, kept: &Books, counted: Option<&Books>) -> AuditReport {
         paid_in,
         paid_out,
         accounts,
+        reserves,
         outstanding: wide(outstanding),
         coins: by_value
             .into_iter()
@@ -237,6 +254,12 @@ fn compare(kept: &Books, counted: &Books, problems: &mut Vec<String>) {
         problems.push(format!(
             "the sums that are kept differ from the rows: kept {:?}, counted {:?}",
             kept.totals, counted.totals
+        ));
+    }
+    if kept.reserves != counted.reserves {
+        problems.push(format!(
+            "the sum of the reserves that is kept is {}, their credits less their debits are {}",
+            kept.reserves, counted.reserves
         ));
     }
     let ids: std::collections::BTreeSet<_> = kept.keys.keys().chain(counted.keys.keys()).collect();

@@ -1,12 +1,14 @@
 //! Denials: final refusals, signed. They show what was given for a used coin.
 
 use crate::bank::Bank;
-use crate::rows::{EXCHANGED, FINISHED, PURCHASES};
+use crate::rows::{DEPOSITS, EXCHANGED, FINISHED, PURCHASES};
 use farthing_coin::{KeyId, PublicKey, Signed, StatementDigest};
 use farthing_node::call::unavailable;
 use farthing_protocol::{
     denial::{CoinDenial, Denial, DenialCause, RequestKind, SpendProof},
+    deposited::Deposited,
     documents::{Issued, PurchaseId},
+    ids::DepositId,
     refusal::Refusal,
     settle::BankPurchase,
 };
@@ -90,6 +92,13 @@ impl Bank {
                     issued: Some(Box::new(issued)),
                 })
             }
+            CoinDenial::Deposited { used, .. } => {
+                let deposited = self.deposited(&used.digest)?;
+                deposited.map(|deposited| CoinDenial::Deposited {
+                    used,
+                    deposited: Some(Box::new(deposited)),
+                })
+            }
             other => Some(other),
         };
         Ok(what.map(|what| DenialCause::Coin { key_id, coin, what }))
@@ -102,6 +111,15 @@ impl Bank {
             return Ok(None);
         };
         Ok(EXCHANGED.peek(&view, &id)?.map(|issued| self.sign(issued)))
+    }
+
+    /// The record of the deposit whose request has this digest.
+    pub(crate) fn deposited(
+        &self,
+        request: &StatementDigest,
+    ) -> Result<Option<Signed<Deposited>>, StoreError> {
+        let deposited = DEPOSITS.peek(&self.store.view(), &DepositId(request.0))?;
+        Ok(deposited.map(|deposited| self.sign(deposited)))
     }
 
     /// The terms and the commit of a paid purchase.

@@ -90,13 +90,18 @@ impl Bank {
         Ok(Some(papers))
     }
 
-    /// The use of a coin: what was issued for it, with the list of keys, or the decision on the purchase that it paid for.
+    /// The use of a coin: what was issued or credited for it, with the list of keys, or the decision on the purchase that it paid for.
     fn uses(&self, coin: &PublicKey) -> Result<Vec<Papers>, StoreError> {
         let (view, keys) = (self.store.view(), self.keys());
         let mut papers = Vec::new();
         for (key_id, _) in keys.book().denominations() {
             let used = match COINS.peek(&view, &(*key_id, *coin))? {
-                Some(CoinState::Held(used) | CoinState::Spent(used) | CoinState::Exchanged(used)) => used,
+                Some(
+                    CoinState::Held(used)
+                    | CoinState::Spent(used)
+                    | CoinState::Exchanged(used)
+                    | CoinState::Deposited(used),
+                ) => used,
                 Some(CoinState::Released(_) | CoinState::Unseen) | None => continue,
             };
             papers.push(Papers {
@@ -107,6 +112,7 @@ impl Bank {
                     coin: *coin,
                     used,
                     issued: self.issued_for(&used.digest)?,
+                    deposited: self.deposited(&used.digest)?,
                 }],
                 ..Papers::default()
             });

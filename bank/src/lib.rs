@@ -8,6 +8,8 @@
 //! | [`rows`] | the tables, and the sums beside them |
 //! | [`keys`] | the issuing keys and their list |
 //! | [`transactions`] | each change as a function of rows, request and time |
+//! | [`reserves`] | the transactions on reserves: withdrawals from them, deposits, refunds |
+//! | `balances` | changes of the balances of accounts and reserves |
 //! | [`bank`] | the state in memory |
 //! | [`service`] | verify, decide, sign, answer |
 //! | `denying` | signs final refusals, with their proof |
@@ -30,6 +32,7 @@
 pub mod admin;
 mod args;
 pub mod audit;
+mod balances;
 pub mod bank;
 mod books;
 pub mod cli;
@@ -45,6 +48,7 @@ mod output;
 pub mod overdue;
 pub mod policy;
 pub mod replies;
+pub mod reserves;
 pub mod restore;
 pub mod rows;
 pub mod service;

@@ -17,6 +17,10 @@ pub enum MovementKind {
     Withdrawal,
     /// A sale was credited.
     Deposit,
+    /// Coins, or the money of a reserve, were paid to the account.
+    Coins,
+    /// A part of a sale was refunded.
+    Refund,
 }
 
 impl MovementKind {
@@ -28,6 +32,8 @@ impl MovementKind {
             Self::CashOut => "cash out",
             Self::Withdrawal => "withdrawal",
             Self::Deposit => "deposit",
+            Self::Coins => "coins",
+            Self::Refund => "refund",
         }
     }
 
@@ -39,6 +45,8 @@ impl MovementKind {
             Self::CashOut => 2,
             Self::Withdrawal => 3,
             Self::Deposit => 4,
+            Self::Coins => 5,
+            Self::Refund => 6,
         }
     }
 
@@ -46,8 +54,8 @@ impl MovementKind {
     pub fn balance_after(self, balance: Amount, amount: Amount) -> Option<Amount> {
         match self {
             Self::Before => Some(balance),
-            Self::CashIn | Self::Deposit => balance.checked_add(amount),
-            Self::CashOut | Self::Withdrawal => balance.checked_sub(amount),
+            Self::CashIn | Self::Deposit | Self::Coins => balance.checked_add(amount),
+            Self::CashOut | Self::Withdrawal | Self::Refund => balance.checked_sub(amount),
         }
     }
 
@@ -55,8 +63,8 @@ impl MovementKind {
     pub(crate) fn balance_before(self, after: Amount, amount: Amount) -> Amount {
         match self {
             Self::Before => after,
-            Self::CashIn | Self::Deposit => Amount(after.0.saturating_sub(amount.0)),
-            Self::CashOut | Self::Withdrawal => Amount(after.0.saturating_add(amount.0)),
+            Self::CashIn | Self::Deposit | Self::Coins => Amount(after.0.saturating_sub(amount.0)),
+            Self::CashOut | Self::Withdrawal | Self::Refund => Amount(after.0.saturating_add(amount.0)),
         }
     }
 }

@@ -120,6 +120,7 @@ pub(crate) fn audit(report: &AuditReport) -> String {
         ("paid in", report.paid_in.to_string()),
         ("paid out", report.paid_out.to_string()),
         ("accounts", report.accounts.to_string()),
+        ("reserves", report.reserves.to_string()),
         ("coins outstanding", report.outstanding.clone()),
     ];
     let sums = sums.map(|(what, amount)| [what.to_owned(), amount]);
@@ -321,6 +322,8 @@ pub(crate) fn changes(report: &ChangesReport) -> String {
         ("cash out", report.cash_out),
         ("withdrawn", report.withdrawn),
         ("deposited by sales", report.deposited),
+        ("paid to accounts in coins", report.coins),
+        ("refunded", report.refunded),
     ];
     let sums = sums.map(|(what, amount)| [what.to_owned(), amount.to_string()]);
     let mut lines = vec![

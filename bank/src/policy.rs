@@ -105,6 +105,12 @@ pub struct Policy {
     /// The limits for money that sales bring to an account.
     #[serde(default)]
     pub deposits: Option<Limits>,
+    /// The limits for coins and reserves that are paid to an account.
+    #[serde(default)]
+    pub coins: Option<Limits>,
+    /// The limits for refunds.
+    #[serde(default)]
+    pub refunds: Option<Limits>,
 }
 
 fn amount<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Amount, D::Error> {
@@ -148,9 +154,11 @@ impl Policy {
             ("cash_out", self.cash_out),
             ("withdrawals", self.withdrawals),
             ("deposits", self.deposits),
+            ("coins", self.coins),
+            ("refunds", self.refunds),
         ];
         if named.iter().all(|(_, limits)| limits.is_none()) {
-            return Err("it has no limits; add [cash_in], [cash_out], [withdrawals] or [deposits]".into());
+            return Err("it has no limits; add [cash_in], [cash_out], [withdrawals], [deposits], [coins] or [refunds]".into());
         }
         for (name, limits) in named {
             if let Some(limits) = limits
@@ -170,6 +178,8 @@ impl Policy {
             MovementKind::CashOut => self.cash_out.as_ref(),
             MovementKind::Withdrawal => self.withdrawals.as_ref(),
             MovementKind::Deposit => self.deposits.as_ref(),
+            MovementKind::Coins => self.coins.as_ref(),
+            MovementKind::Refund => self.refunds.as_ref(),
         }
     }
 
@@ -271,7 +281,7 @@ mod tests {
         let mistakes = [
             (head.to_owned(), "it has no limits"),
             (format!("{head}{cash}color = 1\n"), "color"),
-            (format!("{head}coins = 1\n{cash}"), "coins"),
+            (format!("{head}cheques = 1\n{cash}"), "cheques"),
             (format!("{}{cash}", head.replace("FTH", "EUR")), "`EUR`"),
             (format!("{}{cash}", head.replace("24", "0")), "period_hours"),
             (

@@ -119,6 +119,7 @@ fn coins(view: &View, request: &BucketRequest) -> Result<BucketPage, StoreError>
                 CoinState::Spent(_) => CoinUsed::Spent,
                 CoinState::Released(_) => CoinUsed::Released,
                 CoinState::Exchanged(_) => CoinUsed::Exchanged,
+                CoinState::Deposited(_) => CoinUsed::Deposited,
             };
             Some((coin.into(), BucketRecord::Coin { coin, used }))
         })

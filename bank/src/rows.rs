@@ -6,11 +6,18 @@
 
 use crate::movement::{LedgerEnd, LedgerRow};
 use crate::policy::{PeriodSums, ReportRow};
-use farthing_coin::{EpochKeys, KeyId, PublicKey, RecoveryRecordId, RequestId, StatementDigest};
+use farthing_coin::{EpochKeys, KeyId, PublicKey, RecoveryRecordId, RequestId, Signature, StatementDigest};
 use farthing_node::history::HeadsTable;
 use farthing_protocol::{
-    coins::CoinState, decision::SignedDecision, documents::Issued, documents::PurchaseId, money::Amount,
-    restore::Memo, settle::BankPurchase,
+    coins::CoinState,
+    decision::SignedDecision,
+    deposited::Deposited,
+    documents::{Issued, PurchaseId},
+    ids::{CreditId, DepositId},
+    money::Amount,
+    reserve_sums::ReserveSums,
+    restore::Memo,
+    settle::BankPurchase,
 };
 use farthing_store::{RowKey, StoreError, Table, Transaction};
 use serde::{Deserialize, Serialize};
@@ -69,9 +76,32 @@ pub const REPORT_SUMS: Table<(PublicKey, u8), PeriodSums> = Table::new(19, "sums
 /// The reports, by the time, the account and the number of their movement.
 pub const REPORTS: Table<(u64, PublicKey, u64), ReportRow> = Table::new(21, "reports");
 
+/// Reserves, by their key. A row is never deleted.
+pub const RESERVES: Table<PublicKey, ReserveSums> = Table::new(22, "reserves");
+/// The credits of each reserve, by the id of their source. Each is credited once.
+pub const RESERVE_CREDITS: Table<(PublicKey, CreditId), Amount> = Table::new(23, "credits of reserves");
+/// The debits of each reserve, by the digest of the request that its owner has signed.
+pub const RESERVE_DEBITS: Table<(PublicKey, StatementDigest), ReserveDebit> =
+    Table::new(24, "debits of reserves");
+/// Deposits, by their id.
+pub const DEPOSITS: Table<DepositId, Deposited> = Table::new(25, "deposits");
+/// What merchants have refunded of each purchase in all, by the key of the purchase's row.
+pub const REFUNDS: Table<(PurchaseId, PublicKey), Amount> = Table::new(26, "refunds");
+/// The sum of the balances of all reserves.
+pub const RESERVES_TOTAL: Table<(), Amount> = Table::new(27, "sum of the reserves");
+
 /// The most recovery records under one note id. A wallet needs one. Without a bound, a stranger who has seen the id in a
 /// bucket could bury the first record under others.
 pub const RECOVERY_RECORDS_PER_ID_MAX: u8 = 8;
+
+/// A debit of a reserve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReserveDebit {
+    /// The amount.
+    pub amount: Amount,
+    /// The signature of the reserve's key under the request.
+    pub signature: Signature,
+}
 
 /// An account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,7 +172,7 @@ pub struct KeyTotals {
     pub held: u64,
     /// Released by an abort, and not held or exchanged since.
     pub released: u64,
-    /// Spent.
+    /// Spent, in purchases and deposits.
     pub spent: u64,
     /// Exchanged.
     pub exchanged: u64,
@@ -167,7 +197,7 @@ impl KeyTotals {
             CoinState::Unseen => None,
             CoinState::Held(_) => Some(&mut self.held),
             CoinState::Released(_) => Some(&mut self.released),
-            CoinState::Spent(_) => Some(&mut self.spent),
+            CoinState::Spent(_) | CoinState::Deposited(_) => Some(&mut self.spent),
             CoinState::Exchanged(_) => Some(&mut self.exchanged),
         }
     }

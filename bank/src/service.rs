@@ -3,7 +3,7 @@
 use crate::bank::Bank;
 use crate::rows::{PURCHASES, purchase_key};
 use crate::transactions::{self, Issuing, Opening, Prepared, Settling};
-use crate::{keys::Keys, restore};
+use crate::{keys::Keys, reserves, restore};
 use async_trait::async_trait;
 use farthing_coin::{Document, PublicKey, Signed};
 use farthing_node::{
@@ -14,13 +14,17 @@ use farthing_node::{
 use farthing_protocol::{
     api::{AskBank, BankRequest, encode_reply},
     denial::RequestKind,
+    deposit::{Deposit, verify_deposit},
+    deposited::Deposited,
     documents::{BankHold, Issued, PurchaseId, Settled},
     exchange::{self, Authorized, ExchangeBegin, ExchangeFinish},
     history::WithHead,
     hold::{BankHoldRequest, verify_bank_hold},
     issue::{Admission, Begun, PreparedSession, SessionRequest, Sessions},
     money::Amount,
+    refund::{RefundRequest, Refunded, verify_refund},
     refusal::{Later, PurchaseFault, Refusal},
+    reserve::{FromReserve, ReserveBalance, ReserveRequest, verify_reserve},
     restore::{
         AccountRequest, BucketPage, BucketRequest, KeptMemo, MemoRequest, WithdrawalsPage,
         WithdrawalsRequest, verify_account, verify_memo, verify_withdrawals,
@@ -49,7 +53,7 @@ impl Bank {
     /// Answers `request`. The reply is encoded.
     ///
     /// A bank that drains begins no withdrawal and holds no coins. An exchange begins no purchase, and coins would end
-    /// without it, so it goes on.
+    /// without it, so it goes on. So does a deposit, with which customers take their money out of coins.
     async fn answer(&self, request: BankRequest) -> Vec<u8> {
         match request {
             BankRequest::Keys(_) => encode_reply(&Ok(self.keys().book().signed())),
@@ -66,6 +70,11 @@ impl Bank {
             BankRequest::Bucket(request) => encode_reply(&self.bucket(&request)),
             BankRequest::Push(request) => encode_reply(&self.push(request).await),
             BankRequest::Witness(AskBank(request)) => encode_reply(&self.history.testify(request)),
+            BankRequest::Reserve(request) => encode_reply(&self.reserve(request).await),
+            BankRequest::ReserveBegin(request) => encode_reply(&self.reserve_begin(request).await),
+            BankRequest::ReserveFinish(request) => encode_reply(&self.reserve_finish(request).await),
+            BankRequest::Deposit(request) => encode_reply(&self.deposit(request).await),
+            BankRequest::Refund(request) => encode_reply(&self.refund(request).await),
         }
     }
 
@@ -203,6 +212,78 @@ impl Bank {
         self.issued(issuing.await.map_err(|refusal| self.denied(refusal, &denying))?)
     }
 
+    async fn reserve(&self, request: Signed<ReserveRequest>) -> Result<Signed<ReserveBalance>, Refusal> {
+        let request = verify_reserve(request, &self.self_id)?;
+        // Sums that lack a forgotten credit would convict this bank.
+        self.history.standing()?;
+        let now_ms = self.clock.now_ms();
+        let reads = reserves::sums_reads(&request);
+        let balance = self.history.decide(reads, move |tx| {
+            let sums = reserves::sums(tx, &request)?;
+            Ok(request.respond(sums, now_ms))
+        });
+        Ok(self.sign(balance.await?))
+    }
+
+    async fn reserve_begin(&self, request: Signed<FromReserve<WithdrawBegin>>) -> Result<Begun, Refusal> {
+        let request = withdraw::verify_reserve_begin(request, &self.self_id)?;
+        let denying = self.denying(RequestKind::ReserveBegin, request.digest(), Vec::new());
+        let (view, now_ms) = (self.store.view(), denying.at_ms);
+        let ready = reserves::withdraw_ready(&view, &request, &self.keys(), now_ms).map_err(refused);
+        if let Ok(Some(issued)) = ready {
+            return Err(other_content(self.sign(issued)));
+        }
+        // A refusal could rest on a forgotten record.
+        self.history.standing()?;
+        ready.map_err(|refusal| self.denied(refusal, &denying))?;
+        let prepared = self.prepare(request.session(), now_ms, || self.drain.check())?;
+        let reads = reserves::withdraw_begin_reads(&request);
+        let opening = self.issue(reads, move |tx, sessions, keys| {
+            reserves::withdraw_begin(tx, &request, &prepared, sessions, keys, now_ms)
+        });
+        self.begun(opening.await.map_err(|refusal| self.denied(refusal, &denying))?)
+    }
+
+    async fn reserve_finish(
+        &self,
+        request: Signed<FromReserve<WithdrawFinish>>,
+    ) -> Result<Signed<Issued>, Refusal> {
+        let request = withdraw::verify_reserve_finish(request, &self.self_id)?;
+        let denying = self.denying(RequestKind::ReserveFinish, request.digest(), Vec::new());
+        let (reads, now_ms) = (reserves::withdraw_finish_reads(&request), denying.at_ms);
+        let claim = Mutex::default();
+        let issuing = self.issue(reads, move |tx, sessions, keys| {
+            let claim = &mut *claim.lock().unwrap_or_else(PoisonError::into_inner);
+            reserves::withdraw_finish(tx, &request, sessions, claim, keys, now_ms)
+        });
+        self.issued(issuing.await.map_err(|refusal| self.denied(refusal, &denying))?)
+    }
+
+    async fn deposit(&self, request: Authorized<Deposit>) -> Result<Signed<Deposited>, Refusal> {
+        let keys = self.keys();
+        let request = verify_deposit(request, &self.self_id, keys.book(), &mut self.entropy.rng())?;
+        let denying = self.denying(RequestKind::Deposit, request.id().into(), request.coins());
+        let (policy, now_ms) = (Arc::clone(&self.policy), denying.at_ms);
+        let reads = reserves::deposit_reads(&request);
+        let deposited = self
+            .history
+            .decide(reads, move |tx| reserves::deposit(tx, &request, &policy, now_ms));
+        let deposited = deposited
+            .await
+            .map_err(|refusal| self.denied(refusal, &denying))?;
+        Ok(self.sign(deposited))
+    }
+
+    async fn refund(&self, request: Signed<RefundRequest>) -> Result<Signed<Refunded>, Refusal> {
+        let request = verify_refund(request, &self.self_id)?;
+        let (policy, now_ms) = (Arc::clone(&self.policy), self.clock.now_ms());
+        let reads = reserves::refund_reads(&request);
+        let refunded = self
+            .history
+            .decide(reads, move |tx| reserves::refund(tx, &request, &policy, now_ms));
+        Ok(self.sign(refunded.await?))
+    }
+
     /// Holds coins, and stores in the same write the journal head that the escrow sent.
     async fn hold(&self, request: WithHead<BankHoldRequest>) -> Result<WithHead<Signed<BankHold>>, Refusal> {
         let WithHead { body: request, head } = request;
@@ -264,10 +345,11 @@ impl Bank {
     fn apply(&self, decision: VerifiedDecision) -> impl Future<Output = Result<Settling, Refusal>> + Send {
         let history = Arc::clone(&self.history);
         let (policy, now_ms) = (Arc::clone(&self.policy), self.clock.now_ms());
+        let keys = self.keys();
         let escrow = decision.row_key().1;
         let reads = transactions::settle_reads(&decision).and([history.remembers(&escrow)]);
         self.history.decide(reads, move |tx| {
-            let settling = transactions::settle(tx, &decision, &policy, now_ms)?;
+            let settling = transactions::settle(tx, &decision, &keys, &policy, now_ms)?;
             history.remember(tx, &escrow)?;
             Ok(settling)
         })

@@ -165,6 +165,12 @@ pub struct ChangesReport {
     /// What sales have brought to accounts.
     #[serde(with = "amount_text")]
     pub deposited: Amount,
+    /// The coins and reserves that were paid to accounts.
+    #[serde(with = "amount_text")]
+    pub coins: Amount,
+    /// What was refunded of sales.
+    #[serde(with = "amount_text")]
+    pub refunded: Amount,
     /// How many accounts may have moved since then without a row: they are older than the ledger.
     pub unknown_accounts: u64,
     /// Whether the bank was quiet during the count. Otherwise a problem may come from a movement at that moment.
@@ -391,6 +397,8 @@ impl ChangesReport {
             MovementKind::CashOut => &mut self.cash_out,
             MovementKind::Withdrawal => &mut self.withdrawn,
             MovementKind::Deposit => &mut self.deposited,
+            MovementKind::Coins => &mut self.coins,
+            MovementKind::Refund => &mut self.refunded,
         };
         *sum = Amount(sum.0.saturating_add(row.amount.0));
         self.movements = self.movements.saturating_add(1);

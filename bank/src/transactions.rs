@@ -5,8 +5,8 @@
 //! it is durable. A transaction may run again over other rows. Some transactions also change the open sessions. Only
 //! their first run does.
 
+use crate::balances::{account_reads, credit_account, credit_reads, credit_reserve, debit_account};
 use crate::keys::Keys;
-use crate::ledger::{Posting, move_balance, posting_reads};
 use crate::movement::MovementKind;
 use crate::policy::Policy;
 use crate::rows::{
@@ -25,10 +25,11 @@ use farthing_protocol::{
     hold::{HoldDecision, VerifiedBankHold},
     issue::{Begun, PreparedSession, SessionRequest, Sessions},
     money::Amount,
-    refusal::{AccountFault, ContractFault, RequestFault},
+    refusal::{AccountFault, RequestFault},
+    reserve::CreditSource,
     restore::{KeptMemo, VerifiedAccount, VerifiedMemo},
     settle::{CollectRequest, Collected, SettleDecision, VerifiedDecision, respond_collect},
-    withdraw::{VerifiedWithdrawBegin, VerifiedWithdrawFinish},
+    withdraw::{Funds, VerifiedWithdrawBegin, VerifiedWithdrawFinish},
 };
 use farthing_store::{Reads, RowKey, StoreError, Transaction, View};
 use std::sync::{Mutex, PoisonError};
@@ -129,7 +130,7 @@ impl Prepared {
     }
 
     /// Opens the session, or repeats the first message of an open one.
-    fn open(&self, sessions: &mut Sessions, now_ms: u64) -> Result<Begun, TxError> {
+    pub(crate) fn open(&self, sessions: &mut Sessions, now_ms: u64) -> Result<Begun, TxError> {
         let fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner).take();
         match fresh {
             Some(session) => Ok(sessions.open(session, now_ms)),
@@ -156,7 +157,7 @@ pub fn withdraw_ready(
         return Ok(Some(stored));
     }
     let balance = ACCOUNTS.peek(view, &account)?.map(|row| row.balance);
-    request.check(balance, keys.book(), now_ms)?;
+    request.check(Funds::Account(balance), keys.book(), now_ms)?;
     Ok(None)
 }
 
@@ -188,20 +189,16 @@ pub fn withdraw_begin(
         return Ok(Opening::Finished(stored));
     }
     let balance = ACCOUNTS.get(tx, &account)?.map(|row| row.balance);
-    request.check(balance, keys.book(), now_ms)?;
+    request.check(Funds::Account(balance), keys.book(), now_ms)?;
     Ok(Opening::Begun(prepared.open(sessions, now_ms)?))
 }
 
 /// The rows that [`withdraw_finish`] reads.
 pub fn withdraw_finish_reads(request: &VerifiedWithdrawFinish) -> Reads {
     let account = request.account();
-    let rows = [
-        WITHDRAWN.key(&(account, request.request_id())),
-        ACCOUNTS.key(&account),
-        TOTALS.key(&()),
-    ];
-    let posting = posting_reads(&account, MovementKind::Withdrawal);
-    Reads::from(rows).and(posting).and(count_reads(request.outputs()))
+    Reads::from([WITHDRAWN.key(&(account, request.request_id()))])
+        .and(account_reads(&account, MovementKind::Withdrawal))
+        .and(count_reads(request.outputs()))
 }
 
 /// Debits the account, answers the challenges, and writes the report that `policy` asks for. A finished request gets the
@@ -228,29 +225,16 @@ pub fn withdraw_finish(
             false => Issuing::Otherwise(stored),
         });
     }
-    let account = ACCOUNTS.get(tx, &owner)?;
-    let balance = account.as_ref().map(|row| row.balance);
+    let balance = ACCOUNTS.get(tx, &owner)?.map(|row| row.balance);
     let debit = request.respond(
-        balance,
+        Funds::Account(balance),
         sessions,
         claim,
         keys.book(),
         |id| keys.secret(id),
         now_ms,
     )?;
-    let account = account.ok_or(AccountFault::Unknown(owner))?;
-    let posting = Posting {
-        account: owner,
-        kind: MovementKind::Withdrawal,
-        amount: debit.total,
-        balance: debit.balance,
-        at_ms: now_ms,
-        reference: None,
-    };
-    move_balance(tx, policy, account, posting)?;
-    let mut totals = TOTALS.get(tx, &())?.unwrap_or_default();
-    totals.accounts = less(totals.accounts, debit.total)?;
-    TOTALS.put(tx, &(), &totals)?;
+    debit_account(tx, owner, MovementKind::Withdrawal, debit.total, policy, now_ms)?;
     WITHDRAWN.put(tx, &id, &debit.issued)?;
     count_issued(tx, &debit.issued)?;
     Ok(Issuing::Issued(debit.issued))
@@ -435,29 +419,30 @@ pub fn settle_reads(decision: &VerifiedDecision) -> Reads {
         PURCHASES.key(&row),
         HELD_BEFORE_CAUSES.key(&row),
         CONTRADICTIONS.key(&row),
-        TOTALS.key(&()),
     ];
     Reads::from(rows).then(move |rows| {
         let Some(stored) = rows.get(&PURCHASES, &row)? else {
             return Ok(Vec::new());
         };
-        let account = stored.terms().map(|terms| &terms.account);
-        let credited = account.into_iter().flat_map(|account| {
-            let posting = posting_reads(account, MovementKind::Deposit);
-            std::iter::once(ACCOUNTS.key(account)).chain(posting)
+        let credited = stored.terms().into_iter().flat_map(|terms| {
+            let account = account_reads(&terms.account, MovementKind::Deposit);
+            account
+                .into_iter()
+                .chain(credit_reads(&terms.purchase_key, &CreditSource::Change(purchase)))
         });
         Ok(coin_reads(stored.held_coins()).chain(credited).collect())
     })
 }
 
-/// Applies a decision: spends the coins and credits the account, or releases the coins. A credit gets the report that
-/// `policy` asks for. Of two opposite decisions it applies the first and stores both.
+/// Applies a decision: spends the coins, credits the account and the reserve for the change, or releases the coins. A
+/// credit of an account gets the report that `policy` asks for. Of two opposite decisions it applies the first and stores both.
 ///
 /// # Errors
 /// When a commit's purchase is unknown, the decision does not fit it, or an abort of held coins has no cause.
 pub fn settle(
     tx: &mut Transaction<'_>,
     decision: &VerifiedDecision,
+    keys: &Keys,
     policy: &Policy,
     now_ms: u64,
 ) -> Result<Settling, TxError> {
@@ -471,7 +456,11 @@ pub fn settle(
     let deadline_ms = stored.as_ref().and_then(|p| p.terms()).map(|t| t.deadline_ms);
     let states = coin_states(tx, &coins)?;
     let is_legacy = HELD_BEFORE_CAUSES.get(tx, &row)?.is_some();
-    match decision.respond(stored, &states, !is_legacy)? {
+    let values = coins
+        .iter()
+        .map(|(key_id, _)| keys.book().get(key_id).map(|key| key.value));
+    let worth = Amount(values.flatten().fold(0, u64::saturating_add));
+    match decision.respond(stored, &states, worth, !is_legacy)? {
         SettleDecision::Before(settled) => Ok(Settling::Settled(settled)),
         SettleDecision::Opposed(earlier) => {
             if CONTRADICTIONS.get(tx, &row)?.is_none() {
@@ -489,34 +478,14 @@ pub fn settle(
                 HELD_BEFORE_CAUSES.delete(tx, &row)?;
             }
             if let Some((account, amount)) = settlement.credit {
-                credit(tx, account, amount, policy, now_ms)?;
+                credit_account(tx, account, MovementKind::Deposit, amount, policy, now_ms)?;
+            }
+            if let Some((reserve, amount)) = settlement.change {
+                credit_reserve(tx, &reserve, &CreditSource::Change(purchase), amount)?;
             }
             Ok(Settling::Settled(settled))
         }
     }
-}
-
-fn credit(
-    tx: &mut Transaction<'_>,
-    owner: PublicKey,
-    amount: Amount,
-    policy: &Policy,
-    now_ms: u64,
-) -> Result<(), TxError> {
-    let overflow = || ContractFault::Decision("the account cannot take that much".into());
-    let account = ACCOUNTS.get(tx, &owner)?.ok_or(AccountFault::Unknown(owner))?;
-    let posting = Posting {
-        account: owner,
-        kind: MovementKind::Deposit,
-        amount,
-        balance: account.balance.checked_add(amount).ok_or_else(overflow)?,
-        at_ms: now_ms,
-        reference: None,
-    };
-    move_balance(tx, policy, account, posting)?;
-    let mut totals = TOTALS.get(tx, &())?.unwrap_or_default();
-    totals.accounts = totals.accounts.checked_add(amount).ok_or_else(overflow)?;
-    Ok(TOTALS.put(tx, &(), &totals)?)
 }
 
 /// The rows that [`collect`] reads.
@@ -532,12 +501,4 @@ pub fn collect(tx: &mut Transaction<'_>, request: &CollectRequest) -> Result<Col
     let row = purchase_key(&request.purchase, &request.escrow);
     let purchase = PURCHASES.get(tx, &row)?;
     Ok(respond_collect(request, purchase.as_ref())?)
-}
-
-/// The difference of two sums of the bank. It only fails if the sums are damaged.
-pub(crate) fn less(sum: Amount, part: Amount) -> Result<Amount, StoreError> {
-    sum.checked_sub(part).ok_or_else(|| StoreError::Row {
-        table: TOTALS.name(),
-        why: format!("it has {sum}, of which {part} should go; run `farthing-bank audit`"),
-    })
 }

@@ -123,7 +123,7 @@ async fn the_audit_notices_every_kind_of_tampering() {
     let report = fixture.bank.audit().await.unwrap();
     assert_eq!(
         report.problems,
-        ["accounts and coins are worth 20.01, paid in less paid out is 20.00"]
+        ["accounts, reserves and coins are worth 20.01, paid in less paid out is 20.00"]
     );
     let coin = (purse.coins[0].key_id, purse.coins[0].public);
     fixture

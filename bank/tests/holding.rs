@@ -572,7 +572,7 @@ async fn terms_and_coins_must_fit() {
     let mut fixture = BankFixture::new().await;
     let purse = fixture.withdraw(&[8, 1]).await;
     let escrow = fixture.escrow.public();
-    for price in [8, 10] {
+    for price in [10, 4096] {
         let bought = fixture.order_at(&purse, &escrow, price);
         let worth = ContractFault::Worth {
             worth: Amount(9),

@@ -19,7 +19,7 @@ use farthing_protocol::{
     money::Amount,
     refusal::{AccountFault, Advice, IssueFault, Later, Refusal, RequestFault},
     restore::{AccountRequest, WithdrawalsRequest},
-    withdraw::{WithdrawBegin, WithdrawFinish, Withdrawal, verify_begin, verify_finish},
+    withdraw::{Funds, WithdrawBegin, WithdrawFinish, Withdrawal, verify_begin, verify_finish},
 };
 use farthing_store::{
     Job,
@@ -386,7 +386,9 @@ async fn two_copies_of_a_finish_in_one_batch_debit_once() {
     let begin = begin_of(&fixture, &withdrawal);
     let begun = {
         let request = verify_begin(begin, &self_id).unwrap();
-        request.check(Some(Amount(2000)), keys.book(), START_MS).unwrap();
+        request
+            .check(Funds::Account(Some(Amount(2000))), keys.book(), START_MS)
+            .unwrap();
         let mut sessions = sessions.lock().unwrap();
         let Ok(Admission::Fresh(ticket)) = sessions.admit(&request.session(), START_MS) else {
             panic!("the account may have nonces")

@@ -53,6 +53,7 @@ impl Wallet {
                 coin: key.1,
                 used,
                 issued: None,
+                deposited: None,
             });
             let claimed = denial.as_ref().and_then(claimed_use).or(used);
             let known = |paper: &&mut Papers| {

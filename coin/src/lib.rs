@@ -108,7 +108,7 @@ pub use keylist::{
     Calendar, EpochKeys, KeyBook, KeyList, KeyListError, MAX_CURRENCY_BYTES, MAX_EPOCHS, MAX_VALUES,
     is_currency,
 };
-pub use seed::{PhraseError, RecoveryRecordKey, Seed};
+pub use seed::{PhraseError, RecoveryRecordKey, Seed, TextSalt};
 pub use sign::{PublicKey, SecretKey, SharedSecret, Signature, SignatureError, Statement};
 pub use suite::SUITE;
 pub use transcript::{Transcript, TranscriptExt};

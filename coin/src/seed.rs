@@ -23,6 +23,11 @@ secret32! {
     RecoveryRecordKey
 }
 
+secret32! {
+    /// The salt of the text of a payment. Whoever has it can check the text against its digest.
+    TextSalt
+}
+
 /// 32 uniform bytes from which a wallet's secrets are derived. It is wiped when it is dropped.
 ///
 /// ```
@@ -211,6 +216,19 @@ impl Seed {
     /// The key that encrypts recovery record number `counter`. Number `u64::MAX` is the key of the scan record.
     pub fn recovery_record_key(&self, counter: u64) -> RecoveryRecordKey {
         RecoveryRecordKey::from_bytes(self.numbered(label::WALLET_NOTE_KEY, counter).digest32(b"key"))
+    }
+
+    /// The key of reserve number `counter`, for what others pay to this wallet.
+    pub fn reserve_key(&self, counter: u64) -> SecretKey {
+        SecretKey::from_nonzero(
+            self.numbered(label::WALLET_RESERVE, counter)
+                .nonzero_scalar(b"key"),
+        )
+    }
+
+    /// The salt of the text of payment number `counter`.
+    pub fn text_salt(&self, counter: u64) -> TextSalt {
+        TextSalt::from_bytes(self.numbered(label::WALLET_TEXT_SALT, counter).digest32(b"salt"))
     }
 
     /// The name of the wallet's file with the encrypted goods of this digest.

@@ -46,6 +46,8 @@ pub(crate) mod label {
     pub(crate) const WALLET_PURCHASE: &[u8] = b"wallet purchase key";
     pub(crate) const WALLET_NOTE_ID: &[u8] = b"wallet note id";
     pub(crate) const WALLET_NOTE_KEY: &[u8] = b"wallet note key";
+    pub(crate) const WALLET_RESERVE: &[u8] = b"wallet reserve key";
+    pub(crate) const WALLET_TEXT_SALT: &[u8] = b"wallet text salt";
     pub(crate) const WALLET_RANDOMNESS: &[u8] = b"wallet client randomness";
     pub(crate) const WALLET_GOODS_NAME: &[u8] = b"wallet goods name";
 }

@@ -4,6 +4,7 @@ use crate::purchase;
 use farthing_coin::{KeyList, Signed};
 use farthing_protocol::api::{AskBank, AskEscrow, BankRequest, EscrowRequest, MerchantRequest};
 use farthing_protocol::contract::check_deadline;
+use farthing_protocol::deposit::verify_deposit;
 use farthing_protocol::documents::{BankHold, Hold, Issued, Receipt};
 use farthing_protocol::free::verify_take;
 use farthing_protocol::history::{verify_head, verify_witness_request};
@@ -12,7 +13,9 @@ use farthing_protocol::issue::Begun;
 use farthing_protocol::limits::REPLY_MAX_BYTES;
 use farthing_protocol::money::Amount;
 use farthing_protocol::offer::{CatalogPage, Offered, Piece, verify_deliver};
+use farthing_protocol::refund::verify_refund;
 use farthing_protocol::refusal::Refusal;
+use farthing_protocol::reserve::verify_reserve;
 use farthing_protocol::restore::{
     BucketPage, Memo, WithdrawalsPage, verify_account, verify_memo, verify_withdrawals,
 };
@@ -72,6 +75,11 @@ pub fn bank_request(data: &[u8]) {
             }
         }
         BankRequest::Memo(request) => said(verify_memo(request, &here)),
+        BankRequest::Reserve(request) => said(verify_reserve(request, &here)),
+        BankRequest::ReserveBegin(request) => said(withdraw::verify_reserve_begin(request, &here)),
+        BankRequest::ReserveFinish(request) => said(withdraw::verify_reserve_finish(request, &here)),
+        BankRequest::Deposit(request) => said(verify_deposit(request, &here, keys, rng)),
+        BankRequest::Refund(request) => said(verify_refund(request, &here)),
     }
 }
 

@@ -30,7 +30,7 @@ use farthing_protocol::{
         commit_goods_key, derive_content_key, derive_ephemeral, derive_goods_key, seal_record, unwrap, wrap,
     },
     settle::{BankPurchase, SettleDecision, SettleRequest, verify_settle},
-    withdraw::{self, Withdrawal},
+    withdraw::{self, Funds, Withdrawal},
 };
 use getrandom::SysRng;
 use rand_core::UnwrapErr;
@@ -95,7 +95,7 @@ fn withdraw(bank: &Bank, wallet: &Seed) -> Done<(Vec<Coin>, Vec<SecretKey>)> {
         outputs: vec![key],
         state: IssueState::Beginning,
     };
-    let balance = Some(Amount(1000));
+    let funds = Funds::Account(Some(Amount(1000)));
     let mut sessions = Sessions::new(BootId([2; 32]));
 
     // Wallet -> bank: begin. The row of the withdrawal is durable first.
@@ -103,7 +103,7 @@ fn withdraw(bank: &Bank, wallet: &Seed) -> Done<(Vec<Coin>, Vec<SecretKey>)> {
         return Err("a new withdrawal begins".into());
     };
     let begin = withdraw::verify_begin(begin, &bank.identity.public())?;
-    begin.check(balance, &bank.keys, NOW_MS)?;
+    begin.check(funds, &bank.keys, NOW_MS)?;
     let Admission::Fresh(ticket) = sessions.admit(&begin.session(), NOW_MS)? else {
         return Err("the session is new".into());
     };
@@ -118,17 +118,13 @@ fn withdraw(bank: &Bank, wallet: &Seed) -> Done<(Vec<Coin>, Vec<SecretKey>)> {
     let finish = withdraw::verify_finish(finish, &bank.identity.public())?;
     let secret = |id: &_| (*id == key).then_some(&bank.secret);
     let mut claim = SessionClaim::default();
-    let debit = finish.respond(balance, &mut sessions, &mut claim, &bank.keys, secret, NOW_MS)?;
+    let debit = finish.respond(funds, &mut sessions, &mut claim, &bank.keys, secret, NOW_MS)?;
     let issued = Signed::sign(debit.issued, &bank.identity);
 
     // Wallet: the coins.
     let (done, coins) = withdrawal.on_issued(&issued, &bank.keys, wallet)?;
     let keys = vec![wallet.coin_key(&done.request_id, 0)];
-    println!(
-        "withdraw: {} coin, the account has {} left",
-        coins.len(),
-        debit.balance
-    );
+    println!("withdraw: {} coin of {}", coins.len(), debit.total);
     Ok((coins, keys))
 }
 
@@ -288,8 +284,10 @@ fn settle(bank: &Bank, held: &Held, request: SettleRequest) -> Done<Signed<Settl
     let bank_id = bank.identity.public();
     let mut verified = verify_settle(request, &bank_id, row, &mut UnwrapErr(SysRng))?;
     let decision = verified.pop().ok_or("the request has one decision")??;
+    // The coins are worth the price, so there is no change.
+    let worth = held.purchase.terms().ok_or("a held purchase has terms")?.price;
     let SettleDecision::Now(writes, settled) =
-        decision.respond(Some(held.purchase.clone()), &held.states, true)?
+        decision.respond(Some(held.purchase.clone()), &held.states, worth, true)?
     else {
         return Err("the decision is new".into());
     };

@@ -6,6 +6,8 @@
 use crate::{
     decide::{CancelRequest, OutcomeRequest, OverdueRequest, ReleaseRequest},
     decision::{Committed, Outcome, SignedDecision},
+    deposit::Deposit,
+    deposited::Deposited,
     documents::{BankHold, FreeReceipt, Hold, Issued, Receipt, Settled},
     exchange::{Authorized, ExchangeBegin, ExchangeFinish},
     free::TakeRequest,
@@ -16,8 +18,10 @@ use crate::{
     money::Amount,
     oblivious::{EncryptionKey, SealedReply, SealedRequest},
     offer::{CatalogPage, CatalogRequest, DeliverRequest, OfferRequest, Offered, Piece, PieceRequest},
+    refund::{RefundRequest, Refunded},
     refusal::{Refusal, RequestFault},
     request::check_matching,
+    reserve::{FromReserve, ReserveBalance, ReserveRequest},
     restore::{
         AccountRequest, BucketPage, BucketRequest, KeptMemo, MemoRequest, WithdrawalsPage, WithdrawalsRequest,
     },
@@ -120,6 +124,16 @@ questions! {
     Deliver = "deliver";
     /// The goods key of a free item.
     Take = "take";
+    /// The sums of a reserve.
+    Reserve = "reserve";
+    /// A session for a withdrawal from a reserve.
+    ReserveBegin = "withdraw from a reserve, begin";
+    /// The coins of a withdrawal from a reserve.
+    ReserveFinish = "withdraw from a reserve, finish";
+    /// A payment to accounts and reserves.
+    Deposit = "deposit";
+    /// A refund of a purchase.
+    Refund = "refund";
     /// A whole withdrawal: two requests.
     Withdraw = "withdraw";
     /// A whole exchange: two requests.
@@ -270,6 +284,16 @@ server! {
         Push(WithHead<SettleRequest>) -> WithHead<Answers>, by Peer, called Push;
         /// What the bank remembers of an escrow's journal.
         Witness(AskBank) -> Signed<Testimony>, by Peer, called Witness;
+        /// The sums of a reserve.
+        Reserve(Signed<ReserveRequest>) -> Signed<ReserveBalance>, by Anonymous, called Reserve;
+        /// Open a session for a withdrawal from a reserve.
+        ReserveBegin(Signed<FromReserve<WithdrawBegin>>) -> Begun, by Anonymous, called ReserveBegin;
+        /// Debit a reserve and issue.
+        ReserveFinish(Signed<FromReserve<WithdrawFinish>>) -> Signed<Issued>, by Anonymous, called ReserveFinish;
+        /// Pay to accounts and reserves.
+        Deposit(Authorized<Deposit>) -> Signed<Deposited>, by Anonymous, called Deposit;
+        /// Give a part of a price back.
+        Refund(Signed<RefundRequest>) -> Signed<Refunded>, by Peer, called Refund;
     }
 }
 

@@ -125,7 +125,7 @@ pub(crate) fn check_length(what: &str, got: usize) -> Result<(), RequestFault> {
 /// The state of a coin at the bank. Each state except `Unseen` has the signature of the coin's key for the use.
 ///
 /// `unseen -> held -> spent`, or after an abort `held -> released`. A released coin can be held or exchanged again:
-/// `unseen or released -> exchanged`.
+/// `unseen or released -> exchanged or deposited`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CoinState {
     /// Never shown to the bank. There is no row.
@@ -138,16 +138,19 @@ pub enum CoinState {
     Released(EarlierUse),
     /// Taken in for fresh coins.
     Exchanged(EarlierUse),
+    /// Paid to accounts or reserves.
+    Deposited(EarlierUse),
 }
 
 impl CoinState {
-    /// The fault if the coin is used, so that it cannot be held or exchanged.
+    /// The fault if the coin is used, so that it cannot be held, exchanged or deposited.
     pub fn taken(&self) -> Option<CoinFault> {
         match self {
             CoinState::Unseen | CoinState::Released(_) => None,
             CoinState::Held(earlier) => Some(CoinFault::AlreadyHeld(*earlier)),
             CoinState::Spent(earlier) => Some(CoinFault::AlreadySpent(*earlier)),
             CoinState::Exchanged(earlier) => Some(CoinFault::AlreadyExchanged(*earlier)),
+            CoinState::Deposited(earlier) => Some(CoinFault::AlreadyDeposited(*earlier)),
         }
     }
 

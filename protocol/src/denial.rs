@@ -12,8 +12,10 @@
 //! then puts the coin to an exchange.
 
 use crate::{
+    deposited::Deposited,
     documents::{CoinUse, Commit, EarlierUse, Issued, Terms},
     money::Amount,
+    reserve_sums::ReserveFault,
 };
 use farthing_coin::{
     Coin, Document, KeyId, PublicKey, Signature, Signed, StatementDigest, Transcript, TranscriptExt,
@@ -34,6 +36,12 @@ pub enum RequestKind {
     /// [`BankHoldRequest`](crate::hold::BankHoldRequest). Its digest is the purchase id, which covers terms, coins and
     /// recovery record.
     Hold,
+    /// The begin of a withdrawal from a reserve: [`FromReserve`](crate::reserve::FromReserve).
+    ReserveBegin,
+    /// The finish of a withdrawal from a reserve.
+    ReserveFinish,
+    /// [`Deposit`](crate::deposit::Deposit). Its digest is the deposit's id.
+    Deposit,
 }
 
 impl RequestKind {
@@ -44,6 +52,9 @@ impl RequestKind {
             RequestKind::ExchangeBegin => 2,
             RequestKind::ExchangeFinish => 3,
             RequestKind::Hold => 4,
+            RequestKind::ReserveBegin => 5,
+            RequestKind::ReserveFinish => 6,
+            RequestKind::Deposit => 7,
         }
     }
 }
@@ -96,6 +107,8 @@ pub enum DenialCause {
     },
     /// The worth of the outputs does not fit in an amount.
     Overflow,
+    /// A reserve holds too little.
+    Reserve(ReserveFault),
 }
 
 /// Why a coin cannot be used.
@@ -124,6 +137,13 @@ pub enum CoinDenial {
     },
     /// The deadline of the purchase leaves too little time before its key ends.
     EndsTooSoon,
+    /// It was deposited.
+    Deposited {
+        /// The deposit, with the coin's own signature.
+        used: EarlierUse,
+        /// The record of what was credited for it. Absent in the denial of a hold.
+        deposited: Option<Box<Signed<Deposited>>>,
+    },
 }
 
 /// The proof that a purchase was committed.
@@ -139,9 +159,10 @@ impl CoinDenial {
     /// The use that the bank claims, if it claims one.
     pub fn used(&self) -> Option<&EarlierUse> {
         match self {
-            CoinDenial::Held(used) | CoinDenial::Spent { used, .. } | CoinDenial::Exchanged { used, .. } => {
-                Some(used)
-            }
+            CoinDenial::Held(used)
+            | CoinDenial::Spent { used, .. }
+            | CoinDenial::Exchanged { used, .. }
+            | CoinDenial::Deposited { used, .. } => Some(used),
             CoinDenial::Expired { .. } | CoinDenial::EndsTooSoon => None,
         }
     }
@@ -150,6 +171,7 @@ impl CoinDenial {
     pub fn authorized_use(&self, key_id: &KeyId, coin: &PublicKey) -> Option<EarlierUse> {
         let operation = match self {
             CoinDenial::Exchanged { .. } => CoinUse::Exchange,
+            CoinDenial::Deposited { .. } => CoinUse::Deposit,
             _ => CoinUse::Hold,
         };
         let used = self.used()?;
@@ -164,6 +186,7 @@ impl CoinDenial {
             CoinDenial::Exchanged { used, .. } => (2, Some(used)),
             CoinDenial::Expired { .. } => (3, None),
             CoinDenial::EndsTooSoon => (4, None),
+            CoinDenial::Deposited { used, .. } => (5, Some(used)),
         };
         t.u8(b"fault", code);
         if let Some(used) = used {
@@ -183,6 +206,12 @@ impl CoinDenial {
                     describe_signed(t, b"issued", issued);
                 }
             }
+            CoinDenial::Deposited { deposited, .. } => {
+                t.u8(b"proof", deposited.is_some().into());
+                if let Some(deposited) = deposited {
+                    describe_signed(t, b"deposited", deposited);
+                }
+            }
             CoinDenial::Expired { expired_ms } => t.u64(b"expired", *expired_ms),
             CoinDenial::Held(_) | CoinDenial::EndsTooSoon => {}
         }
@@ -194,6 +223,7 @@ fn describe_use(t: &mut Transcript, used: &EarlierUse) {
         CoinUse::Hold => 0,
         CoinUse::ExchangeBegin => 1,
         CoinUse::Exchange => 2,
+        CoinUse::Deposit => 3,
     };
     t.u8(b"operation", operation);
     t.bytes(b"used for", &used.digest.0);
@@ -243,6 +273,10 @@ impl Document for Denial {
                 t.u64(b"outputs", outputs.0);
             }
             DenialCause::Overflow => t.u8(b"cause", 5),
+            DenialCause::Reserve(fault) => {
+                t.u8(b"cause", 6);
+                fault.describe(t);
+            }
         }
         t.u64(b"at", self.at_ms);
     }

@@ -233,7 +233,7 @@ pub struct Terms {
     /// The currency.
     #[serde(deserialize_with = "bounded::text::<_, CURRENCY_MAX_BYTES>")]
     pub currency: String,
-    /// The price: exactly what the coins are worth.
+    /// The price. The coins may be worth more: the bank credits the rest to the reserve of the purchase key.
     pub price: Amount,
     /// The merchant's account at the bank.
     pub account: PublicKey,
@@ -275,6 +275,11 @@ impl Terms {
     /// The id of the purchase with these terms.
     pub fn purchase_id(&self) -> PurchaseId {
         PurchaseId(self.digest().0)
+    }
+
+    /// The change of coins with this worth, if they are worth more than the price.
+    pub fn change(&self, worth: Amount) -> Option<Amount> {
+        worth.checked_sub(self.price).filter(|change| *change > Amount(0))
     }
 }
 
@@ -352,6 +357,8 @@ pub enum CoinUse {
     ExchangeBegin,
     /// An exchange. The digest is the digest of [`crate::exchange::ExchangeFinish`].
     Exchange,
+    /// A deposit. The digest is the deposit's id.
+    Deposit,
 }
 
 impl CoinUse {
@@ -361,6 +368,7 @@ impl CoinUse {
             CoinUse::Hold => "farthing coin hold",
             CoinUse::ExchangeBegin => "farthing coin exchange begin",
             CoinUse::Exchange => "farthing coin exchange",
+            CoinUse::Deposit => "farthing coin deposit",
         };
         Statement {
             context,
@@ -375,7 +383,7 @@ impl CoinUse {
 pub struct EarlierUse {
     /// The kind of the use.
     pub operation: CoinUse,
-    /// The purchase id, or the digest of the exchange's request.
+    /// The purchase id, the deposit's id, or the digest of the exchange's request.
     pub digest: StatementDigest,
     /// The signature of the coin's key.
     pub authorization: Signature,
@@ -414,7 +422,7 @@ pub struct BankHold {
     pub escrow: PublicKey,
     /// The digest of the coins.
     pub coins_digest: CoinsDigest,
-    /// The worth of the coins.
+    /// The price, which the coins cover. What they are worth beyond it is nobody's affair but the customer's.
     pub total: Amount,
 }
 
@@ -753,7 +761,7 @@ impl Settled {
 pub struct Issued {
     /// The request.
     pub request_id: RequestId,
-    /// The account that was debited, or the digest of the coins that were taken in.
+    /// The account that was debited, the digest of the coins that were taken in, or that of the reserve and the request.
     pub source: IssueSource,
     /// The denomination key of each new coin.
     #[serde(deserialize_with = "bounded::list::<_, _, COINS_PER_REQUEST_MAX>")]

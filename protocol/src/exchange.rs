@@ -370,8 +370,12 @@ pub fn verify_finish(
     Ok(VerifiedExchangeFinish { body, digest, coins })
 }
 
-/// Checks that every coin can be exchanged now. `states` are in the coins' order.
-fn check_exchangeable(coins: &VerifiedCoins, states: &[CoinState], now_ms: u64) -> Result<(), CoinsFault> {
+/// Checks that every coin can be exchanged or deposited now. `states` are in the coins' order.
+pub(crate) fn check_exchangeable(
+    coins: &VerifiedCoins,
+    states: &[CoinState],
+    now_ms: u64,
+) -> Result<(), CoinsFault> {
     for (index, (coin, state)) in coins.coins().iter().zip(states).enumerate() {
         if let Some(what) = state.taken() {
             return Err(CoinsFault { index, what });

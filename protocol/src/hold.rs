@@ -208,7 +208,7 @@ fn verify_payment(
         keys,
         rng,
     )?;
-    if coins.total() != terms.price {
+    if coins.total() < terms.price {
         return Err(ContractFault::Worth {
             worth: coins.total(),
             price: terms.price,

@@ -22,6 +22,7 @@ stands_for! {
     SaleId => EphemeralId;
     PurchaseId => EphemeralId;
     PurchaseId => SealingContext;
+    DepositId => StatementDigest;
 }
 
 bytes32! {
@@ -77,8 +78,29 @@ bytes32! {
 }
 
 bytes32! {
-    /// What pays for an issuance: the account that is debited, or the digest of the coins that are taken in.
+    /// What pays for an issuance: the account that is debited, the digest of the coins that are taken in, or the
+    /// [digest](crate::reserve::reserve_source) of the reserve that is debited.
     IssueSource
+}
+
+bytes32! {
+    /// Names a deposit: the digest of the [`Deposit`](crate::deposit::Deposit).
+    DepositId
+}
+
+bytes32! {
+    /// The digest of what pays for a deposit: [`source`](crate::deposit::DepositFrom::source).
+    DepositSource
+}
+
+bytes32! {
+    /// The digest of a text and its salt: [`text_digest`](crate::deposit::text_digest).
+    TextDigest
+}
+
+bytes32! {
+    /// Names a credit of a reserve by its source: [`id`](crate::reserve::CreditSource::id).
+    CreditId
 }
 
 bytes32! {

@@ -1,4 +1,4 @@
-//! Issuance: the part that a withdrawal and an exchange share at the wallet.
+//! Issuance: the part that withdrawals, from an account or a reserve, and exchanges share at the wallet.
 //!
 //! ```text
 //!   Beginning -> Finishing -> Done
@@ -62,7 +62,8 @@ pub trait Issuance: Clone {
     /// Takes the record of a request that was finished before with other content.
     ///
     /// Another copy of this wallet finished it, or this wallet did before it was rolled back. The new coins belong to
-    /// this wallet in both cases. An exchange becomes `Refused` if its own inputs did not go in.
+    /// this wallet in both cases. An exchange becomes `Refused` if its own inputs did not go in, and a withdrawal from a
+    /// reserve if the reserve was not debited.
     ///
     /// # Errors
     /// When the answer is not acceptable. The issuance stays as it is.

@@ -226,6 +226,8 @@ pub enum Owner {
     Account(PublicKey),
     /// The holder of the coins that will be taken in.
     Coins,
+    /// The reserve that will be debited.
+    Reserve(PublicKey),
 }
 
 /// One open session. Its nonces exist only here, until they are used once or wiped.
@@ -308,6 +310,7 @@ fn nonce_context(request: &SessionRequest, ticket: u64) -> [u8; 32] {
     match owner {
         Owner::Account(account) => t.bytes(b"account", &account.0),
         Owner::Coins => t.bytes(b"coins", &[]),
+        Owner::Reserve(reserve) => t.bytes(b"reserve", &reserve.0),
     }
     describe_outputs(&mut t, &request.outputs);
     t.u64(b"inputs", request.inputs.len() as u64);
@@ -320,10 +323,11 @@ fn nonce_context(request: &SessionRequest, ticket: u64) -> [u8; 32] {
     t.digest32(b"digest")
 }
 
-/// The account or coin that nonces are counted for.
+/// The account, reserve or coin that nonces are counted for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Payer {
     Account(PublicKey),
+    Reserve(PublicKey),
     Coin(KeyId, PublicKey),
 }
 
@@ -526,7 +530,7 @@ impl Sessions {
     }
 
     fn make_room(&mut self, owner: &Owner) {
-        if let Owner::Account(_) = owner {
+        if let Owner::Account(_) | Owner::Reserve(_) = owner {
             let own = self
                 .open
                 .range((*owner, RequestId([0; 32]))..=(*owner, RequestId([255; 32])));
@@ -559,6 +563,7 @@ impl NonceCounts {
         }
         let payers: Vec<Payer> = match request.key.0 {
             Owner::Account(account) => vec![Payer::Account(account)],
+            Owner::Reserve(reserve) => vec![Payer::Reserve(reserve)],
             Owner::Coins => request
                 .inputs
                 .iter()

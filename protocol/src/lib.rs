@@ -58,6 +58,8 @@
 //! |---|---|
 //! | an account is debited, its owner gets coins | [`withdraw`] |
 //! | coins in, fresh unlinkable coins out | [`exchange`] |
+//! | a balance at the bank that a key alone names | [`reserve`], its [sums](reserve_sums) |
+//! | coins are paid to accounts and reserves | [`deposit`], what it [credits](deposited) |
 //! | an offer, its goods, and delivery | [`offer`] |
 //! | a purchase, as the wallet drives it | [`purchase`] |
 //! | phase one: the coins are held | [`hold`] |
@@ -65,6 +67,7 @@
 //! | both phases in one request, for an offer with a sealed goods key | [`sealed`] |
 //! | an item that costs nothing | [`free`] |
 //! | the bank applies the decision | [`settle`] |
+//! | a merchant gives a part of the price back | [`refund`] |
 //! | a refusal that is final, signed | [`denial`], and what it [proves](proofs) |
 //! | a wallet is rebuilt from its seed alone | [`restore`] |
 //! | a judge finds offline who broke the contract | [`evidence`] |
@@ -83,6 +86,8 @@ pub mod contract;
 pub mod decide;
 pub mod decision;
 pub mod denial;
+pub mod deposit;
+pub mod deposited;
 pub mod documents;
 pub mod evidence;
 pub mod exchange;
@@ -100,8 +105,11 @@ pub mod offer;
 pub mod offered_key;
 pub mod proofs;
 pub mod purchase;
+pub mod refund;
 pub mod refusal;
 mod request;
+pub mod reserve;
+pub mod reserve_sums;
 pub mod restore;
 pub mod seal;
 pub mod sealed;

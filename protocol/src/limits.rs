@@ -5,6 +5,9 @@ use std::time::Duration;
 /// The most coins that go in or out in one request: a withdrawal, an exchange, a purchase.
 pub const COINS_PER_REQUEST_MAX: usize = 64;
 
+/// The most credits of one deposit.
+pub const DEPOSIT_OUTPUTS_MAX: usize = 3;
+
 /// The longest request that a bank or escrow reads (bytes): 64 coins with all their data.
 pub const REQUEST_MAX_BYTES: usize = 128 * 1024;
 

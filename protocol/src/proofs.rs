@@ -2,12 +2,13 @@
 
 use crate::{
     denial::{CoinDenial, Denial, DenialCause, RequestKind, SpendProof},
+    deposited::Deposited,
     documents::{EarlierUse, Issued, Terms},
     exchange::finish_digest,
     limits::SETTLEMENT_MARGIN_MS,
     settle::check_commit,
 };
-use farthing_coin::{Denomination, KeyBook, KeyId, PublicKey, Signed};
+use farthing_coin::{Denomination, KeyBook, KeyId, PublicKey, Signed, StatementDigest};
 
 impl SpendProof {
     /// Whether `used` is the coin's authorization for this purchase at `bank`, and its escrow has committed it.
@@ -31,6 +32,14 @@ pub fn proves_exchange(issued: &Signed<Issued>, used: &EarlierUse, keys: &KeyBoo
         && finish_digest(bank, &issued.body, |id| keys.get(id)).is_ok_and(|digest| digest == used.digest)
 }
 
+/// Whether `bank` has carried out the deposit that `used` authorizes.
+pub fn proves_deposit(deposited: &Signed<Deposited>, used: &EarlierUse, bank: &PublicKey) -> bool {
+    let body = &deposited.body;
+    body.bank == *bank
+        && StatementDigest::from(body.deposit_id()) == used.digest
+        && deposited.verify(bank).is_ok()
+}
+
 impl CoinDenial {
     /// The use that used the coin up, if the denial proves it with what was given for the coin.
     pub fn final_use(&self, key_id: &KeyId, coin: &PublicKey, keys: &KeyBook) -> Option<EarlierUse> {
@@ -42,6 +51,10 @@ impl CoinDenial {
             CoinDenial::Exchanged { issued, .. } => {
                 let issued = issued.as_ref();
                 issued.is_some_and(|issued| proves_exchange(issued, &used, keys))
+            }
+            CoinDenial::Deposited { deposited, .. } => {
+                let deposited = deposited.as_ref();
+                deposited.is_some_and(|deposited| proves_deposit(deposited, &used, &keys.list().bank))
             }
             _ => false,
         };
@@ -66,10 +79,12 @@ impl Denial {
         match what {
             CoinDenial::Held(_) => what.authorized_use(key_id, coin).is_some(),
             // The wallet then puts the coin to an exchange. There the bank has to show what it gave for the coin.
-            CoinDenial::Spent { .. } | CoinDenial::Exchanged { .. } if is_hold => {
+            CoinDenial::Spent { .. } | CoinDenial::Exchanged { .. } | CoinDenial::Deposited { .. }
+                if is_hold =>
+            {
                 what.authorized_use(key_id, coin).is_some()
             }
-            CoinDenial::Spent { .. } | CoinDenial::Exchanged { .. } => {
+            CoinDenial::Spent { .. } | CoinDenial::Exchanged { .. } | CoinDenial::Deposited { .. } => {
                 what.final_use(key_id, coin, keys).is_some()
             }
             CoinDenial::Expired { .. } if is_hold => self.at_ms >= key.spend_until_ms,

@@ -10,6 +10,7 @@ use crate::denial::{CoinDenial, Denial, DenialCause};
 use crate::documents::{Abort, EarlierUse, Issued};
 use crate::ids::PurchaseId;
 use crate::money::Amount;
+use crate::reserve_sums::ReserveFault;
 use farthing_coin::{KeyId, PublicKey, Signed};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -131,6 +132,9 @@ pub enum RequestFault {
         /// The greatest length that is allowed (bits).
         most: u8,
     },
+    /// An output of a deposit is nothing, or two have the same payee.
+    #[error("an output of the deposit is 0, or two outputs have the same payee")]
+    Output,
 }
 
 /// Why a node cannot answer now. Nothing was decided.
@@ -195,6 +199,9 @@ pub enum AccountFault {
         /// The amount of the request.
         asked: Amount,
     },
+    /// A reserve holds too little.
+    #[error(transparent)]
+    Reserve(#[from] ReserveFault),
 }
 
 /// A fault of the issuing of new coins.
@@ -273,6 +280,9 @@ pub enum CoinFault {
     /// It was exchanged in another request.
     #[error("it is already exchanged")]
     AlreadyExchanged(EarlierUse),
+    /// It was paid to accounts or reserves in another deposit.
+    #[error("it is already deposited")]
+    AlreadyDeposited(EarlierUse),
 }
 
 /// A fault of the contract, the offer, or a signed document.
@@ -297,7 +307,7 @@ pub enum ContractFault {
     /// The recovery record differs from the digest in the terms.
     #[error("the recovery record is not the one that the terms name")]
     OtherNote,
-    /// The worth of the coins is not the price.
+    /// The coins are worth less than the price.
     #[error("the coins are worth {worth}, the price is {price}")]
     Worth {
         /// The worth of the coins.
@@ -368,6 +378,14 @@ pub enum PurchaseFault {
     /// goods key.
     #[error("the purchase has ended: aborted, as {}", .0.body.reason)]
     AbortedBy(Box<Signed<Abort>>),
+    /// The refunds of a purchase would exceed its price.
+    #[error("the price was {price}, {asked} cannot be refunded of it")]
+    RefundTooHigh {
+        /// The price.
+        price: Amount,
+        /// The total of the request.
+        asked: Amount,
+    },
 }
 
 /// Why a merchant does not offer or serve goods.
@@ -412,6 +430,10 @@ impl DenialCause {
                         used: *used,
                         issued: None,
                     },
+                    CoinFault::AlreadyDeposited(used) => CoinDenial::Deposited {
+                        used: *used,
+                        deposited: None,
+                    },
                     CoinFault::Expired { expired_ms } => CoinDenial::Expired {
                         expired_ms: *expired_ms,
                     },
@@ -425,6 +447,7 @@ impl DenialCause {
                 balance: *balance,
                 asked: *asked,
             },
+            Refusal::Account(AccountFault::Reserve(fault)) => DenialCause::Reserve(*fault),
             Refusal::Issue(IssueFault::UnknownKey(key_id)) => DenialCause::UnknownKey(*key_id),
             Refusal::Issue(IssueFault::Unbalanced { inputs, outputs }) => DenialCause::Unbalanced {
                 inputs: *inputs,
@@ -445,6 +468,7 @@ impl fmt::Display for DenialCause {
                 let (balance, asked) = (*balance, *asked);
                 AccountFault::Balance { balance, asked }.fmt(f)
             }
+            DenialCause::Reserve(fault) => fault.fmt(f),
             DenialCause::UnknownKey(key_id) => IssueFault::UnknownKey(*key_id).fmt(f),
             DenialCause::Unbalanced { inputs, outputs } => {
                 let (inputs, outputs) = (*inputs, *outputs);
@@ -461,6 +485,7 @@ impl fmt::Display for CoinDenial {
             CoinDenial::Held(used) => CoinFault::AlreadyHeld(*used).fmt(f),
             CoinDenial::Spent { used, .. } => CoinFault::AlreadySpent(*used).fmt(f),
             CoinDenial::Exchanged { used, .. } => CoinFault::AlreadyExchanged(*used).fmt(f),
+            CoinDenial::Deposited { used, .. } => CoinFault::AlreadyDeposited(*used).fmt(f),
             CoinDenial::Expired { expired_ms } => CoinFault::Expired {
                 expired_ms: *expired_ms,
             }

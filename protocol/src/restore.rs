@@ -253,6 +253,8 @@ pub enum CoinUsed {
     Released,
     /// Exchanged.
     Exchanged,
+    /// Deposited.
+    Deposited,
 }
 
 // ---- the wallet -------------------------------------------------------------------------------------------

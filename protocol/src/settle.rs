@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! escrow, merchant or wallet             bank
-//!   SettleRequest   -------------------->   for each: spends the coins and credits the account, or releases the coins
+//!   SettleRequest   -------------------->   for each: spends the coins, credits the account with the price and the
+//!                                           purchase key's reserve with the change; or releases the coins
 //!                   <--------------------   for each: Signed<Settled>, always the same, or a refusal
 //! ```
 //!
@@ -81,7 +82,7 @@ pub enum BankPurchase {
         /// The coins, by key id and coin key.
         coins: Vec<(KeyId, PublicKey)>,
     },
-    /// The coins are spent and the account is credited.
+    /// The coins are spent, and account and reserve are credited.
     Committed {
         /// The terms of the purchase.
         terms: Terms,
@@ -199,6 +200,8 @@ pub struct Settlement {
     pub states: Vec<CoinState>,
     /// The account to credit, and the amount.
     pub credit: Option<(PublicKey, Amount)>,
+    /// The reserve to credit with the change, and the amount. Absent when the coins are worth exactly the price.
+    pub change: Option<(PublicKey, Amount)>,
 }
 
 /// The bank's response to a decision.
@@ -226,7 +229,8 @@ impl VerifiedDecision {
 
     /// Applies the decision.
     ///
-    /// `states` are the states of the row's held coins, in their order. `needs_cause` says whether the coins were held
+    /// `states` are the states of the row's held coins, in their order, and `worth` is what these coins are worth
+    /// together. `needs_cause` says whether the coins were held
     /// under version 2, so that an abort has to show its cause.
     ///
     /// An abort that arrives before its hold needs no cause. There are no terms to check the cause against, and the abort
@@ -239,10 +243,11 @@ impl VerifiedDecision {
         &self,
         purchase: Option<BankPurchase>,
         states: &[CoinState],
+        worth: Amount,
         needs_cause: bool,
     ) -> Result<SettleDecision, Refusal> {
         match &self.decision {
-            SignedDecision::Commit(commit) => respond_commit(commit, purchase, states),
+            SignedDecision::Commit(commit) => respond_commit(commit, purchase, states, worth),
             SignedDecision::Abort(abort) => {
                 if let Some(BankPurchase::Held { terms, .. }) = &purchase
                     && needs_cause
@@ -262,6 +267,7 @@ fn respond_commit(
     commit: &Signed<Commit>,
     purchase: Option<BankPurchase>,
     states: &[CoinState],
+    worth: Amount,
 ) -> Result<SettleDecision, Refusal> {
     let id = commit.body.purchase;
     match purchase {
@@ -280,6 +286,7 @@ fn respond_commit(
             let settlement = Settlement {
                 states: transition(states, |state| state.spent_by(&id))?,
                 credit: Some((terms.account, terms.price)),
+                change: terms.change(worth).map(|change| (terms.purchase_key, change)),
                 purchase: BankPurchase::Committed {
                     terms,
                     commit: commit.clone(),
@@ -314,6 +321,7 @@ fn respond_abort(
         },
         states,
         credit: None,
+        change: None,
     };
     Ok(SettleDecision::Now(Box::new(settlement), settled))
 }

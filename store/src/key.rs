@@ -3,7 +3,7 @@
 use farthing_coin::{KeyId, PublicKey, RecoveryRecordId, RequestId, StatementDigest};
 use farthing_protocol::{
     documents::PurchaseId,
-    ids::{CoinsDigest, ItemId, SaleId, SessionDigest},
+    ids::{CoinsDigest, CreditId, DepositId, ItemId, SaleId, SessionDigest},
 };
 
 /// The prefix that is reserved for the store. No table may have it.
@@ -118,6 +118,8 @@ macro_rules! newtype {
 }
 newtype!(
     CoinsDigest,
+    CreditId,
+    DepositId,
     ItemId,
     KeyId,
     PublicKey,

@@ -176,6 +176,7 @@ pub fn kinds(papers: &Papers) -> Vec<&'static str> {
     let used = uses.iter().map(|shown| match shown.used.operation {
         CoinUse::Hold => "use: purchase",
         CoinUse::ExchangeBegin | CoinUse::Exchange => "use: exchange",
+        CoinUse::Deposit => "use: deposit",
     });
     let given = uses.iter().filter_map(|shown| shown.issued.as_ref());
     let given = given.map(|_| "use: what was given");
@@ -189,8 +190,13 @@ fn denial_kind(what: &CoinDenial) -> Option<&'static str> {
         CoinDenial::Spent { proof: None, .. } => Some("denial: spent, without"),
         CoinDenial::Exchanged { issued: Some(_), .. } => Some("denial: exchanged, with what was given"),
         CoinDenial::Expired { .. } => Some("denial: expired"),
+        CoinDenial::Deposited {
+            deposited: Some(_), ..
+        } => Some("denial: deposited, with what was credited"),
         // A bank that shows nothing steals. The end of a key applies to a hold only.
-        CoinDenial::Exchanged { issued: None, .. } | CoinDenial::EndsTooSoon => None,
+        CoinDenial::Exchanged { issued: None, .. }
+        | CoinDenial::Deposited { deposited: None, .. }
+        | CoinDenial::EndsTooSoon => None,
     }
 }
 

@@ -6,7 +6,11 @@ use super::{
     conviction::{Charge, Conviction, Culprit},
     papers::{Papers, ShownUse},
 };
-use crate::{denial::Denial, documents::CoinUse, proofs::proves_exchange};
+use crate::{
+    denial::Denial,
+    documents::CoinUse,
+    proofs::{proves_deposit, proves_exchange},
+};
 use farthing_coin::{Coin, Denomination, KeyBook, Signed};
 
 /// A conviction for each coin that a bank has to replace.
@@ -67,7 +71,7 @@ fn is_of(shown: &ShownUse, coin: &Coin) -> bool {
 
 /// Whether the coin's key has signed the shown use, and its holder got something for it.
 ///
-/// That is the new coins of that same exchange, or a purchase that its escrow has committed. The begin of an exchange
+/// That is the new coins of that same exchange, the credits of that deposit, or a purchase that its escrow has committed. The begin of an exchange
 /// does not use a coin up.
 fn uses_up(shown: &ShownUse, books: &[&KeyBook], cases: &[Case<'_>]) -> bool {
     let used = &shown.used;
@@ -80,6 +84,11 @@ fn uses_up(shown: &ShownUse, books: &[&KeyBook], cases: &[Case<'_>]) -> bool {
         CoinUse::Exchange => {
             let issued = shown.issued.as_ref();
             issued.is_some_and(|issued| books.iter().any(|book| proves_exchange(issued, used, book)))
+        }
+        CoinUse::Deposit => {
+            let bank = books.first().map(|book| book.list().bank);
+            let deposited = shown.deposited.as_ref().zip(bank);
+            deposited.is_some_and(|(deposited, bank)| proves_deposit(deposited, used, &bank))
         }
         CoinUse::ExchangeBegin => false,
     };

@@ -2,6 +2,7 @@
 
 use crate::{
     denial::Denial,
+    deposited::Deposited,
     documents::{
         Abort, BankHold, Commit, Contract, EarlierUse, FreeReceipt, Hold, Issued, Receipt, Settled, Terms,
     },
@@ -90,4 +91,7 @@ pub struct ShownUse {
     /// The record of what was given for it, if it was exchanged. Signed by the bank.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issued: Option<Signed<Issued>>,
+    /// The record of what was credited for it, if it was deposited. Signed by the bank.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deposited: Option<Signed<Deposited>>,
 }

@@ -138,6 +138,11 @@ fn every_counted_field_of_a_bank_has_a_bound() {
         BankRequest::Memo(call) => reply_to(call),
         BankRequest::Push(call) => reply_to(call),
         BankRequest::Witness(call) => reply_to(call),
+        BankRequest::Reserve(call) => reply_to(call),
+        BankRequest::ReserveBegin(call) => reply_to(call),
+        BankRequest::ReserveFinish(call) => reply_to(call),
+        BankRequest::Deposit(call) => reply_to(call),
+        BankRequest::Refund(call) => reply_to(call),
     });
     // The walk finds some fields that are known to exist.
     let found = |end: &str| bounds.iter().find(|(name, _)| name.ends_with(end));

@@ -14,8 +14,11 @@ use farthing_coin::{Challenge, Commitment, PublicKey, Signed};
 use farthing_node::{card::RoleName, network::Lane};
 use farthing_protocol::{
     api::{BankRequest, Caller, EscrowRequest, MerchantRequest},
+    deposit::{Deposit, DepositFrom},
     documents::PurchaseId,
     exchange::{Authorized, ExchangeBegin, ExchangeFinish},
+    ids::DepositId,
+    reserve::FromReserve,
     sealed::PayRequest,
     settle::SettleRequest,
     withdraw::{WithdrawBegin, WithdrawFinish},
@@ -28,6 +31,8 @@ enum Matter {
     Account(PublicKey),
     Exchange([u8; 32]),
     Purchase(PurchaseId),
+    Reserve(PublicKey),
+    Deposit(DepositId),
 }
 
 /// Everything seen that must be used only once.
@@ -159,6 +164,15 @@ impl Seen {
                 begin.body.request_id,
                 replies::<Authorized<ExchangeBegin>>(message),
             ),
+            Ok(BankRequest::ReserveBegin(begin)) => (
+                begin.body.0.request_id,
+                replies::<Signed<FromReserve<WithdrawBegin>>>(message),
+            ),
+            Ok(BankRequest::ReserveFinish(finish)) => {
+                let answered = !replies::<Signed<FromReserve<WithdrawFinish>>>(message).is_empty();
+                let finish = finish.body.0;
+                return self.challenges(answered, finish.session.0, &finish.challenges, safety);
+            }
             Ok(BankRequest::WithdrawFinish(finish)) => {
                 let answered = !replies::<Signed<WithdrawFinish>>(message).is_empty();
                 return self.challenges(answered, finish.body.session.0, &finish.body.challenges, safety);
@@ -234,6 +248,14 @@ fn bank_matters(request: &BankRequest) -> (Vec<Matter>, Vec<PublicKey>) {
         let coins = inputs.iter().map(|coin| coin.public).collect();
         (vec![Matter::Exchange(id)], coins)
     };
+    let reserve = |key| (vec![Matter::Reserve(key)], vec![]);
+    let deposit = |deposit: &Deposit| {
+        let shown = match &deposit.from {
+            DepositFrom::Coins(coins) => coins.iter().map(|coin| coin.public).collect(),
+            DepositFrom::Reserve(reserve) => vec![*reserve],
+        };
+        (vec![Matter::Deposit(deposit.id())], shown)
+    };
     let settled = |request: &SettleRequest| {
         let decisions = request.decisions.iter();
         decisions
@@ -248,11 +270,17 @@ fn bank_matters(request: &BankRequest) -> (Vec<Matter>, Vec<PublicKey>) {
         BankRequest::Memo(request) => account(request.body.account),
         BankRequest::ExchangeBegin(request) => exchange(request.body.request_id.0, &request.body.inputs),
         BankRequest::ExchangeFinish(request) => exchange(request.body.request_id.0, &request.body.inputs),
+        BankRequest::Reserve(request) => reserve(request.body.reserve),
+        BankRequest::ReserveBegin(request) => reserve(request.body.0.account),
+        BankRequest::ReserveFinish(request) => reserve(request.body.0.account),
+        BankRequest::Deposit(request) => deposit(&request.body),
         BankRequest::Settle(request) => (settled(request), vec![]),
         BankRequest::Collect(request) => (vec![Matter::Purchase(request.purchase)], vec![]),
         BankRequest::Push(push) => (settled(&push.body), vec![]),
-        BankRequest::Keys(_) | BankRequest::Bucket(_) | BankRequest::Hold(_) | BankRequest::Witness(_) => {
-            (vec![], vec![])
-        }
+        BankRequest::Keys(_)
+        | BankRequest::Bucket(_)
+        | BankRequest::Hold(_)
+        | BankRequest::Witness(_)
+        | BankRequest::Refund(_) => (vec![], vec![]),
     }
 }

@@ -33,6 +33,9 @@ fn is_answered_for_ever(role: RoleName, request: &[u8]) -> bool {
                     | BankRequest::Hold(_)
                     | BankRequest::Settle(_)
                     | BankRequest::Push(_)
+                    | BankRequest::ReserveFinish(_)
+                    | BankRequest::Deposit(_)
+                    | BankRequest::Refund(_)
             )
         }),
         RoleName::Escrow => EscrowRequest::decode(request).is_ok_and(|question| {

@@ -56,7 +56,10 @@ impl World {
 }
 
 fn is_used_up(state: &CoinState) -> bool {
-    matches!(state, CoinState::Spent(_) | CoinState::Exchanged(_))
+    matches!(
+        state,
+        CoinState::Spent(_) | CoinState::Exchanged(_) | CoinState::Deposited(_)
+    )
 }
 
 /// A disagreement between the bank and the wallets about a coin.
