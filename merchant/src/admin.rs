@@ -6,8 +6,10 @@
 use crate::events;
 use crate::merchant::Merchant;
 use crate::payable::{UnpayableAt, check_payable};
+use crate::refunds::{self, RefundLine};
 use crate::rows::{
-    DELIVERED, EVENT_COUNT, ITEMS, Item, REDELIVERIES, SALES, STOCKS, Sale, SaleState, Stock, WEBHOOK,
+    DELIVERED, EVENT_COUNT, ITEMS, Item, REDELIVERIES, REFUNDS, SALES, STOCKS, Sale, SaleState, Stock,
+    WEBHOOK,
 };
 use crate::sales::{self, SaleFilter};
 use crate::shelf::GoodsShelf;
@@ -84,6 +86,13 @@ pub enum AdminRequest {
         /// Which sales are listed.
         #[serde(default)]
         filter: SaleFilter,
+    },
+    /// Raises what is refunded of a sale. The reply is a [`RefundLine`](refunds::RefundLine).
+    Refund {
+        /// The purchase id or its first characters (hex).
+        sale: String,
+        /// What is refunded of it in all. Absent for the whole price.
+        total: Option<Amount>,
     },
     /// Lists a page of the events. The reply is an [`EventsPage`](events::EventsPage).
     Events {
@@ -213,9 +222,14 @@ impl AdminHandler for Merchant {
         let request: AdminRequest =
             serde_json::from_value(request).map_err(|e| format!("the command is not understood: {e}"))?;
         let (store, shelf) = (self.store.clone(), self.shelf.clone());
-        tokio::task::spawn_blocking(move || answer(&store, &shelf, request))
+        let is_refund = matches!(request, AdminRequest::Refund { .. });
+        let answer = tokio::task::spawn_blocking(move || answer(&store, &shelf, request))
             .await
-            .map_err(|e| e.to_string())?
+            .map_err(|e| e.to_string())?;
+        if is_refund {
+            self.refund_asked.notify_one();
+        }
+        answer
     }
 }
 
@@ -249,6 +263,7 @@ pub fn answer(store: &Store, shelf: &GoodsShelf, request: AdminRequest) -> Resul
         AdminRequest::Sales { after, filter } => {
             reply(&sales::page(&view, after.as_ref(), &filter).map_err(|e| message(&e))?)
         }
+        AdminRequest::Refund { sale, total } => reply(&refund(store, &sale, total)?),
         AdminRequest::Events { after } => reply(&events::page(&view, after).map_err(|e| message(&e))?),
         AdminRequest::WebhookSet { url } => {
             Receiver::parse(&url)?;
@@ -398,6 +413,17 @@ fn change_item(store: &Store, item: &str, change: &ItemChange) -> Result<GoodsCh
         item,
         unpayable,
     })
+}
+
+fn refund(store: &Store, sale: &str, total: Option<Amount>) -> Result<RefundLine, String> {
+    let view = store.view();
+    let (purchase, sale) = find(&SALES, &view, sale, "sale")?;
+    let before = REFUNDS.peek(&view, &purchase).map_err(|e| message(&e))?;
+    let total = refunds::check(&sale, before.as_ref(), total)?;
+    let refund = write(store, refunds::begin_reads(&purchase), move |tx| {
+        refunds::begin(tx, &purchase, total)
+    })?;
+    Ok(RefundLine::new(purchase, &sale, &refund))
 }
 
 /// A merchant's side of a sale: with the encrypted goods, all that a judge needs.

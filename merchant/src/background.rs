@@ -1,4 +1,5 @@
 //! The background work of the merchant. It finishes open sales (`finish`), learns of sales on sealed offers (`learn`),
+//! brings refunds to the banks (`refunds`),
 //! refreshes the banks' key lists, removes unused files from the shelf, ends reservations (`reservations`), and posts events
 //! (`webhook`).
 
@@ -76,6 +77,7 @@ impl Role for Merchant {
             self.keep_keys(&stop),
             self.keep_tidy(&stop),
             self.keep_stock(&stop),
+            self.keep_refunds(&stop),
             self.keep_webhook(&stop)
         );
     }

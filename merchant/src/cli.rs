@@ -5,6 +5,7 @@ use crate::cli_balance;
 use crate::cli_events::{self, EventsArgs};
 use crate::cli_goods::{self, GoodsCommand};
 use crate::cli_home::{ask, open};
+use crate::cli_refund::{self, RefundArgs};
 use crate::cli_sales::{self, SalesArgs};
 use crate::cli_webhook::{self, WebhookCommand};
 use crate::merchant::{Merchant, MerchantParts, Settings};
@@ -55,6 +56,7 @@ pub const LISTEN_DEFAULT: &str = "127.0.0.1:7003";
         farthing-merchant goods add studio song.flac --title 'A song' --price 4.50\n  \
         farthing-merchant serve studio                       sell until it is stopped with ctrl-c\n  \
         farthing-merchant sales studio                       list the sales, and which of them are credited\n  \
+        farthing-merchant refund studio 3fa9 2.00            give 2.00 of the sale 3fa9... back\n  \
         farthing-merchant balance studio                     ask the bank what the account holds\n  \
         farthing-merchant evidence studio 3fa9 -o sale.json  export what proves the sale 3fa9...\n\n\
         Before the first sale: the bank opens your account, and you pin the cards of one bank and one escrow. A sale \
@@ -109,6 +111,10 @@ enum Command {
     Goods(GoodsCommand),
     /// List the sales with their dates, status and totals.
     Sales(SalesArgs),
+    /// Give a part of a sale's price back, to a customer whom nobody knows.
+    ///
+    /// The account pays it. The bank credits the purchase itself, and the customer's wallet takes the money from there.
+    Refund(RefundArgs),
     /// Print what happened in the shop: sales, credits, and items that run out. One event on each line.
     Events(EventsArgs),
     /// Post the events to a web shop.
@@ -189,6 +195,7 @@ async fn execute(cli: Cli) -> Result<Report> {
         Command::Account(Directory { dir }) => account(&dir),
         Command::Goods(command) => cli_goods::execute(command).await,
         Command::Sales(args) => cli_sales::execute(args).await,
+        Command::Refund(args) => cli_refund::execute(args).await,
         Command::Events(args) => cli_events::execute(args, cli.json).await,
         Command::Webhook(command) => cli_webhook::execute(command).await,
         Command::Balance(Directory { dir }) => cli_balance::execute(&dir).await,

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use std::{collections::BTreeMap, path::PathBuf};
 
 /// The columns of the comma-separated values.
-const CSV_COLUMNS: [&str; 9] = [
+const CSV_COLUMNS: [&str; 10] = [
     "begun_utc",
     "changed_utc",
     "purchase",
@@ -23,6 +23,7 @@ const CSV_COLUMNS: [&str; 9] = [
     "currency",
     "status",
     "reason",
+    "refunded",
 ];
 
 /// The words for the states of a sale, in the order of the totals.
@@ -128,6 +129,7 @@ fn sales_table(sales: &[SaleLine]) -> String {
             date(sale.begun_ms),
             sale.purchase.to_string(),
             sale.amount.to_string(),
+            sale.refunded.to_string(),
             sale.currency.clone(),
             sale.state.to_string(),
             sale.title.clone(),
@@ -138,6 +140,7 @@ fn sales_table(sales: &[SaleLine]) -> String {
         ("BEGUN (UTC)", Align::Left),
         ("PURCHASE", Align::Left),
         ("AMOUNT", Align::Right),
+        ("REFUNDED", Align::Right),
         ("CURRENCY", Align::Left),
         ("STATUS", Align::Left),
         ("TITLE", Align::Left),
@@ -179,6 +182,7 @@ fn comma_separated(sales: &[SaleLine]) -> Result<String> {
             spreadsheet_cell(&sale.currency),
             sale.state.clone(),
             spreadsheet_cell(sale.why.as_deref().unwrap_or_default()),
+            sale.refunded.to_string(),
         ])?;
     }
     let text = String::from_utf8(writer.into_inner()?).context("a title is not UTF-8")?;
@@ -232,6 +236,7 @@ mod tests {
             currency: "FTH".into(),
             state: state.into(),
             why: None,
+            refunded: Amount(0),
         }
     }
 
@@ -268,7 +273,7 @@ mod tests {
         let line = text.lines().nth(1).unwrap();
         let ids = format!("{},{}", "01".repeat(32), "02".repeat(32));
         let expected = format!(
-            "1970-01-01 00:00:01,1970-01-01 00:00:01,{ids},\"'=HYPERLINK(1), \"\"x\"\"\",4.50,FTH,credited,"
+            "1970-01-01 00:00:01,1970-01-01 00:00:01,{ids},\"'=HYPERLINK(1), \"\"x\"\"\",4.50,FTH,credited,,0.00"
         );
         assert_eq!(line, expected);
     }

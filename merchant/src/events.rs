@@ -81,7 +81,7 @@ pub struct EventLine {
     pub id: String,
     /// When it happened (ms since 1970).
     pub at_ms: u64,
-    /// `sale.committed`, `sale.credited`, `sale.unpaid`, `sale.aborted`, `stock.low` or `stock.out`.
+    /// `sale.committed`, `sale.credited`, `sale.unpaid`, `sale.aborted`, `sale.refunded`, `stock.low` or `stock.out`.
     #[serde(rename = "type")]
     pub kind: String,
     /// The item.
@@ -89,6 +89,9 @@ pub struct EventLine {
     /// How many are left, for `stock.low` and `stock.out`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub left: Option<u64>,
+    /// What the bank has refunded of the sale in all, for `sale.refunded`: an amount as text.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub refunded: Option<String>,
     /// The sale, for an event about one.
     #[serde(flatten)]
     pub sale: Option<EventSale>,
@@ -149,6 +152,7 @@ fn line(view: &View, number: u64, event: &Event) -> Result<EventLine, StoreError
         EventKind::Aborted(purchase) => ("sale.aborted", Some(purchase), None, None),
         EventKind::StockLow(item_id, left) => ("stock.low", None, Some(item_id), Some(left)),
         EventKind::StockOut(item_id) => ("stock.out", None, Some(item_id), Some(0)),
+        EventKind::Refunded(purchase, _) => ("sale.refunded", Some(purchase), None, None),
     };
     // A sale's contract never changes, so the event stays the same.
     let offer = match purchase {
@@ -164,6 +168,10 @@ fn line(view: &View, number: u64, event: &Event) -> Result<EventLine, StoreError
         kind: kind.into(),
         item_id: item_id.or(offer.as_ref().map(|(_, offer)| offer.item_id)),
         left,
+        refunded: match event.kind {
+            EventKind::Refunded(_, total) => Some(total.to_string()),
+            _ => None,
+        },
         sale: offer.map(|(purchase, offer)| EventSale {
             purchase,
             title: offer.title,

@@ -21,6 +21,7 @@
 //! | [`sales`] | the list of sales |
 //! | [`stock`] | counts of items, and what offers reserve |
 //! | `reservations` | ends the reservations that are over |
+//! | [`refunds`] | what is given back of sales |
 //! | `books` | the books as sums, for the metrics |
 //! | [`events`] | the numbered list of what happened |
 //! | [`webhook`] | posts the events to a web shop; [`webhook_secret`] signs them |
@@ -38,6 +39,7 @@ mod cli_balance;
 mod cli_events;
 mod cli_goods;
 mod cli_home;
+mod cli_refund;
 mod cli_sales;
 mod cli_webhook;
 pub mod events;
@@ -46,6 +48,7 @@ mod learn;
 pub mod merchant;
 pub mod migrate;
 pub mod payable;
+pub mod refunds;
 mod reservations;
 pub mod rows;
 pub mod sales;

@@ -1,6 +1,6 @@
 //! The merchant as a node: its keys, its store and shelf, and its banks and escrows.
 
-use crate::rows::{KEY_LISTS, OPEN_SALES, check_currency};
+use crate::rows::{KEY_LISTS, OPEN_REFUNDS, OPEN_SALES, check_currency};
 use crate::secret::MerchantSecret;
 use crate::shelf::GoodsShelf;
 use crate::small_goods::SmallGoods;
@@ -117,6 +117,8 @@ pub struct Merchant {
     pub(crate) webhook_dir: Option<PathBuf>,
     /// Wakes the background loop for an open sale.
     pub(crate) sale_opened: Notify,
+    /// Wakes the background loop for a new refund.
+    pub(crate) refund_asked: Notify,
 }
 
 impl std::fmt::Debug for Merchant {
@@ -151,7 +153,10 @@ impl Merchant {
             until_ms: since_ms.map(|since_ms| since_ms.saturating_add(life_ms)),
             ..UnderWay::default()
         };
-        Ok(under_way.and("sales wait for their escrow or their bank", &open, SCAN_MAX_ROWS))
+        let refunds = OPEN_REFUNDS.scan(&self.store.view(), Bound::Unbounded, SCAN_MAX_ROWS)?;
+        Ok(under_way
+            .and("sales wait for their escrow or their bank", &open, SCAN_MAX_ROWS)
+            .and("refunds wait for their bank", &refunds, SCAN_MAX_ROWS))
     }
 
     /// Creates a merchant.
@@ -173,6 +178,7 @@ impl Merchant {
             complaints: Complaints::default(),
             webhook_dir: None,
             sale_opened: Notify::new(),
+            refund_asked: Notify::new(),
         }
     }
 

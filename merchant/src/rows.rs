@@ -10,6 +10,7 @@ use farthing_protocol::{
     limits::{CURRENCY_MAX_BYTES, DESCRIPTION_MAX_BYTES, MEDIA_TYPE_MAX_BYTES, TITLE_MAX_BYTES},
     money::Amount,
     offer::CatalogItem,
+    refund::Refunded,
 };
 use farthing_store::Table;
 use serde::{Deserialize, Serialize};
@@ -58,6 +59,12 @@ pub const DELIVERED: Table<(), u64> = Table::new(14, "delivered events");
 
 /// The events that the webhook posts again, by number.
 pub const REDELIVERIES: Table<u64, ()> = Table::new(15, "redeliveries");
+
+/// What is refunded of sales, by purchase id.
+pub const REFUNDS: Table<PurchaseId, Refund> = Table::new(16, "refunds");
+
+/// The refunds that the bank has not confirmed, by purchase id.
+pub const OPEN_REFUNDS: Table<PurchaseId, ()> = Table::new(17, "open refunds");
 
 /// One version of goods, encrypted once. An item id always stands for the same content and encryption.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -191,6 +198,8 @@ pub enum EventKind {
     StockLow(ItemId, u64),
     /// None of an item are left.
     StockOut(ItemId),
+    /// The bank has refunded this much of a sale in all.
+    Refunded(PurchaseId, Amount),
 }
 
 /// Where events are posted.
@@ -198,6 +207,25 @@ pub enum EventKind {
 pub struct Webhook {
     /// The URL.
     pub url: String,
+}
+
+/// What is refunded of a sale.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refund {
+    /// What is to be refunded of it in all. It only grows.
+    pub total: Amount,
+    /// The bank's last confirmation.
+    pub refunded: Option<Signed<Refunded>>,
+    /// Why the bank has refused the total, if it has.
+    pub why: Option<String>,
+}
+
+impl Refund {
+    /// What the bank has confirmed.
+    pub fn confirmed(&self) -> Amount {
+        let refunded = self.refunded.as_ref();
+        refunded.map(|refunded| refunded.body.total).unwrap_or_default()
+    }
 }
 
 /// The dates of a sale, by the merchant's clock.

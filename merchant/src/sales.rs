@@ -1,6 +1,6 @@
 //! The list of sales: one line for each, filtered, in pages.
 
-use crate::rows::{SALE_DATES, SALES, Sale, SaleDates, SaleState};
+use crate::rows::{REFUNDS, Refund, SALE_DATES, SALES, Sale, SaleDates, SaleState};
 use farthing_protocol::{
     documents::PurchaseId,
     ids::ItemId,
@@ -65,10 +65,18 @@ pub struct SaleLine {
     pub state: String,
     /// Why it ended without a sale.
     pub why: Option<String>,
+    /// What the bank has refunded of it.
+    #[serde(with = "amount_text", default)]
+    pub refunded: Amount,
 }
 
 impl SaleLine {
-    pub(crate) fn new(purchase: PurchaseId, sale: Sale, dates: Option<SaleDates>) -> Self {
+    pub(crate) fn new(
+        purchase: PurchaseId,
+        sale: Sale,
+        dates: Option<SaleDates>,
+        refund: Option<&Refund>,
+    ) -> Self {
         let offer = sale.contract.offer.body;
         let state = sale.state.as_str().into();
         let why = match sale.state {
@@ -86,6 +94,7 @@ impl SaleLine {
             currency: offer.currency,
             state,
             why,
+            refunded: refund.map(Refund::confirmed).unwrap_or_default(),
         }
     }
 }
@@ -116,7 +125,8 @@ pub fn page(view: &View, after: Option<&PurchaseId>, filter: &SaleFilter) -> Res
         last: rows.last().map(|(purchase, _)| *purchase),
     };
     for (purchase, sale) in rows {
-        let line = SaleLine::new(purchase, sale, SALE_DATES.peek(view, &purchase)?);
+        let (dates, refund) = (SALE_DATES.peek(view, &purchase)?, REFUNDS.peek(view, &purchase)?);
+        let line = SaleLine::new(purchase, sale, dates, refund.as_ref());
         if filter.passes(&line) {
             page.lines.push(line);
         }
@@ -139,6 +149,7 @@ mod tests {
             currency: "FTH".into(),
             state: state.into(),
             why: None,
+            refunded: Amount(0),
         }
     }
 

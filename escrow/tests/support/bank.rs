@@ -15,6 +15,8 @@ use farthing_protocol::{
     history::{JournalHead, OwnJournal, WithHead, verify_witness_request},
     hold::verify_bank_hold,
     ids::{JournalRun, RecordHash},
+    money::Amount,
+    refund::Refunded,
     refusal::{PurchaseFault, Refusal},
     settle::{Answers, SettleRequest, VerifiedDecision, verify_settle},
 };
@@ -121,6 +123,8 @@ struct State {
     held: Vec<PurchaseId>,
     settled: Vec<PurchaseId>,
     requests: Vec<usize>,
+    reserve: Option<PublicKey>,
+    refunds: Vec<Amount>,
     remembered: Option<Signed<JournalHead>>,
 }
 
@@ -180,6 +184,16 @@ impl TestBank {
     /// The number of decisions in each settle request that the bank received.
     pub fn brought(&self) -> Vec<usize> {
         self.state.lock().unwrap().requests.clone()
+    }
+
+    /// Sets the purchase key of the purchase that is refunded.
+    pub fn refund_to(&self, reserve: PublicKey) {
+        self.state.lock().unwrap().reserve = Some(reserve);
+    }
+
+    /// The totals that the bank was asked to refund, in order and with repetitions.
+    pub fn refunds(&self) -> Vec<Amount> {
+        self.state.lock().unwrap().refunds.clone()
     }
 
     /// Mints a coin, and returns it with its key.
@@ -294,6 +308,18 @@ impl TestBank {
             BankRequest::Push(request) => {
                 let settled = self.settle(&mut state, request.body)?;
                 Ok(encode_reply(&Ok(self.with_head(&state, settled))))
+            }
+            BankRequest::Refund(request) => {
+                request.verify(&request.body.account).unwrap();
+                let (reserve, request) = (state.reserve.unwrap(), request.body);
+                state.refunds.push(request.total);
+                let refunded = Refunded {
+                    bank: self.key(),
+                    purchase: request.purchase,
+                    reserve,
+                    total: if lying { Amount(0) } else { request.total },
+                };
+                Ok(encode_reply(&Ok(Signed::sign(refunded, &self.identity))))
             }
             other => panic!("nobody asks a bank here for {other:?}"),
         }
