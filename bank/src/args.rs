@@ -87,8 +87,8 @@ pub(crate) enum Command {
         #[command(flatten)]
         dates: Dates,
     },
-    /// Print evidence for `farthing receipt verify`: against escrows that signed both outcomes, or about a purchase or a
-    /// coin.
+    /// Print evidence for `farthing receipt verify`: against escrows that signed both outcomes, or about a purchase, a coin
+    /// or a reserve.
     Evidence {
         /// The bank's directory.
         dir: PathBuf,
@@ -98,6 +98,9 @@ pub(crate) enum Command {
         /// About the coin of this key.
         #[arg(long, value_name = "KEY", conflicts_with = "purchase")]
         coin: Option<String>,
+        /// About the reserve of this key.
+        #[arg(long, value_name = "KEY", conflicts_with_all = ["purchase", "coin"])]
+        reserve: Option<String>,
     },
 }
 

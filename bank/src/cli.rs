@@ -74,15 +74,23 @@ async fn execute(cli: Cli) -> Result<Report> {
             Ok(Report::new(output::holds(&holds), json!({ "holds": holds })))
         }
         Command::Keys(Directory { dir }) => show(output::keys, &ask(&dir, Ask::Keys).await?),
-        Command::Evidence { dir, purchase, coin } => {
-            let about = match (purchase, coin) {
-                (Some(id), _) => About::Purchase {
+        Command::Evidence {
+            dir,
+            purchase,
+            coin,
+            reserve,
+        } => {
+            let about = match (purchase, coin, reserve) {
+                (Some(id), _, _) => About::Purchase {
                     id: parse(&id, "purchase id")?,
                 },
-                (None, Some(key)) => About::Coin {
+                (_, Some(key), _) => About::Coin {
                     key: parse(&key, "coin's key")?,
                 },
-                (None, None) => About::Contradictions,
+                (_, _, Some(key)) => About::Reserve {
+                    key: parse(&key, "reserve's key")?,
+                },
+                (None, None, None) => About::Contradictions,
             };
             let papers: Value = ask(&dir, Ask::Evidence(about)).await?;
             Ok(Report::new(json_lines(&papers), papers))

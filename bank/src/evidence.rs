@@ -1,17 +1,18 @@
-//! The bank's evidence: that an escrow signed both outcomes of a purchase, how the bank settled a purchase, and what a coin
-//! was used for.
+//! The bank's evidence: that an escrow signed both outcomes of a purchase, how the bank settled a purchase, what a coin was
+//! used for, and the credits and debits of a reserve.
 
 use crate::bank::Bank;
-use crate::rows::{COINS, CONTRADICTIONS, PURCHASES};
+use crate::rows::{COINS, CONTRADICTIONS, PURCHASES, RESERVE_DEBITS, RESERVES};
 use farthing_coin::{PublicKey, Signed};
 use farthing_protocol::{
     coins::CoinState,
     decision::SignedDecision,
     documents::{PurchaseId, Settled},
-    evidence::{PAPERS_MAX, Papers, ShownUse},
+    evidence::{PAPERS_MAX, Papers, ShownDebit, ShownUse},
+    reserve::ReserveBalance,
     settle::BankPurchase,
 };
-use farthing_store::StoreError;
+use farthing_store::{StoreError, limits::SCAN_MAX_ROWS};
 use serde::{Deserialize, Serialize};
 use std::ops::Bound;
 
@@ -32,6 +33,11 @@ pub enum About {
         /// The coin's key.
         key: PublicKey,
     },
+    /// One reserve.
+    Reserve {
+        /// The reserve.
+        key: PublicKey,
+    },
 }
 
 impl Bank {
@@ -44,6 +50,7 @@ impl Bank {
             About::Contradictions => self.contradictions(),
             About::Purchase { id } => self.settlements(id),
             About::Coin { key } => self.uses(key),
+            About::Reserve { key } => self.reserve_papers(key),
         };
         found.map_err(|e| e.to_string())
     }
@@ -88,6 +95,32 @@ impl Bank {
             }
         }
         Ok(Some(papers))
+    }
+
+    /// The sums of a reserve, and each of its debits with the signature of its owner and what was given for it.
+    fn reserve_papers(&self, reserve: &PublicKey) -> Result<Vec<Papers>, StoreError> {
+        let view = self.store.view();
+        let balance = ReserveBalance {
+            bank: self.self_id,
+            reserve: *reserve,
+            sums: RESERVES.peek(&view, reserve)?.unwrap_or_default(),
+            at_ms: self.clock.now_ms(),
+        };
+        let rows = RESERVE_DEBITS.scan_under(&view, reserve, Bound::Unbounded, SCAN_MAX_ROWS)?;
+        let debits = rows.into_iter().map(|((_, request), debit)| {
+            Ok(ShownDebit {
+                reserve: *reserve,
+                signature: debit.signature,
+                issued: self.issued_for(&request)?,
+                deposited: self.deposited(&request)?,
+            })
+        });
+        Ok(vec![Papers {
+            keys: Some(self.keys().book().signed().clone()),
+            balances: vec![self.sign(balance)],
+            debits: debits.collect::<Result<_, StoreError>>()?,
+            ..Papers::default()
+        }])
     }
 
     /// The use of a coin: what was issued or credited for it, with the list of keys, or the decision on the purchase that it paid for.

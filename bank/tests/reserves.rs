@@ -3,11 +3,15 @@
 
 mod support;
 
+use farthing_bank::{admin::Command, evidence::About};
 use farthing_coin::{Coin, Document, PublicKey, SecretKey, Signed, TextSalt};
 use farthing_protocol::{
-    denial::{CoinDenial, DenialCause, RequestKind},
+    api::SettleOne,
+    decision::SignedDecision,
+    denial::{CoinDenial, Denial, DenialCause, RequestKind},
     deposit::{Deposit, DepositFrom},
     deposited::{DepositOutput, Payee, text_digest},
+    evidence::{Charge, Culprit, Papers, judge},
     exchange::Authorized,
     issuance::{Issuance, IssuanceAsk},
     issue::IssueState,
@@ -540,4 +544,109 @@ async fn only_the_account_that_was_paid_refunds_and_only_what_it_has() {
     assert_eq!(refusal, AccountFault::Balance { balance, asked }.into());
     fixture.ask(refund(&fixture, &order, 2)).await.unwrap();
     assert_eq!(sums_of(&fixture, &order.purchase_key).await, sums(2, 0));
+}
+
+/// Judges the papers of a wallet alone, and then with the bank's own papers of the reserve.
+async fn verdicts(fixture: &BankFixture, reserve: &PublicKey, accusing: &Papers) -> [usize; 2] {
+    let asked = Command::Evidence(About::Reserve { key: *reserve });
+    let own = fixture.bank.administer(asked).await.unwrap();
+    let own: Vec<Papers> = serde_json::from_value(own).unwrap();
+    let charged = |papers: &[Papers]| {
+        let convictions = judge(papers);
+        for conviction in &convictions {
+            assert_eq!(conviction.culprit, Culprit::Bank(fixture.bank.self_id()));
+            assert_eq!(conviction.charge, Charge::ReserveDenied(*reserve));
+        }
+        convictions.len()
+    };
+    let alone = charged(std::slice::from_ref(accusing));
+    [alone, charged(&[vec![accusing.clone()], own].concat())]
+}
+
+/// The bank's signed denial of a withdrawal of `values` from the reserve.
+async fn denied(fixture: &mut BankFixture, reserve: &SecretKey, values: &[u64]) -> Signed<Denial> {
+    let withdrawal = withdrawal(fixture, &reserve.public(), values);
+    match begun(fixture, &withdrawal, reserve).await {
+        Err(Refusal::Denied(denial)) => *denial,
+        other => panic!("it is not denied: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_bank_that_keeps_a_reserve_is_convicted_and_an_honest_one_clears_itself() {
+    let mut fixture = BankFixture::new().await;
+    let keys = Some(fixture.book().signed().clone());
+    let purse = fixture.withdraw(&[8, 1]).await;
+    let order = bought(&mut fixture, &purse, 6).await;
+    let (reserve, bank) = (order.purchase_key.public(), fixture.bank.self_id());
+    // All kinds of credits: change, a refund, a deposit.
+    let refunded = fixture.ask(refund(&fixture, &order, 4)).await.unwrap();
+    let other = fixture.withdraw(&[2]).await;
+    let outputs = [output(Payee::Reserve(reserve), 2)];
+    let deposited = fixture.ask(paid_by(&fixture, &other, &outputs)).await.unwrap();
+    assert_eq!(sums_of(&fixture, &order.purchase_key).await, sums(9, 0));
+    // Both kinds of debits.
+    let withdrawal = withdrawal(&mut fixture, &reserve, &[4]);
+    let withdrawal = begun(&fixture, &withdrawal, &order.purchase_key).await.unwrap();
+    let finish = finish_of(&fixture, &withdrawal, &order.purchase_key);
+    fixture.ask(finish).await.unwrap();
+    let payout = [output(Payee::Account(fixture.account.public()), 3)];
+    let spent = deposit(&fixture, DepositFrom::Reserve(reserve), &payout);
+    let own_key = std::slice::from_ref(&order.purchase_key);
+    fixture.ask(spent.authorized(own_key)).await.unwrap();
+    let denial = denied(&mut fixture, &order.purchase_key, &[2, 1]).await;
+    let SettleOne {
+        decision: SignedDecision::Commit(commit),
+        ..
+    } = fixture.commit(&order)
+    else {
+        panic!("it is a commit")
+    };
+    let honest = Papers {
+        terms: Some(order.order.contract.terms.clone()),
+        commit: Some(commit),
+        coins: purse.coins.clone(),
+        keys,
+        refunds: vec![refunded],
+        deposits: vec![deposited],
+        denials: vec![denial.clone()],
+        ..Papers::default()
+    };
+    // The bank has to show the debits, and can.
+    assert_eq!(verdicts(&fixture, &reserve, &honest).await, [1, 0]);
+    let lies = |change: &dyn Fn(&mut ReserveFault)| {
+        let mut body = denial.body.clone();
+        let DenialCause::Reserve(fault) = &mut body.cause else {
+            panic!("it denies a reserve")
+        };
+        change(fault);
+        Papers {
+            denials: vec![Signed::sign(body, &secret_key(1))],
+            ..honest.clone()
+        }
+    };
+    assert_eq!(secret_key(1).public(), bank, "the bank's own key signs the lies");
+    // It denies what it could pay, or claims a debit that nobody has signed.
+    let could_pay = lies(&|fault| fault.asked = Amount(2));
+    assert_eq!(verdicts(&fixture, &reserve, &could_pay).await, [1, 1]);
+    let made_up = lies(&|fault| fault.sums.debited = Amount(8));
+    assert_eq!(verdicts(&fixture, &reserve, &made_up).await, [1, 1]);
+    // It forgets one credit. Without its later statement, each kind of credit convicts it.
+    let forgot = lies(&|fault| fault.sums = sums(8, 7));
+    assert_eq!(verdicts(&fixture, &reserve, &forgot).await, [1, 0]);
+    let own = fixture
+        .bank
+        .administer(Command::Evidence(About::Reserve { key: reserve }));
+    let mut own: Vec<Papers> = serde_json::from_value(own.await.unwrap()).unwrap();
+    own[0].balances.clear();
+    let without = |forget: fn(&mut Papers)| {
+        let mut papers = forgot.clone();
+        forget(&mut papers);
+        judge(&[papers, own[0].clone()]).len()
+    };
+    assert_eq!(without(|_| {}), 1);
+    assert_eq!(without(|papers| papers.coins.clear()), 0);
+    assert_eq!(without(|papers| papers.refunds.clear()), 0);
+    assert_eq!(without(|papers| papers.deposits.clear()), 0);
+    assert_eq!(without(|papers| papers.denials.clear()), 0);
 }

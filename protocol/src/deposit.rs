@@ -15,8 +15,8 @@
 use crate::{
     bounded,
     coins::{CoinState, VerifiedCoins, check_length, verify},
-    deposited::{DepositBody, DepositOutput, Deposited, Payee},
-    documents::{CoinUse, EarlierUse, coins_digest},
+    deposited::{DepositBody, DepositOutput, Deposited, Payee, coins_paid, reserve_paid},
+    documents::{CoinUse, EarlierUse},
     exchange::{Authorized, authorize, check_exchangeable},
     ids::{DepositId, DepositSource, TextDigest},
     limits::{COINS_PER_REQUEST_MAX, DEPOSIT_OUTPUTS_MAX},
@@ -25,9 +25,7 @@ use crate::{
     request::{check_bound, check_matching, check_recipient, check_signature},
     reserve_sums::ReserveSums,
 };
-use farthing_coin::{
-    Coin, Document, KeyBook, KeyId, PublicKey, SecretKey, Signature, Transcript, TranscriptExt,
-};
+use farthing_coin::{Coin, Document, KeyBook, KeyId, PublicKey, SecretKey, Signature, Transcript};
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -46,12 +44,10 @@ pub enum DepositFrom {
 impl DepositFrom {
     /// The digest under which the bank's answer names it.
     pub fn source(&self) -> DepositSource {
-        let mut t = Transcript::start(b"farthing deposit source");
         match self {
-            DepositFrom::Coins(coins) => t.bytes(b"coins", &coins_digest(coins).0),
-            DepositFrom::Reserve(reserve) => t.bytes(b"reserve", &reserve.0),
+            DepositFrom::Coins(coins) => coins_paid(coins),
+            DepositFrom::Reserve(reserve) => reserve_paid(reserve),
         }
-        DepositSource(t.digest32(b"digest"))
     }
 }
 

@@ -2,11 +2,12 @@
 
 use crate::{
     bounded,
+    documents::coins_digest,
     ids::{DepositId, DepositSource, TextDigest},
     limits::DEPOSIT_OUTPUTS_MAX,
     money::Amount,
 };
-use farthing_coin::{Document, PublicKey, TextSalt, Transcript, TranscriptExt};
+use farthing_coin::{Coin, Document, PublicKey, Signature, TextSalt, Transcript, TranscriptExt};
 use serde::{Deserialize, Serialize};
 
 /// What is credited.
@@ -99,6 +100,12 @@ impl Deposited {
         DepositId(self.body().digest().0)
     }
 
+    /// Whether this reserve has paid the deposit, and `signature` is its key's under the request.
+    pub fn is_paid_by(&self, reserve: &PublicKey, signature: &Signature) -> bool {
+        let statement = self.body().statement(reserve);
+        self.source == reserve_paid(reserve) && reserve.verify(&statement, signature).is_ok()
+    }
+
     /// The amount that this payee was credited with. 0 if it was not.
     pub fn credited(&self, payee: &Payee) -> Amount {
         let output = self.outputs.iter().find(|output| output.to == *payee);
@@ -112,4 +119,18 @@ pub fn text_digest(salt: &TextSalt, text: &str) -> TextDigest {
     t.bytes(b"salt", salt.as_bytes());
     t.bytes(b"text", text.as_bytes());
     TextDigest(t.digest32(b"digest"))
+}
+
+/// The digest of coins that pay for a deposit.
+pub(crate) fn coins_paid(coins: &[Coin]) -> DepositSource {
+    let mut t = Transcript::start(b"farthing deposit source");
+    t.bytes(b"coins", &coins_digest(coins).0);
+    DepositSource(t.digest32(b"digest"))
+}
+
+/// The digest of a reserve that pays for a deposit.
+pub(crate) fn reserve_paid(reserve: &PublicKey) -> DepositSource {
+    let mut t = Transcript::start(b"farthing deposit source");
+    t.bytes(b"reserve", &reserve.0);
+    DepositSource(t.digest32(b"digest"))
 }

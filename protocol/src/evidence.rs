@@ -4,6 +4,7 @@
 //! |---|---|
 //! | the documents of a purchase, and what they prove about escrow, bank and merchant | [`judge`], `case` |
 //! | a coin that its bank denies by a signed [`Denial`](crate::denial::Denial) | [`judge`], `coins` |
+//! | a reserve that its bank denies | [`judge`], `reserves` |
 //! | two encryption keys of a server for one day | [`judge`], `encryption_keys` |
 //! | whether the goods are as described | [`Judge`], `delivery` |
 //!
@@ -19,8 +20,9 @@ mod delivery;
 mod encryption_keys;
 mod judge;
 mod papers;
+mod reserves;
 
 pub use conviction::{Charge, Conviction, Culprit};
 pub use delivery::{Breach, Judge, NoVerdict, Verdict};
 pub use judge::{PAPERS_MAX, judge};
-pub use papers::{Papers, ShownUse};
+pub use papers::{Papers, ShownDebit, ShownUse};

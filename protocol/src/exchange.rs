@@ -140,6 +140,26 @@ pub fn finish_digest<'k>(
     issued: &Issued,
     key: impl Fn(&KeyId) -> Option<&'k Denomination>,
 ) -> Result<StatementDigest, IssuanceFault> {
+    let session = answered_session(issued, key)?;
+    let finish = Finish {
+        bank,
+        request_id: &issued.request_id,
+        inputs: &issued.source,
+        outputs: &issued.outputs,
+        session: &session,
+        challenges: &issued.challenges,
+    };
+    Ok(finish.digest())
+}
+
+/// The session that `issued` answers, whose first messages are reconstructed from challenges and responses.
+///
+/// # Errors
+/// When the record cannot be an answer to a request.
+pub(crate) fn answered_session<'k>(
+    issued: &Issued,
+    key: impl Fn(&KeyId) -> Option<&'k Denomination>,
+) -> Result<SessionDigest, IssuanceFault> {
     let Issued {
         outputs,
         challenges,
@@ -158,15 +178,7 @@ pub fn finish_digest<'k>(
         let commitment = answered_commitment(denomination, challenge, response);
         commitments.push(commitment.map_err(|why| IssuanceFault::Blind { slot, why })?);
     }
-    let finish = Finish {
-        bank,
-        request_id: &issued.request_id,
-        inputs: &issued.source,
-        outputs,
-        session: &session_digest(&commitments),
-        challenges,
-    };
-    Ok(finish.digest())
+    Ok(session_digest(&commitments))
 }
 
 /// A request with one signature by each of its coins' keys, in the coins' order.

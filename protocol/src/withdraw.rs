@@ -17,6 +17,7 @@ use crate::{
     claim::{SessionClaim, SessionRef},
     coins::check_length,
     documents::{Issued, describe_challenges, describe_outputs},
+    exchange::answered_session,
     ids::{IssueSource, SessionDigest},
     issuance::Issuance,
     issue::{
@@ -30,8 +31,8 @@ use crate::{
     reserve_sums::ReserveSums,
 };
 use farthing_coin::{
-    Challenge, ClientRandomness, Coin, DenominationSecret, Document, KeyBook, KeyId, PublicKey, RequestId,
-    SecretKey, Seed, Signature, Signed, StatementDigest, Transcript, TranscriptExt,
+    Challenge, ClientRandomness, Coin, Denomination, DenominationSecret, Document, KeyBook, KeyId, PublicKey,
+    RequestId, SecretKey, Seed, Signature, Signed, StatementDigest, Transcript, TranscriptExt,
 };
 use serde::{Deserialize, Serialize};
 
@@ -204,6 +205,26 @@ impl Document for FromReserve<WithdrawFinish> {
     fn describe(&self, t: &mut Transcript) {
         self.0.describe(t);
     }
+}
+
+/// The finish of a withdrawal from `reserve` that `issued` answers. `key` finds a denomination of the bank.
+///
+/// # Errors
+/// When the record cannot be an answer to a request.
+pub(crate) fn reserve_finish<'k>(
+    bank: &PublicKey,
+    reserve: &PublicKey,
+    issued: &Issued,
+    key: impl Fn(&KeyId) -> Option<&'k Denomination>,
+) -> Result<FromReserve<WithdrawFinish>, IssuanceFault> {
+    Ok(FromReserve(WithdrawFinish {
+        bank: *bank,
+        account: *reserve,
+        request_id: issued.request_id,
+        outputs: issued.outputs.clone(),
+        session: answered_session(issued, key)?,
+        challenges: issued.challenges.clone(),
+    }))
 }
 
 /// A withdrawal from a reserve as the wallet keeps it. Its account is the reserve.

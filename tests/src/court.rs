@@ -147,6 +147,10 @@ pub fn kinds(papers: &Papers) -> Vec<&'static str> {
         denials,
         uses,
         encryption_keys,
+        deposits: _,
+        refunds: _,
+        balances: _,
+        debits: _,
     } = papers;
     let fields = [
         contract.is_some(),

@@ -102,6 +102,11 @@ impl<'a> Case<'a> {
         !self.aborts.is_empty() && !self.is_committed()
     }
 
+    /// The terms, if the papers have them.
+    pub(super) fn terms(&self) -> Option<&Terms> {
+        self.terms
+    }
+
     /// Whether the escrow of the terms has committed the purchase on these terms, and its bank is `bank`.
     pub(super) fn is_paid(&self, bank: &PublicKey) -> bool {
         let Some(terms) = self.terms.filter(|terms| terms.bank == *bank) else {

@@ -51,6 +51,9 @@ pub enum Charge {
     ReleasedThoughCommitted,
     /// The bank signed this coin blindly, and signed a denial of it without a good reason.
     CoinDenied(PublicKey),
+    /// The bank signed a denial of this reserve. Its credits are more than the bank admits, or the owner has not signed what
+    /// was debited.
+    ReserveDenied(PublicKey),
     /// The server signed two encryption keys for one day.
     TwoEncryptionKeys {
         /// The number of the day (UTC, days since 1970).
@@ -81,7 +84,11 @@ impl Charge {
             Charge::ReleasedThoughCommitted => Some("the escrow's abort"),
             Charge::CoinDenied(_) => Some(
                 "an authorization by the coin's key, with the coins that it issued for that exchange and its list of their \
-                 keys, or with the escrow's commit of that purchase",
+                 keys, or with the escrow's commit of that purchase, or with what it credited for that deposit",
+            ),
+            Charge::ReserveDenied(_) => Some(
+                "its statement with all credits of the reserve, and each debit: the owner's signature, with the coins that \
+                 it issued and its list of their keys, or with what it credited",
             ),
         }
     }
@@ -107,6 +114,9 @@ impl fmt::Display for Charge {
             Charge::SpentThoughAborted => "it paid for a purchase that the escrow aborted",
             Charge::ReleasedThoughCommitted => "it released the coins of a purchase that the escrow committed",
             Charge::CoinDenied(coin) => return write!(f, "it issued the coin {coin} and has to replace it"),
+            Charge::ReserveDenied(reserve) => {
+                return write!(f, "it owes the owner of the reserve {reserve} what was credited and not debited");
+            }
             Charge::TwoEncryptionKeys { day } => {
                 return write!(f, "it signed two encryption keys for day {day}, so it could tell wallets apart");
             }

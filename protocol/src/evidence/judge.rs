@@ -1,6 +1,6 @@
 //! Judges all papers together.
 
-use super::{case, coins, conviction::Conviction, encryption_keys, papers::Papers};
+use super::{case, coins, conviction::Conviction, encryption_keys, papers::Papers, reserves};
 
 /// The most papers that are judged together, as every document is compared with every other.
 pub const PAPERS_MAX: usize = 16;
@@ -13,6 +13,7 @@ pub fn judge(papers: &[Papers]) -> Vec<Conviction> {
     let cases = case::cases(papers);
     let mut convictions: Vec<Conviction> = cases.iter().flat_map(case::Case::judge).collect();
     convictions.extend(coins::judge(papers, &cases));
+    convictions.extend(reserves::judge(papers, &cases));
     convictions.extend(encryption_keys::judge(papers));
     convictions
 }

@@ -8,11 +8,13 @@ use crate::{
     },
     goods::{PurchaseSecret, SealingSecret},
     oblivious::EncryptionKey,
+    refund::Refunded,
+    reserve::ReserveBalance,
 };
-use farthing_coin::{Coin, KeyId, KeyList, PublicKey, Signed};
+use farthing_coin::{Coin, KeyId, KeyList, PublicKey, Signature, Signed};
 use serde::{Deserialize, Serialize};
 
-/// The documents that a party has of one purchase, of coins, or of encryption keys. Each document is optional.
+/// The documents that a party has of one purchase, of coins, of reserves, or of encryption keys. Each document is optional.
 ///
 /// It is a JSON file (bytes in hex), so that anyone can judge it. Nobody can spend a coin with it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +68,18 @@ pub struct Papers {
     /// The uses of coins that the bank shows.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub uses: Vec<ShownUse>,
+    /// What the bank has carried out of deposits.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub deposits: Vec<Signed<Deposited>>,
+    /// What the bank has refunded of purchases.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refunds: Vec<Signed<Refunded>>,
+    /// The bank's statements of the sums of reserves.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub balances: Vec<Signed<ReserveBalance>>,
+    /// The debits of reserves that the bank shows.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub debits: Vec<ShownDebit>,
     /// Encryption keys, each signed by its server.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub encryption_keys: Vec<Signed<EncryptionKey>>,
@@ -77,6 +91,21 @@ impl Papers {
         let contract = self.contract.iter().map(|contract| &contract.terms);
         contract.chain(&self.terms)
     }
+}
+
+/// A debit of a reserve, as its bank shows it. The bank shows the record of what it gave: coins, or credits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShownDebit {
+    /// The reserve.
+    pub reserve: PublicKey,
+    /// The signature of its key under the request.
+    pub signature: Signature,
+    /// The coins that were issued, if they were withdrawn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issued: Option<Signed<Issued>>,
+    /// The credits, if the reserve was deposited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deposited: Option<Signed<Deposited>>,
 }
 
 /// A use of a coin, as its bank shows it.
