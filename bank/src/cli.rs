@@ -47,6 +47,22 @@ pub fn run(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitC
     operator::run(args, |cli: &Cli| cli.json, execute)
 }
 
+/// The subject of the evidence that is asked for.
+fn about(purchase: Option<String>, coin: Option<String>, reserve: Option<String>) -> Result<About> {
+    Ok(match (purchase, coin, reserve) {
+        (Some(id), _, _) => About::Purchase {
+            id: parse(&id, "purchase id")?,
+        },
+        (_, Some(key), _) => About::Coin {
+            key: parse(&key, "coin's key")?,
+        },
+        (_, _, Some(key)) => About::Reserve {
+            key: parse(&key, "reserve's key")?,
+        },
+        (None, None, None) => About::Contradictions,
+    })
+}
+
 async fn execute(cli: Cli) -> Result<Report> {
     match cli.command {
         Command::Init(init) => make(init).await,
@@ -80,19 +96,7 @@ async fn execute(cli: Cli) -> Result<Report> {
             coin,
             reserve,
         } => {
-            let about = match (purchase, coin, reserve) {
-                (Some(id), _, _) => About::Purchase {
-                    id: parse(&id, "purchase id")?,
-                },
-                (_, Some(key), _) => About::Coin {
-                    key: parse(&key, "coin's key")?,
-                },
-                (_, _, Some(key)) => About::Reserve {
-                    key: parse(&key, "reserve's key")?,
-                },
-                (None, None, None) => About::Contradictions,
-            };
-            let papers: Value = ask(&dir, Ask::Evidence(about)).await?;
+            let papers: Value = ask(&dir, Ask::Evidence(about(purchase, coin, reserve)?)).await?;
             Ok(Report::new(json_lines(&papers), papers))
         }
         Command::Statement { dir, account, dates } => statement(&dir, account, dates).await,

@@ -7,11 +7,12 @@ use crate::{
     rows::{COINS, DENIALS, DENIED, Exhibit, PurchaseRow, TWO_KEYS, all},
     wallet::Wallet,
 };
-use farthing_coin::PublicKey;
+use farthing_coin::{PublicKey, SharedPoint, Signed};
 use farthing_node::card::RoleName;
 use farthing_protocol::{
+    documents::Commit,
     evidence::{Papers, ShownUse},
-    goods::PurchaseSecret,
+    ids::SealingContext,
     oblivious::TwoKeys,
     purchase::{Order, Proof, Purchase},
 };
@@ -133,7 +134,10 @@ fn papers_of(wallet: &Wallet, row: &PurchaseRow) -> Option<Papers> {
         }
     }
     if papers.commit.is_some() {
-        papers.purchase_secret = Some(purchase_secret(wallet, order));
+        papers.purchase_point = papers
+            .commit
+            .as_ref()
+            .and_then(|commit| point(wallet, order, commit));
     }
     let has_an_end = papers.receipt.is_some()
         || papers.free_receipt.is_some()
@@ -142,8 +146,11 @@ fn papers_of(wallet: &Wallet, row: &PurchaseRow) -> Option<Papers> {
     has_an_end.then_some(papers)
 }
 
-/// The disclosed purchase key. It opens the goods key in a commit.
-fn purchase_secret(wallet: &Wallet, order: &Order) -> PurchaseSecret {
-    let seed = wallet.seed_for(&order.contract.terms.bank);
-    PurchaseSecret::from_bytes(*seed.purchase_key(order.counter).to_bytes())
+/// The point that opens the goods key in a commit, and nothing else.
+fn point(wallet: &Wallet, order: &Order, commit: &Signed<Commit>) -> Option<SharedPoint> {
+    let terms = &order.contract.terms;
+    let purchase_key = wallet.seed_for(&terms.bank).purchase_key(order.counter);
+    let context = SealingContext::from(terms.purchase_id());
+    let ephemeral = &commit.body.sealed_key.ephemeral;
+    purchase_key.show_shared_point(ephemeral, &context.0).ok()
 }

@@ -58,8 +58,8 @@ secret32! {
 }
 
 secret32! {
-    /// The secret key of one purchase, shown so that anyone can open the goods key that was sealed to it. The purchase is
-    /// decided by then, and the key has no other use.
+    /// The secret key of one purchase, as evidence of version 1 shows it. The money in its reserve belongs to whoever has
+    /// it. So a [shared point](farthing_coin::SharedPoint) is shown today.
     PurchaseSecret
 }
 

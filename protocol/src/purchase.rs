@@ -34,12 +34,13 @@ use crate::{
     money::Amount,
     offer::{CatalogItem, DeliverRequest},
     refusal::ContractFault,
-    seal::{SealError, open_goods_key, opens},
+    seal::{SealError, SealedKey, open_goods_key, open_with_point, opens},
     sealed::PayRequest,
     settle::{CollectRequest, Collected},
 };
 use farthing_coin::{
-    Coin, Document, KeyBook, PublicKey, RecoveryRecordId, SecretKey, Seed, SignatureError, Signed,
+    Coin, Document, KeyBook, PublicKey, RecoveryRecordId, SecretKey, Seed, SharedPoint, SignatureError,
+    Signed,
 };
 use serde::{Deserialize, Serialize};
 
@@ -158,6 +159,9 @@ pub enum PurchaseError {
     /// The sealed key does not open.
     #[error("the sealed goods key does not open: {0}")]
     Sealed(SealError),
+    /// The point that was shown in place of the purchase key is not the one of that key.
+    #[error("the point that was shown is not the one of the purchase key, so it opens nothing")]
+    PointNotProven,
     /// The escrow signed an abort without a valid cause. It has broken its promise.
     #[error("the escrow signed an abort without a cause: {0}; `receipt show` has what proves it")]
     WithoutCause(CauseFault),
@@ -181,7 +185,7 @@ pub struct OrderParts<'a> {
     pub counter: u64,
     /// The plan.
     pub plan: &'a Plan,
-    /// The coins. Their worth is exactly the price.
+    /// The coins. They are worth the price, or more.
     pub coins: Vec<Coin>,
     /// The coins' secret keys, in their order.
     pub coin_keys: &'a [SecretKey],
@@ -732,6 +736,38 @@ pub fn check_commit(
     contract: &Contract,
     purchase_key: &SecretKey,
 ) -> Result<GoodsKey, PurchaseError> {
+    check_commit_with(commit, contract, |context, sealed| {
+        open_goods_key(purchase_key, context, sealed).map_err(PurchaseError::Sealed)
+    })
+}
+
+/// As [`check_commit`], with the point that the customer has shown in place of the purchase key. So the key stays secret:
+/// the customer's reserve belongs to it.
+///
+/// # Errors
+/// As [`check_commit`]. [`PurchaseError::PointNotProven`] if the point is not the one of the purchase key.
+pub fn check_shown_commit(
+    commit: &Signed<Commit>,
+    contract: &Contract,
+    shown: &SharedPoint,
+) -> Result<GoodsKey, PurchaseError> {
+    check_commit_with(commit, contract, |context, sealed| {
+        // A bad key is the escrow's fault, and a bad point the accuser's.
+        let checked = sealed.ephemeral.check();
+        checked.map_err(|why| PurchaseError::Sealed(why.into()))?;
+        let opened = open_with_point(shown, &contract.terms.purchase_key, context, sealed);
+        opened.map_err(|error| match error {
+            SealError::PublicKey(_) => PurchaseError::PointNotProven,
+            error => PurchaseError::Sealed(error),
+        })
+    })
+}
+
+fn check_commit_with(
+    commit: &Signed<Commit>,
+    contract: &Contract,
+    open: impl FnOnce(&SealingContext, &SealedKey) -> Result<GoodsKey, PurchaseError>,
+) -> Result<GoodsKey, PurchaseError> {
     let terms = &contract.terms;
     commit.verify(&terms.escrow).map_err(PurchaseError::Signature)?;
     let body = &commit.body;
@@ -743,8 +779,7 @@ pub fn check_commit(
         (body.account == terms.account, "account"),
         (body.amount == terms.price, "amount"),
     ])?;
-    let goods_key = open_goods_key(purchase_key, &SealingContext::from(purchase), &body.sealed_key)
-        .map_err(PurchaseError::Sealed)?;
+    let goods_key = open(&SealingContext::from(purchase), &body.sealed_key)?;
     if !opens(&contract.offer.body.key_commitment, &goods_key) {
         return Err(PurchaseError::WrongGoodsKey);
     }

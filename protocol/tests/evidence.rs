@@ -13,7 +13,7 @@ use farthing_protocol::{
     },
     evidence::{Charge, Conviction, Culprit, PAPERS_MAX, Papers, judge},
     goods::{GoodsKey, PurchaseSecret, SealingSecret},
-    ids::ObliviousKey,
+    ids::{ObliviousKey, SealingContext},
     money::Amount,
     oblivious::EncryptionKey,
     offered_key::OfferedKey,
@@ -79,6 +79,13 @@ fn by<D: Document>(who: u8, document: D) -> Option<Signed<D>> {
     Some(Signed::sign(document, &secret(who)))
 }
 
+/// The point with which the holder of this key opens the goods key in a commit.
+fn point(who: u8, commit: &Commit) -> SharedPoint {
+    let context = SealingContext::from(commit.purchase);
+    let shown = secret(who).show_shared_point(&commit.sealed_key.ephemeral, &context.0);
+    shown.unwrap()
+}
+
 /// All papers of an honest purchase.
 fn honest() -> Papers {
     Papers {
@@ -86,7 +93,7 @@ fn honest() -> Papers {
         bank_hold: by(BANK, BankHold::of(&terms())),
         receipt: by(ESCROW, receipt(goods_key())),
         commit: by(ESCROW, commit(goods_key())),
-        purchase_secret: Some(PurchaseSecret::from_bytes(*secret(CUSTOMER).to_bytes())),
+        purchase_point: Some(point(CUSTOMER, &commit(goods_key()))),
         settled: by(BANK, Settled::committed(&terms())),
         ..Papers::default()
     }
@@ -175,13 +182,20 @@ fn an_escrow_that_signed_or_sealed_a_wrong_key_is_convicted() {
         ..honest()
     };
     proves(std::slice::from_ref(&sealed), &[escrow(Charge::WrongGoodsKey)]);
-    // Without the purchase key nobody can check the sealed key, and another key proves nothing.
-    for purchase_secret in [
-        None,
-        Some(PurchaseSecret::from_bytes(*secret(MERCHANT).to_bytes())),
-    ] {
+    // A file of version 1 shows the purchase key instead.
+    let of_secret = |who: u8| Papers {
+        purchase_point: None,
+        purchase_secret: Some(PurchaseSecret::from_bytes(*secret(who).to_bytes())),
+        ..sealed.clone()
+    };
+    proves(&[of_secret(CUSTOMER)], &[escrow(Charge::WrongGoodsKey)]);
+    proves(&[of_secret(MERCHANT)], &[]);
+    // Without key or point nobody can check the sealed key, and those of others prove nothing.
+    let mut forged = point(CUSTOMER, &commit(goods_key()));
+    forged.point = point(MERCHANT, &commit(goods_key())).point;
+    for purchase_point in [None, Some(point(MERCHANT, &commit(goods_key()))), Some(forged)] {
         let papers = Papers {
-            purchase_secret,
+            purchase_point,
             ..sealed.clone()
         };
         proves(&[papers], &[]);

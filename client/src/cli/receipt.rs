@@ -283,6 +283,7 @@ fn charge_word(charge: &Charge) -> &'static str {
         Charge::SpentThoughAborted => "spent_though_aborted",
         Charge::ReleasedThoughCommitted => "released_though_committed",
         Charge::CoinDenied(_) => "coin_denied",
+        Charge::ReserveDenied(_) => "reserve_denied",
         Charge::TwoEncryptionKeys { .. } => "two_encryption_keys",
     }
 }

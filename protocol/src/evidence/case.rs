@@ -12,11 +12,11 @@ use crate::{
     },
     goods::SealingSecret,
     ids::{CoinsDigest, PurchaseId},
-    purchase::{PurchaseError, check_abort_signed, check_commit, check_receipt},
+    purchase::{PurchaseError, check_abort_signed, check_commit, check_receipt, check_shown_commit},
     seal::{opens, reopen_goods_key},
     sealed::shows_wrong_key,
 };
-use farthing_coin::{Document, PublicKey, SecretKey, Signed};
+use farthing_coin::{Document, PublicKey, SecretKey, SharedPoint, Signed};
 use std::collections::BTreeSet;
 
 /// The documents of one purchase at one escrow. Each signature is valid.
@@ -26,6 +26,7 @@ pub(super) struct Case<'a> {
     escrow: PublicKey,
     terms: Option<&'a Terms>,
     contract: Option<Contract>,
+    points: Vec<&'a SharedPoint>,
     secret: Option<SecretKey>,
     sealing_secrets: Vec<&'a SealingSecret>,
     /// Whether the escrow has promised to show the cause of an abort.
@@ -75,6 +76,10 @@ impl<'a> Case<'a> {
             escrow,
             terms,
             contract: contract.map(|contract| contract.contract().clone()),
+            points: papers
+                .iter()
+                .filter_map(|paper| paper.purchase_point.as_ref())
+                .collect(),
             secret,
             sealing_secrets: papers
                 .iter()
@@ -159,7 +164,10 @@ impl<'a> Case<'a> {
         let mut commits = self.commits.iter();
         let sealed_wrong = |commit: &Signed<Commit>| {
             let secret = self.secret.as_ref();
-            secret.is_some_and(|secret| is_wrong_key(&check_commit(commit, contract, secret).map(drop)))
+            let by_point = |shown| is_wrong_key(&check_shown_commit(commit, contract, shown).map(drop));
+            self.points.iter().any(|shown| by_point(*shown))
+                || secret
+                    .is_some_and(|secret| is_wrong_key(&check_commit(commit, contract, secret).map(drop)))
         };
         receipts.any(|receipt| is_wrong_key(&check_receipt(receipt, contract)))
             || commits.any(|commit| sealed_wrong(commit))

@@ -4,7 +4,7 @@ use super::papers::Papers;
 use crate::{
     documents::Contract,
     goods::{Decryptor, GoodsError, GoodsKey, RunningDigest},
-    purchase::{PurchaseError, check_commit, check_free_receipt, check_receipt},
+    purchase::{PurchaseError, check_commit, check_free_receipt, check_receipt, check_shown_commit},
     refusal::ContractFault,
     seal::unwrap,
 };
@@ -155,6 +155,14 @@ fn goods_key(papers: &Papers, contract: &Contract) -> Result<Result<GoodsKey, Pu
         return Ok(check_receipt(receipt, contract).map(|()| receipt.body.goods_key.clone()));
     }
     let commit = papers.commit.as_ref().ok_or(NoVerdict::Missing("receipt"))?;
+    if let Some(shown) = &papers.purchase_point {
+        return match check_shown_commit(commit, contract, shown) {
+            Err(PurchaseError::PointNotProven) => Err(NoVerdict::Missing(
+                "receipt, and no point of the purchase key that opens the commit",
+            )),
+            opened => Ok(opened),
+        };
+    }
     let secret = papers.purchase_secret.as_ref().and_then(|secret| secret.key());
     // Without the purchase key, nobody can check the key in a commit.
     let secret = secret

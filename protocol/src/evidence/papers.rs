@@ -11,7 +11,7 @@ use crate::{
     refund::Refunded,
     reserve::ReserveBalance,
 };
-use farthing_coin::{Coin, KeyId, KeyList, PublicKey, Signature, Signed};
+use farthing_coin::{Coin, KeyId, KeyList, PublicKey, SharedPoint, Signature, Signed};
 use serde::{Deserialize, Serialize};
 
 /// The documents that a party has of one purchase, of coins, of reserves, or of encryption keys. Each document is optional.
@@ -44,7 +44,10 @@ pub struct Papers {
     /// The escrow's commit for the bank.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub commit: Option<Signed<Commit>>,
-    /// The secret that opens the goods key in the commit.
+    /// The point that opens the goods key in the commit. The purchase key, which is the key of a reserve, stays secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub purchase_point: Option<SharedPoint>,
+    /// In a file of version 1, the purchase key in place of the point.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub purchase_secret: Option<PurchaseSecret>,
     /// The escrow's abort.
