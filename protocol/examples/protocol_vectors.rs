@@ -20,6 +20,8 @@ mod made;
 mod nonces;
 #[path = "../tests/vectors/relay.rs"]
 mod relay;
+#[path = "../tests/vectors/reserves.rs"]
+mod reserves;
 #[path = "../tests/vectors/support.rs"]
 mod support;
 

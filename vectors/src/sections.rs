@@ -58,18 +58,23 @@ const V1: &[Section] = &[
 
 /// The sections of `v2`.
 const V2: &[Section] = &[
-    ("documents", "documents", 43, &["protocol"]),
-    ("documents", "statements", 9, &["protocol"]),
+    ("documents", "documents", 55, &["protocol"]),
+    ("documents", "statements", 11, &["protocol"]),
     ("relay", "padding", 16, &["protocol"]),
     ("relay", "requests", 5, &["protocol"]),
     ("relay", "replies", 5, &["protocol"]),
     ("issue", "nonces", 5, &["protocol"]),
     ("keys", "shared_points", 6, &["protocol"]),
+    ("reserves", "credits", 3, &["protocol"]),
+    ("reserves", "paid", 2, &["protocol"]),
+    ("reserves", "secrets", 3, &["protocol"]),
+    ("reserves", "sources", 2, &["protocol"]),
+    ("reserves", "texts", 2, &["protocol"]),
     ("wallet", "accounts", 9, &["coin"]),
-    ("wire_bank", "frames", 6, &["protocol"]),
+    ("wire_bank", "frames", 15, &["protocol"]),
     ("wire_escrow", "frames", 4, &["protocol"]),
     ("wire_merchant", "frames", 2, &["protocol"]),
-    ("wire_refusals", "frames", 20, &["protocol"]),
+    ("wire_refusals", "frames", 25, &["protocol"]),
     ("wire_relay", "relay", 4, &["protocol"]),
     ("wire_relay", "target", 4, &["protocol"]),
 ];

@@ -1,6 +1,7 @@
 //! The documents of version 2, written field by field from the body of a case. It implements the equations of
 //! `docs/PROTOCOL.md` a second time.
 
+use crate::reserves;
 use farthing_coin::{Transcript, TranscriptExt};
 use farthing_vectors::Field;
 
@@ -15,6 +16,7 @@ pub(crate) fn digest(kind: &str, body: Field<'_>) -> Option<[u8; 32]> {
         "farthing memo 2" => memo(&mut t, body),
         "farthing denial" => denial(&mut t, body),
         "farthing encryption key" => encryption_key(&mut t, body),
+        _ if reserves::describe(&mut t, kind, body) => {}
         _ => return None,
     }
     Some(t.digest32(b"digest"))
@@ -115,6 +117,9 @@ fn denial(t: &mut Transcript, body: Field<'_>) {
         "ExchangeBegin",
         "ExchangeFinish",
         "Hold",
+        "ReserveBegin",
+        "ReserveFinish",
+        "Deposit",
     ];
     t.u8(b"kind of request", place(&kinds, body.get("kind").text()));
     t.bytes(b"request", &body.get("request").bytes());
@@ -137,6 +142,12 @@ fn denial(t: &mut Transcript, body: Field<'_>) {
         t.u8(b"cause", 4);
         t.u64(b"inputs", amounts.get("inputs").u64());
         t.u64(b"outputs", amounts.get("outputs").u64());
+    } else if let Some(fault) = cause.find("Reserve") {
+        t.u8(b"cause", 6);
+        t.bytes(b"reserve", &fault.get("reserve").bytes());
+        t.u64(b"credited", fault.get("sums").get("credited").u64());
+        t.u64(b"debited", fault.get("sums").get("debited").u64());
+        t.u64(b"asked", fault.get("asked").u64());
     } else {
         t.u8(b"cause", 4 + place(&["Unbalanced", "Overflow"], cause.text()));
     }
@@ -175,6 +186,18 @@ fn denied_coin(t: &mut Transcript, what: Field<'_>) {
             );
             signature(t, [b"commitment", b"response"], issued);
         }
+    } else if let Some(deposited) = what.find("Deposited") {
+        t.u8(b"fault", 5);
+        earlier_use(t, deposited.get("used"));
+        proven(t, deposited.find("deposited"));
+        if let Some(deposited) = deposited.find("deposited") {
+            let body = deposited.get("body");
+            let digest = inner("farthing deposited", |t| {
+                reserves::describe(t, "farthing deposited", body);
+            });
+            t.bytes(b"deposited", &digest);
+            signature(t, [b"commitment", b"response"], deposited);
+        }
     } else if let Some(expired) = what.find("Expired") {
         t.u8(b"fault", 3);
         t.u64(b"expired", expired.get("expired").u64());
@@ -185,7 +208,7 @@ fn denied_coin(t: &mut Transcript, what: Field<'_>) {
 }
 
 fn earlier_use(t: &mut Transcript, used: Field<'_>) {
-    let operations = ["Hold", "ExchangeBegin", "Exchange"];
+    let operations = ["Hold", "ExchangeBegin", "Exchange", "Deposit"];
     let operation = operations
         .iter()
         .position(|name| *name == used.get("operation").text());

@@ -10,6 +10,8 @@ use farthing_coin::{
 };
 use farthing_protocol::{
     denial::Denial,
+    deposit::Deposit,
+    deposited::Deposited,
     documents::{
         Abort, BankHold, CoinUse, Commit, FreeReceipt, Hold, HoldWithCauses, Issued, Offer, Overdue,
         PurchaseId, PurchaseKeyUse, Receipt, Settled, promises_causes,
@@ -18,6 +20,8 @@ use farthing_protocol::{
     ids::{KeyCiphertext, SealingContext},
     oblivious::EncryptionKey,
     offered_key::OfferedKey,
+    refund::{RefundRequest, Refunded},
+    reserve::{FromReserve, ReserveBalance, ReserveRequest},
     restore::{AccountRequest, MemoRequest, WithdrawalsRequest},
     seal::SealedKey,
     sealed::SalesRequest,
@@ -47,6 +51,8 @@ macro_rules! any_document {
             BankHold,
             Commit,
             Denial,
+            Deposit,
+            Deposited,
             EncryptionKey,
             FreeReceipt,
             Hold,
@@ -57,6 +63,12 @@ macro_rules! any_document {
             Offer,
             Overdue,
             Receipt,
+            RefundRequest,
+            Refunded,
+            ReserveBalance,
+            ReserveRequest,
+            FromReserve<WithdrawBegin>,
+            FromReserve<WithdrawFinish>,
             SalesRequest,
             Settled,
             Testimony,
@@ -144,6 +156,7 @@ pub(crate) fn statement(case: Field<'_>, claims: &mut Claims) {
         "farthing coin hold" => of_coin(CoinUse::Hold),
         "farthing coin exchange begin" => of_coin(CoinUse::ExchangeBegin),
         "farthing coin exchange" => of_coin(CoinUse::Exchange),
+        "farthing coin deposit" => of_coin(CoinUse::Deposit),
         other => panic!("there is no context `{other}`"),
     };
     claims.equal("context", statement.context, context);

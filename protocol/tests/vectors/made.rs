@@ -3,9 +3,10 @@
 //! `cargo run -p farthing-protocol --example protocol_vectors` writes them.
 
 use crate::relay;
+use crate::reserves;
 use crate::support::{bank_seed, decode, key, public, signature, wallet_seed};
 use farthing_coin::{
-    Document, KeyId, PublicKey, SecretKey, Seed, SharedPoint, Signed, Statement, StatementDigest,
+    Coin, Document, KeyId, PublicKey, SecretKey, Seed, SharedPoint, Signed, Statement, StatementDigest,
 };
 use farthing_protocol::{
     api::{
@@ -27,7 +28,8 @@ use farthing_protocol::{
     oblivious::{EncryptionKey, SealedReply, SealedRequest},
     offered_key::OfferedKey,
     purchase::{Order, OrderParts, Plan},
-    refusal::{ContractFault, GoodsFault, Later, PurchaseFault, Refusal, RelayFault},
+    refusal::{ContractFault, GoodsFault, Later, PurchaseFault, Refusal, RelayFault, RequestFault},
+    reserve_sums::{ReserveFault, ReserveSums},
     restore::{KeptMemo, Memo, MemoRequest},
     seal::{commit_goods_key, derive_ephemeral},
     wire,
@@ -46,12 +48,17 @@ pub(crate) fn files() -> Vec<(&'static str, String)> {
     let story = Story::read();
     let mut statements = contracts(&story);
     statements.extend(sealed_key_proofs(&story));
+    statements.extend(deposit_uses(&story));
     vec![
         (
             "documents",
             text(json!({ "documents": documents(&story), "statements": statements })),
         ),
         ("keys", text(json!({ "shared_points": shared_points(&story) }))),
+        (
+            "reserves",
+            text(reserves::digests(&story.signers(&story.escrow.public()))),
+        ),
         ("wire_escrow", text(json!({ "frames": escrow_frames(&story) }))),
         ("wire_refusals", text(json!({ "frames": refusals(&story) }))),
         ("wallet", text(json!({ "accounts": accounts() }))),
@@ -172,6 +179,16 @@ impl Story {
         ]
     }
 
+    /// Who signs what is about reserves. `escrow` is the story's.
+    fn signers<'a>(&'a self, escrow: &'a PublicKey) -> reserves::Signers<'a> {
+        reserves::Signers {
+            bank: &self.bank,
+            account: &self.account,
+            escrow,
+            purchase: self.purchase("two steps", 0).terms.purchase_id(),
+        }
+    }
+
     /// A contract on a free item, and the merchant's receipt.
     fn free(&self) -> (Contract, FreeReceipt) {
         let file = file("v1", "keys");
@@ -273,6 +290,7 @@ fn documents(story: &Story) -> Vec<Value> {
         all.push(document(name, key, &story.merchant));
     }
     all.push(document("free", story.free().1, &story.merchant));
+    all.extend(reserves::documents(&story.signers(&story.escrow.public())));
     let sealed = story.purchase("sealed", 1).terms;
     for SealedOffer { name, offer, .. } in story.sealed_offers() {
         let shown = story.show_key(&offer);
@@ -347,6 +365,23 @@ fn sealed_key_proofs(story: &Story) -> Vec<Value> {
         Value::Object(case)
     };
     story.sealed_offers().into_iter().map(proof).collect()
+}
+
+/// The coins' signatures under a deposit.
+fn deposit_uses(story: &Story) -> Vec<Value> {
+    let escrow = story.escrow.public();
+    let digest = StatementDigest(story.signers(&escrow).first_deposited().body.deposit_id().0);
+    let coins = reserves::coins();
+    let keys = reserves::coin_keys(&coins);
+    let used = |((number, coin), key): ((usize, &Coin), &SecretKey)| {
+        let statement = CoinUse::Deposit.statement(&coin.key_id, &digest);
+        let mut case = signed(key, &statement);
+        case.insert("context".into(), json!(statement.context));
+        case.insert("name".into(), json!(format!("coin {number}")));
+        case.insert("key_id".into(), json!(hex::encode(statement.key_id)));
+        Value::Object(case)
+    };
+    coins.iter().enumerate().zip(&keys).map(used).collect()
 }
 
 /// The points that the escrow shows for the keys that are sealed to it.
@@ -494,6 +529,12 @@ fn refusals(story: &Story) -> Vec<Value> {
         ContractFault::Cause("it shows no cause".into()).into(),
         ContractFault::WithoutCauses.into(),
         PurchaseFault::AbortedBy(Box::new(abort)).into(),
+        PurchaseFault::RefundTooHigh {
+            price: Amount(5),
+            asked: Amount(6),
+        }
+        .into(),
+        RequestFault::Output.into(),
     ];
     let denied = denials(story)
         .into_iter()
@@ -514,7 +555,7 @@ fn refusals(story: &Story) -> Vec<Value> {
 }
 
 /// The case of a request.
-fn request(name: &str, request: &impl Serialize) -> Value {
+pub(crate) fn request(name: &str, request: &impl Serialize) -> Value {
     let bytes = wire::encode(request).expect("short");
     let index = u32::from_le_bytes(*bytes.first_chunk().expect("an index"));
     let Value::Object(said) = said(request) else {
@@ -525,7 +566,7 @@ fn request(name: &str, request: &impl Serialize) -> Value {
 }
 
 /// The case of a reply without a refusal, to the request of this name and index.
-fn reply<R: Serialize>(message: &str, index: u32, name: &str, answer: &R) -> Value {
+pub(crate) fn reply<R: Serialize>(message: &str, index: u32, name: &str, answer: &R) -> Value {
     let reply: Result<&R, Refusal> = Ok(answer);
     frame(message, index, "reply", name, said(answer), &encode_reply(&reply))
 }
@@ -574,6 +615,7 @@ fn bank_frames(story: &Story) -> Vec<Value> {
     all.push(reply("Memo", 11, "none", &kept(0, None)));
     all.push(reply("Memo", 11, "of version 1", &kept(0, Some(story.memo()))));
     all.push(reply("Memo", 11, "version 7", &kept(7, Some(story.memo()))));
+    all.extend(reserves::frames(&story.signers(&story.escrow.public())));
     all
 }
 
@@ -649,6 +691,7 @@ fn coin_causes(story: &Story) -> Vec<(&'static str, RequestKind, DenialCause)> {
                 issued: Some(issued()),
             }),
         ),
+        ("deposited", RequestKind::Deposit, deposited(story)),
         (
             "expired",
             RequestKind::ExchangeBegin,
@@ -664,12 +707,46 @@ fn coin_causes(story: &Story) -> Vec<(&'static str, RequestKind, DenialCause)> {
     ]
 }
 
+/// The denial of a coin that was deposited before.
+fn deposited(story: &Story) -> DenialCause {
+    let escrow = story.escrow.public();
+    let deposited = story.signers(&escrow).first_deposited();
+    let (coin, digest) = (
+        reserves::coins()[0],
+        StatementDigest(deposited.body.deposit_id().0),
+    );
+    let key = &reserves::coin_keys(&[coin])[0];
+    let used = EarlierUse {
+        operation: CoinUse::Deposit,
+        digest,
+        authorization: key.sign(&CoinUse::Deposit.statement(&coin.key_id, &digest)),
+    };
+    DenialCause::Coin {
+        key_id: coin.key_id,
+        coin: coin.public,
+        what: CoinDenial::Deposited {
+            used,
+            deposited: Some(Box::new(deposited)),
+        },
+    }
+}
+
 /// The other causes of a denial.
 fn other_causes(story: &Story) -> Vec<(&'static str, RequestKind, DenialCause)> {
     let amounts = (Amount(3), Amount(7));
     let (balance, asked) = amounts;
     let (inputs, outputs) = amounts;
     let key_id = used(CoinUse::Hold, "farthing coin hold", "two steps, coin 0").0;
+    let reserve = || {
+        DenialCause::Reserve(ReserveFault {
+            reserve: bank_seed().reserve_key(0).public(),
+            sums: ReserveSums {
+                credited: Amount(9),
+                debited: Amount(4),
+            },
+            asked: Amount(7),
+        })
+    };
     vec![
         (
             "unknown account",
@@ -692,6 +769,8 @@ fn other_causes(story: &Story) -> Vec<(&'static str, RequestKind, DenialCause)> 
             DenialCause::Unbalanced { inputs, outputs },
         ),
         ("overflow", RequestKind::ExchangeFinish, DenialCause::Overflow),
+        ("reserve, begin", RequestKind::ReserveBegin, reserve()),
+        ("reserve, finish", RequestKind::ReserveFinish, reserve()),
     ]
 }
 
@@ -712,7 +791,7 @@ fn denials(story: &Story) -> Vec<(&'static str, Denial)> {
 }
 
 /// The case of a document that `secret` signs.
-fn document<D: Document + Serialize + Clone>(name: &str, body: D, secret: &SecretKey) -> Value {
+pub(crate) fn document<D: Document + Serialize + Clone>(name: &str, body: D, secret: &SecretKey) -> Value {
     let statement = body.statement(&secret.public());
     let mut case = signed(secret, &statement);
     case.insert("kind".into(), json!(D::LABEL));

@@ -17,6 +17,7 @@ mod nonces;
 mod refused;
 mod refused_replies;
 mod relay;
+mod reserves;
 mod seal;
 mod support;
 mod wire;
@@ -63,6 +64,11 @@ const CHECKS_2: &[Check] = &[
     ("documents", "statements", documents::statement),
     ("keys", "shared_points", seal::shared_point),
     ("issue", "nonces", nonces::session),
+    ("reserves", "secrets", reserves::check_secret),
+    ("reserves", "sources", reserves::check_source),
+    ("reserves", "paid", reserves::check_paid),
+    ("reserves", "texts", reserves::check_text),
+    ("reserves", "credits", reserves::check_credit),
     ("wire_bank", "frames", wire::bank),
     ("wire_escrow", "frames", wire::escrow),
     ("wire_merchant", "frames", wire::merchant),

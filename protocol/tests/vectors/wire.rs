@@ -5,13 +5,16 @@ use farthing_coin::{KeyList, Signed};
 use farthing_protocol::{
     api::{BankRequest, EscrowRequest, MerchantRequest, RelayRequest, TargetRequest, encode_reply},
     decision::{Committed, Outcome, SignedDecision},
+    deposited::Deposited,
     documents::{BankHold, FreeReceipt, Hold, Issued, Receipt},
     history::{Testimony, WithHead},
     issue::Begun,
     money::Amount,
     oblivious::{EncryptionKey, SealedReply},
     offer::{CatalogPage, Offered, Piece},
+    refund::Refunded,
     refusal::Refusal,
+    reserve::ReserveBalance,
     restore::{BucketPage, KeptMemo, WithdrawalsPage},
     sealed::SalesPage,
     settle::{Answers, Collected},
@@ -27,8 +30,8 @@ pub(crate) fn bank(case: Field<'_>, claims: &mut Claims) {
     match message(case) {
         "Keys" => reply::<Signed<KeyList>>(case, claims),
         "Account" => reply::<Amount>(case, claims),
-        "WithdrawBegin" | "ExchangeBegin" => reply::<Begun>(case, claims),
-        "WithdrawFinish" | "ExchangeFinish" => reply::<Signed<Issued>>(case, claims),
+        "WithdrawBegin" | "ExchangeBegin" | "ReserveBegin" => reply::<Begun>(case, claims),
+        "WithdrawFinish" | "ExchangeFinish" | "ReserveFinish" => reply::<Signed<Issued>>(case, claims),
         "Withdrawals" => reply::<WithdrawalsPage>(case, claims),
         "Hold" => reply::<WithHead<Signed<BankHold>>>(case, claims),
         "Settle" => reply::<Answers>(case, claims),
@@ -37,6 +40,9 @@ pub(crate) fn bank(case: Field<'_>, claims: &mut Claims) {
         "Memo" => reply::<KeptMemo>(case, claims),
         "Push" => reply::<WithHead<Answers>>(case, claims),
         "Witness" => reply::<Signed<Testimony>>(case, claims),
+        "Reserve" => reply::<Signed<ReserveBalance>>(case, claims),
+        "Deposit" => reply::<Signed<Deposited>>(case, claims),
+        "Refund" => reply::<Signed<Refunded>>(case, claims),
         other => panic!("a bank is not asked `{other}`"),
     }
 }
