@@ -4,9 +4,10 @@ use crate::bank::Bank;
 use crate::desk::{Done, Move, move_money, move_money_reads, open_account, open_account_reads};
 use crate::evidence::About;
 use crate::replies::{
-    AccountLine, AccountOpened, AccountsPage, HoldLine, HoldPosition, HoldsPage, KeyLine, KeyLines, Moved,
+    AccountLine, AccountOpened, AccountsPage, HoldLine, HoldPosition, HoldsPage, IssuingState, KeyLine,
+    KeyLines, Moved,
 };
-use crate::rows::{ACCOUNTS, Direction, HOLDS, PURCHASES};
+use crate::rows::{ACCOUNTS, Direction, HOLDS, ISSUING_STOPPED, PURCHASES};
 use crate::statement::{ReportsRequest, StatementRequest};
 use farthing_coin::PublicKey;
 use farthing_node::admin::reply;
@@ -61,6 +62,12 @@ pub enum Command {
         /// The date (ms since 1970).
         since_ms: u64,
     },
+    /// Stops or begins to issue coins. The reply is [`IssuingState`].
+    Issuing {
+        /// Whether no more coins are issued. Absent to look.
+        #[serde(default)]
+        stop: Option<bool>,
+    },
     /// Exports evidence. The reply is a list of papers: see [`evidence`](crate::evidence).
     Evidence(About),
 }
@@ -103,6 +110,7 @@ impl Bank {
             Command::Statement(request) => reply(&self.statement(&request)?),
             Command::Reports(request) => reply(&self.reports(&request)?),
             Command::Changes { since_ms } => reply(&self.changes(since_ms).await.map_err(|e| e.to_string())?),
+            Command::Issuing { stop } => reply(&self.issuing(stop).await?),
             Command::Evidence(about) => reply(&self.evidence(&about)?),
         }
     }
@@ -126,6 +134,30 @@ impl Bank {
             key,
             new: done == Done::Now,
         })
+    }
+
+    /// Stops or begins to issue coins. Stopping again keeps the first date.
+    async fn issuing(&self, stop: Option<bool>) -> Result<IssuingState, String> {
+        let now_ms = self.clock.now_ms();
+        let set = self
+            .store
+            .transact([ISSUING_STOPPED.key(&())], move |tx| {
+                let before = ISSUING_STOPPED.get(tx, &())?;
+                match (stop, before) {
+                    (Some(true), None) => {
+                        ISSUING_STOPPED.put(tx, &(), &now_ms)?;
+                        Ok(Some(now_ms))
+                    }
+                    (Some(false), Some(_)) => {
+                        ISSUING_STOPPED.delete(tx, &())?;
+                        Ok(None)
+                    }
+                    (_, before) => Ok(before),
+                }
+            })
+            .await;
+        let stopped_ms = set.map_err(|e| e.to_string())?;
+        Ok(IssuingState { stopped_ms })
     }
 
     async fn move_money(&self, direction: Direction, cash: Cash) -> Result<Moved, String> {

@@ -58,6 +58,14 @@ pub(crate) enum Command {
     /// Open, list, credit and debit accounts.
     #[command(subcommand)]
     Account(AccountCommand),
+    /// Issue no more coins: the first step to close a bank. Coins and reserves can still be paid into accounts.
+    StopIssuing {
+        /// The bank's directory.
+        dir: PathBuf,
+        /// Issue again.
+        #[arg(long)]
+        off: bool,
+    },
     /// List the open holds: purchases whose coins are held until their escrow decides.
     Holds(Directory),
     /// List the keys under which coins are issued. With --json it has all that the key ids and the digest cover.

@@ -81,6 +81,10 @@ async fn execute(cli: Cli) -> Result<Report> {
         }
         Command::Node(command) => Ok(command.execute(RoleName::Bank).await?),
         Command::Account(command) => account(command).await,
+        Command::StopIssuing { dir, off } => {
+            let state = ask(&dir, Ask::Issuing { stop: Some(!off) }).await?;
+            show(output::issuing, &state)
+        }
         Command::Holds(Directory { dir }) => {
             let page = async |after| {
                 let page: HoldsPage = ask(&dir, Ask::Holds { after }).await?;

@@ -3,7 +3,7 @@
 use crate::audit::{AuditReport, ValueLine};
 use crate::movement::MovementKind;
 use crate::policy::Level;
-use crate::replies::{AccountLine, AccountOpened, HoldLine, KeyLine, KeyLines, Moved};
+use crate::replies::{AccountLine, AccountOpened, HoldLine, IssuingState, KeyLine, KeyLines, Moved};
 use crate::statement::{ChangesReport, MovementLine, ReportLine};
 use anyhow::{Context, Result};
 use farthing_node::date;
@@ -112,6 +112,18 @@ pub(crate) fn keys(list: &KeyLines) -> String {
         list.digest,
         table(columns, &rows)
     )
+}
+
+/// Whether the bank issues coins.
+pub(crate) fn issuing(state: &IssuingState) -> String {
+    match state.stopped_ms {
+        Some(stopped_ms) => format!(
+            "the bank issues no coins since {}; customers put theirs into their accounts with `farthing redeem`, and \
+             `audit` shows what is outstanding",
+            date::text(stopped_ms)
+        ),
+        None => "the bank issues coins".to_owned(),
+    }
 }
 
 /// The audit.

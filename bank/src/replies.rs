@@ -17,6 +17,13 @@ pub struct AccountOpened {
     pub new: bool,
 }
 
+/// Whether the bank issues coins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IssuingState {
+    /// When it stopped to issue coins (ms since 1970). Absent while it issues.
+    pub stopped_ms: Option<u64>,
+}
+
 /// Money was paid in or out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Moved {

@@ -90,6 +90,9 @@ pub const REFUNDS: Table<(PurchaseId, PublicKey), Amount> = Table::new(26, "refu
 /// The sum of the balances of all reserves.
 pub const RESERVES_TOTAL: Table<(), Amount> = Table::new(27, "sum of the reserves");
 
+/// When the bank stopped to issue coins (ms since 1970). Absent while it issues.
+pub const ISSUING_STOPPED: Table<(), u64> = Table::new(28, "end of issuing");
+
 /// The most recovery records under one note id. A wallet needs one. Without a bound, a stranger who has seen the id in a
 /// bucket could bury the first record under others.
 pub const RECOVERY_RECORDS_PER_ID_MAX: u8 = 8;

@@ -1,7 +1,7 @@
 //! The bank's answers. Each request is verified before its transaction, and its reply signed after it.
 
 use crate::bank::Bank;
-use crate::rows::{PURCHASES, purchase_key};
+use crate::rows::{ISSUING_STOPPED, PURCHASES, purchase_key};
 use crate::transactions::{self, Issuing, Opening, Prepared, Settling};
 use crate::{keys::Keys, reserves, restore};
 use async_trait::async_trait;
@@ -23,7 +23,7 @@ use farthing_protocol::{
     issue::{Admission, Begun, PreparedSession, SessionRequest, Sessions},
     money::Amount,
     refund::{RefundRequest, Refunded, verify_refund},
-    refusal::{Later, PurchaseFault, Refusal},
+    refusal::{IssueFault, Later, PurchaseFault, Refusal},
     reserve::{FromReserve, ReserveBalance, ReserveRequest, verify_reserve},
     restore::{
         AccountRequest, BucketPage, BucketRequest, KeptMemo, MemoRequest, WithdrawalsPage,
@@ -135,7 +135,7 @@ impl Bank {
         self.begun(opening.await.map_err(|refusal| self.denied(refusal, &denying))?)
     }
 
-    /// Makes the nonces of a session that may be opened, if `may_begin` allows a new one. In the store's writer thread all
+    /// Makes the nonces of a session that may be opened, if the bank issues and `may_begin` allows a new one. In the store's writer thread all
     /// other requests would wait for it.
     fn prepare(
         &self,
@@ -151,6 +151,10 @@ impl Bank {
             Admission::Open => None,
             Admission::Fresh(ticket) => {
                 may_begin()?;
+                let stopped = ISSUING_STOPPED.peek(&self.store.view(), &());
+                if stopped.map_err(|e| unavailable(&e))?.is_some() {
+                    return Err(IssueFault::Stopped.into());
+                }
                 let nonces = &mut self.entropy.rng();
                 Some(PreparedSession::new(request.clone(), &ticket, nonces))
             }

@@ -3,7 +3,10 @@
 
 mod support;
 
-use farthing_bank::{admin::Command, evidence::About};
+use farthing_bank::{
+    admin::{Cash, Command},
+    evidence::About,
+};
 use farthing_coin::{Coin, Document, PublicKey, SecretKey, Signed, TextSalt};
 use farthing_protocol::{
     api::SettleOne,
@@ -649,4 +652,97 @@ async fn a_bank_that_keeps_a_reserve_is_convicted_and_an_honest_one_clears_itsel
     assert_eq!(without(|papers| papers.refunds.clear()), 0);
     assert_eq!(without(|papers| papers.deposits.clear()), 0);
     assert_eq!(without(|papers| papers.denials.clear()), 0);
+}
+
+/// Stops or begins to issue, by the operator's command.
+async fn issuing(fixture: &BankFixture, stop: bool) {
+    let state = fixture.bank.administer(Command::Issuing { stop: Some(stop) });
+    assert_eq!(state.await.unwrap()["stopped_ms"].is_u64(), stop);
+}
+
+#[tokio::test]
+async fn a_bank_that_winds_down_takes_all_of_its_money_back_to_the_unit() {
+    let mut fixture = BankFixture::new().await;
+    let (first, second) = (fixture.withdraw(&[8, 1]).await, fixture.withdraw(&[4]).await);
+    let reserve = secret_key(70);
+    fill(&mut fixture, &reserve.public(), &[16]).await;
+    let escrow = fixture.escrow.public();
+    let order = fixture.order_at(&first, &escrow, 6);
+    fixture.ask(order.hold()).await.unwrap();
+    // A session that is open when the bank stops is finished.
+    let under_way = fixture.withdrawal(&[2]);
+    let under_way = fixture.begun(&under_way).await;
+    issuing(&fixture, true).await;
+    let issued = fixture.ask(fixture.finish_of(&under_way)).await.unwrap();
+    let last = fixture.coins_of(&under_way, &issued);
+    fixture.restart().await;
+    let stopped: Refusal = IssueFault::Stopped.into();
+    let late = fixture.withdrawal(&[2]);
+    let IssuanceAsk::Begin(begin) = late.ask(&fixture.account, &fixture.seed) else {
+        panic!("it is not beginning")
+    };
+    assert_eq!(fixture.refused(begin).await, stopped);
+    let exchange = fixture.exchange(&second, &[2, 2]);
+    let refused = fixture.exchange_begun(&exchange, &second).await;
+    assert_eq!(refused.err(), Some(stopped.clone()));
+    let from_reserve = withdrawal(&mut fixture, &reserve.public(), &[16]);
+    assert_eq!(
+        begun(&fixture, &from_reserve, &reserve).await.err(),
+        Some(stopped)
+    );
+    // What is under way ends, and everything goes into accounts: coins, change and reserves.
+    fixture.ask(fixture.commit(&order)).await.unwrap();
+    let account = Payee::Account(fixture.account.public());
+    for purse in [&second, &last] {
+        let outputs = [output(account, purse.worth())];
+        fixture.ask(paid_by(&fixture, purse, &outputs)).await.unwrap();
+    }
+    for (key, amount) in [(&reserve, 16), (&order.purchase_key, 3)] {
+        let whole = deposit(
+            &fixture,
+            DepositFrom::Reserve(key.public()),
+            &[output(account, amount)],
+        );
+        fixture
+            .ask(whole.authorized(std::slice::from_ref(key)))
+            .await
+            .unwrap();
+    }
+    assert_eq!(fixture.audited().await, Amount(0));
+    let report = fixture.bank.audit().await.unwrap();
+    let (accounts, reserves) = (report.accounts, report.reserves);
+    assert_eq!((accounts, reserves), (Amount(2000), Amount(0)));
+    pay_out(&fixture).await;
+    issuing(&fixture, false).await;
+    assert!(
+        fixture.exchange_begun(&exchange, &second).await.is_err(),
+        "it was redeemed"
+    );
+    fixture
+        .cash(Command::AccountCredit, "1.00", "again")
+        .await
+        .unwrap();
+    fixture.begun(&late).await;
+}
+
+/// Pays out all that the accounts have.
+async fn pay_out(fixture: &BankFixture) {
+    assert_eq!(fixture.balance(&secret_key(3)).await, Amount(6));
+    fixture
+        .cash(Command::AccountPayout, "19.94", "customer")
+        .await
+        .unwrap();
+    let rest = Cash {
+        key: fixture.merchant.public(),
+        amount: Amount(6),
+        reference: "merchant".into(),
+    };
+    fixture
+        .bank
+        .administer(Command::AccountPayout(rest))
+        .await
+        .unwrap();
+    let report = fixture.bank.audit().await.unwrap();
+    assert_eq!((report.accounts, report.problems.len()), (Amount(0), 0));
+    assert_eq!(report.paid_in, report.paid_out);
 }

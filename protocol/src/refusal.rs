@@ -234,6 +234,11 @@ pub enum IssueFault {
     /// The worth of the outputs does not fit in an amount.
     #[error("the new coins are worth more than an amount can hold")]
     Overflow,
+    /// The bank winds down. It takes coins back, and issues none.
+    #[error(
+        "the bank winds down and issues no more coins; `farthing redeem` puts coins into an account, which the bank pays out"
+    )]
+    Stopped,
 }
 
 /// A fault of one coin in a request.
