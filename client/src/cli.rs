@@ -17,6 +17,7 @@
 //! | which parties can be reached | `network_check` |
 //! | coins and accounts | `money` |
 //! | the catalogue, and purchases | `catalog`, `purchases` |
+//! | payments by deposit, and requests for them | `payments` |
 //! | everything that was done | `history` |
 //! | `run`, and the end of other commands | `upkeep` |
 //! | evidence | `receipt` |
@@ -29,6 +30,7 @@ mod money;
 mod network_check;
 mod opening;
 mod password;
+mod payments;
 mod phrase;
 mod purchases;
 mod receipt;
@@ -191,6 +193,19 @@ async fn carry_out(wallet: &Wallet, options: &Options, command: Command) -> Resu
         Command::Buy(buy) => purchases::buy(wallet, &buy).await,
         Command::Export { output, force } => setup::export(wallet, &output, Existing::by_force(force)),
         Command::Purchases => purchases::list(wallet),
+        Command::Redeem { amount, bank, again } => {
+            payments::redeem(wallet, amount, bank.as_deref(), again).await
+        }
+        Command::Request {
+            amount,
+            text,
+            bank,
+            qr,
+        } => payments::request(wallet, amount, &text, bank.as_deref(), qr).await,
+        Command::Send { uri, amount, again } => payments::send(wallet, &uri, amount, again).await,
+        Command::Open { uri, yes, amount } => payments::open(wallet, options, &uri, yes, amount).await,
+        Command::Payments => payments::list(wallet),
+        Command::GiveUp { payment } => payments::give_up(wallet, payment).await,
         Command::History { csv } => history::show(wallet, csv),
         Command::Resume { purchase, output } => purchases::resume(wallet, purchase.as_deref(), &output).await,
         Command::Cancel { purchase, output } => purchases::cancel(wallet, &purchase, &output).await,
@@ -199,6 +214,11 @@ async fn carry_out(wallet: &Wallet, options: &Options, command: Command) -> Resu
             output,
             force,
         }) => receipt::show(wallet, &purchase, output.as_deref(), Existing::by_force(force)),
+        Command::Receipt(ReceiptCommand::Payment {
+            payment,
+            output,
+            force,
+        }) => receipt::payment(wallet, payment, output.as_deref(), Existing::by_force(force)),
         Command::Receipt(ReceiptCommand::Denied { output, force }) => {
             receipt::denied(wallet, output.as_deref(), Existing::by_force(force))
         }

@@ -1,17 +1,19 @@
 //! What the wallet concludes about one of its coins from a bank's signed denial.
 
 use crate::{
+    coins::{coin_reads, set_status},
     error::WalletError,
     recovery::status_in,
     rescan_schedule::schedule_rescan,
     rows::{
-        CoinStatus, DENIALS, Delivery, EXCHANGES, ExchangeRow, PURCHASES, PurchaseRow, RESTORED,
-        SENT_FINISHES, all,
+        CoinStatus, DENIALS, DEPOSITS, Delivery, DepositRow, DepositState, EXCHANGES, ExchangeRow, PURCHASES,
+        PurchaseRow, RESTORED, SENT_FINISHES, all,
     },
 };
 use farthing_coin::{Coin, KeyBook, KeyId, PublicKey, Signed, StatementDigest};
 use farthing_protocol::{
     denial::{CoinDenial, Denial, DenialCause},
+    deposited::Deposited,
     documents::{EarlierUse, Issued, PurchaseId},
     purchase::Purchase,
 };
@@ -30,15 +32,18 @@ pub(crate) enum CoinFinding {
     Exchanged(Coin, u64, Box<Signed<Issued>>),
     /// The bank denies the coin, and nothing proves that it may.
     Denied(Coin, Box<Signed<Denial>>),
+    /// The coin has paid for the wallet's own payment with this number. The bank has carried it out.
+    Paid(u64, Box<DepositRow>),
 }
 
 impl CoinFinding {
-    /// The row that [`take_effect`](CoinFinding::take_effect) reads.
-    pub(crate) fn reads(&self, bank: &PublicKey) -> Option<RowKey> {
+    /// The rows that [`take_effect`](CoinFinding::take_effect) reads.
+    pub(crate) fn reads(&self, bank: &PublicKey) -> Vec<RowKey> {
         match self {
-            CoinFinding::Used(..) => Some(RESTORED.key(bank)),
-            CoinFinding::Mine(_, number) => Some(PURCHASES.key(number)),
-            CoinFinding::Exchanged(..) | CoinFinding::Denied(..) => None,
+            CoinFinding::Used(..) => vec![RESTORED.key(bank)],
+            CoinFinding::Mine(_, number) => vec![PURCHASES.key(number)],
+            CoinFinding::Paid(_, row) => coin_reads(row.deposit.coins()),
+            CoinFinding::Exchanged(..) | CoinFinding::Denied(..) => Vec::new(),
         }
     }
 
@@ -71,8 +76,25 @@ impl CoinFinding {
                 DENIALS.put(tx, &(coin.key_id, coin.public), denial)?;
                 None
             }
+            CoinFinding::Paid(number, row) => {
+                end_paid(tx, *number, row)?;
+                None
+            }
         })
     }
+}
+
+/// Stores that a payment is done, and that its coins have paid for it. Another task that has one of its coins in a request
+/// finds out by itself.
+pub(crate) fn end_paid(tx: &mut Transaction<'_>, number: u64, row: &DepositRow) -> Result<(), StoreError> {
+    set_status(tx, row.deposit.coins(), |coin| match coin.status {
+        status @ (CoinStatus::InExchange(_)
+        | CoinStatus::InPurchase(_)
+        | CoinStatus::Exchanged(_)
+        | CoinStatus::Spent(_)) => status,
+        _ => CoinStatus::Deposited(number),
+    })?;
+    DEPOSITS.put(tx, &number, row)
 }
 
 /// The keys that [`finding_of_exchange`] needs; `None` if the denial names none of the coins.
@@ -86,7 +108,7 @@ pub(crate) fn keys_needed(coins: &[Coin], denial: &Signed<Denial>) -> Option<Vec
     })
 }
 
-/// The finding from a denial of an exchange of `coins` at `bank`. A use by this wallet itself does not count as a use
+/// The finding from a denial of an exchange or a deposit of `coins` at `bank`. A use by this wallet itself does not count as a use
 /// by others. If `released` is set, the bank has already seen the abort of that purchase.
 ///
 /// # Errors
@@ -115,6 +137,18 @@ pub(crate) fn finding_of_exchange(
         && let Some(number) = own_exchange(rows, bank, issued, &used.digest)?
     {
         return Ok(Some(CoinFinding::Exchanged(coin, number, issued.clone())));
+    }
+    if let CoinDenial::Deposited {
+        deposited: Some(deposited),
+        ..
+    } = what
+        && let Some((number, row)) = own_payment(rows, deposited)?
+    {
+        let state = DepositState::Done(deposited.clone());
+        return Ok(Some(CoinFinding::Paid(
+            number,
+            Box::new(DepositRow { state, ..row }),
+        )));
     }
     let status = match what {
         // The purchase that holds the coin may still be aborted.
@@ -176,6 +210,12 @@ fn own_exchange(
     let exchanges = all(rows, &EXCHANGES)?;
     let own = |((of, _), row): &&((PublicKey, u64), ExchangeRow)| of == bank && row.exchange.request_id == id;
     Ok(exchanges.iter().find(own).map(|((_, number), _)| *number))
+}
+
+/// This wallet's payment that the bank says to have carried out, and its number.
+fn own_payment(rows: &View, deposited: &Signed<Deposited>) -> Result<Option<(u64, DepositRow)>, StoreError> {
+    let is_it = |(_, row): &(u64, DepositRow)| row.deposit.is_answered_by(deposited);
+    Ok(all(rows, &DEPOSITS)?.into_iter().find(is_it))
 }
 
 /// This wallet's purchase with this id, and its number.

@@ -80,6 +80,8 @@ pub struct Balance {
     pub expired_until_ms: Option<u64>,
     /// In purchases that are under way.
     pub in_purchases: Amount,
+    /// In payments by deposit that are under way.
+    pub in_payments: Amount,
     /// In an exchange, or waiting for one.
     pub in_exchanges: Amount,
     /// The bank does not take it any more.
@@ -140,6 +142,7 @@ impl Balance {
             expired: Amount(0),
             expired_until_ms: None,
             in_purchases: Amount(0),
+            in_payments: Amount(0),
             in_exchanges: Amount(0),
             lost: Amount(0),
             in_withdrawals: Amount(0),
@@ -161,6 +164,7 @@ impl Balance {
             }
             (CoinStatus::Available, Validity::Spendable) => &mut self.available,
             (CoinStatus::InPurchase(_), _) => &mut self.in_purchases,
+            (CoinStatus::InDeposit(_), _) => &mut self.in_payments,
             (CoinStatus::Released(_), _) if is_past => &mut self.lost,
             (CoinStatus::InExchange(_) | CoinStatus::Released(_), _) => &mut self.in_exchanges,
             _ => return,
@@ -170,7 +174,13 @@ impl Balance {
 
     /// The sum of all coins that are not lost. Withdrawals under way are no coins yet.
     pub fn total(&self) -> Amount {
-        let parts = [self.available, self.expired, self.in_purchases, self.in_exchanges];
+        let parts = [
+            self.available,
+            self.expired,
+            self.in_purchases,
+            self.in_payments,
+            self.in_exchanges,
+        ];
         Amount(parts.iter().fold(0, |sum, part| sum.saturating_add(part.0)))
     }
 }

@@ -1,5 +1,6 @@
 //! Errors of the wallet.
 
+use crate::pay_uri::PayUriError;
 use farthing_coin::{KeyListError, PublicKey};
 use farthing_node::{
     call::CallError, home::files::OutputError, network::NetworkError, network_file::NetworkFileError,
@@ -126,6 +127,26 @@ pub enum WalletError {
     /// There is no such purchase.
     #[error("there is no purchase `{0}`; `farthing purchases` lists them")]
     NoPurchase(String),
+    /// There is no such payment.
+    #[error("there is no payment {0}; `farthing payments` lists them")]
+    NoPayment(u64),
+    /// A text is not a request for a payment, or cannot be in one.
+    #[error(transparent)]
+    PayUri(#[from] PayUriError),
+    /// A payment of nothing.
+    #[error("nothing to pay; give an amount such as 20.00")]
+    NothingToPay,
+    /// The payee of a request was paid before.
+    #[error(
+        "payment {number} to the same payee is {status}, so nothing more was paid; `farthing payments` shows it, and \
+         `--again` pays once more"
+    )]
+    PaidBefore {
+        /// Number of the payment.
+        number: u64,
+        /// Its status.
+        status: &'static str,
+    },
     /// A merchant's catalogue breaks the rules, so it was not read to its end.
     #[error(
         "the catalogue of {merchant} breaks the rules: {why}; nothing was bought. An item whose whole id you know can be \
@@ -147,6 +168,14 @@ pub enum WalletError {
     #[error("nothing proves yet how purchase {number} ended: it is {status}")]
     NoReceipt {
         /// Number of the purchase.
+        number: u64,
+        /// Its status.
+        status: &'static str,
+    },
+    /// The bank has not confirmed a payment.
+    #[error("nothing proves payment {number}: it is {status}")]
+    NoPaymentProof {
+        /// Number of the payment.
         number: u64,
         /// Its status.
         status: &'static str,

@@ -1,10 +1,10 @@
-//! Everything that a wallet has done: withdrawals, exchanges and purchases.
+//! Everything that a wallet has done: withdrawals, exchanges, purchases and payments.
 
 use crate::{
     error::WalletError,
     rows::{
-        CoinStatus, EXCHANGE_TIMES, EXCHANGES, ExchangeRow, PurchaseRow, WITHDRAWAL_TIMES, WITHDRAWALS,
-        WITHDRAWN_AMOUNTS, all,
+        CoinStatus, DepositRow, EXCHANGE_TIMES, EXCHANGES, ExchangeRow, PurchaseRow, WITHDRAWAL_TIMES,
+        WITHDRAWALS, WITHDRAWN_AMOUNTS, all,
     },
     wallet::Wallet,
 };
@@ -36,6 +36,8 @@ pub enum HistoryMatter {
     },
     /// The purchase with this number.
     Purchase(u64, Box<PurchaseRow>),
+    /// The payment by deposit with this number.
+    Payment(u64, Box<DepositRow>),
 }
 
 /// Coins that a bank has issued, or was asked for.
@@ -97,6 +99,10 @@ impl Wallet {
         entries.extend(self.purchases()?.into_iter().map(|(number, row)| HistoryEntry {
             begun_ms: Some(row.begun_ms),
             matter: HistoryMatter::Purchase(number, Box::new(row)),
+        }));
+        entries.extend(self.payments()?.into_iter().map(|(number, row)| HistoryEntry {
+            begun_ms: Some(row.begun_ms),
+            matter: HistoryMatter::Payment(number, Box::new(row)),
         }));
         entries.sort_by_key(|entry| entry.begun_ms);
         Ok(entries)

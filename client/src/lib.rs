@@ -43,11 +43,13 @@
 //! | account keys | `accounts` |
 //! | tables and rows; coins; counters | [`rows`], [`coins`], `coin_memory`, `counters` |
 //! | withdrawals and exchanges | `issuance` |
+//! | payments by deposit | [`deposit`] |
+//! | requests for payments, as URIs | [`request`], [`pay_uri`] |
 //! | a merchant's catalogue | [`catalog`] |
 //! | purchases and their goods | [`purchase`] |
 //! | everything that was done, with dates | [`history`] |
 //! | what a bank's denial says of a coin | `coin_finding` |
-//! | the end of a purchase by recovery | `recovery` |
+//! | the end of a purchase or a payment by an exchange | `recovery` |
 //! | documents that prove something | [`evidence`] |
 //! | the wallet's parties as a file | [`exported`] |
 //! | carrying on after a crash | [`resume`] |
@@ -69,6 +71,7 @@ mod coin_finding;
 mod coin_memory;
 pub mod coins;
 mod counters;
+pub mod deposit;
 pub mod error;
 pub mod evidence;
 pub mod exported;
@@ -81,10 +84,12 @@ mod keys;
 mod migrate;
 pub mod network_check;
 pub mod observer;
+pub mod pay_uri;
 pub mod peer_client;
 pub mod purchase;
 mod recovery;
 pub mod relay_keys;
+pub mod request;
 mod rescan_schedule;
 pub mod restore;
 pub mod resume;

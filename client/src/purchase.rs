@@ -51,7 +51,10 @@ use farthing_coin::PublicKey;
 use farthing_node::network::Lane;
 use farthing_protocol::purchase::Purchase;
 
-pub(crate) use self::order::build as build_order;
+pub(crate) use self::{
+    order::build as build_order,
+    selection::{Purpose, choose},
+};
 
 impl Wallet {
     /// Buys an item and writes the goods to `output`, or beside it if another file is there. Returns the purchase's

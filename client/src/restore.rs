@@ -34,20 +34,24 @@ use self::{
     record_index::record_index,
     records::find_records,
     rescan::rescan_bank,
+    search::skip_to,
     used_coins::find_used_coins,
 };
 use crate::{
     error::WalletError,
     keys::fetch_keys,
-    rows::{RESTORED, RestoredRow},
+    rows::{Counter, NO_BANK, REQUESTED, RESTORED, RequestedRow, RestoredRow},
     scan_record::{extend_scan_record, scan_record},
     wallet::Wallet,
 };
 use farthing_coin::PublicKey;
 use farthing_node::card::Card;
 use farthing_protocol::{limits::DEADLINE_HORIZON_MS, restore::ScanRecord};
-use farthing_store::Reads;
+use farthing_store::{Reads, RowKey};
 use std::path::Path;
+
+/// The most reserves that a restore stores in one transaction.
+const RESERVES_AT_ONCE: usize = 256;
 
 /// What a wallet has of a bank after a restore.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -92,6 +96,9 @@ async fn restore_first(wallet: &Wallet, bank: &Card, goods_dir: &Path) -> Result
     for record in records {
         restore_purchase(wallet, &mut index, record, goods_dir, None).await?;
     }
+    restore_reserves(wallet, bank, &asked).await?;
+    // A payment leaves nothing that a restore could find, and the salt of its text must not be used again.
+    skip_to(wallet, &NO_BANK, Counter::Deposits, began_ms / 1000).await?;
     // Before any new number is used: the next restore must know which numbers this one has reserved.
     extend_scan_record(wallet, bank, &asked).await?;
     let identity = bank.identity;
@@ -108,6 +115,30 @@ async fn restore_first(wallet: &Wallet, bank: &Card, goods_dir: &Path) -> Result
     wallet
         .transact(Reads::none(), move |tx| RESTORED.put(tx, &identity, &row))
         .await
+}
+
+/// Takes every reserved number of a reserve for one that was requested: the bank does not tell which were paid.
+async fn restore_reserves(wallet: &Wallet, bank: &Card, asked: &ScanRecord) -> Result<(), WalletError> {
+    let (identity, end) = (bank.identity, ScanRecord::end(&asked.reserves));
+    skip_to(wallet, &identity, Counter::Reserves, end).await?;
+    for first in (0..end).step_by(RESERVES_AT_ONCE) {
+        let numbers = first..end.min(first.saturating_add(RESERVES_AT_ONCE as u64));
+        let reads: Vec<RowKey> = numbers
+            .clone()
+            .map(|number| REQUESTED.key(&(identity, number)))
+            .collect();
+        wallet
+            .transact(reads, move |tx| {
+                for number in numbers.clone() {
+                    if REQUESTED.get(tx, &(identity, number))?.is_none() {
+                        REQUESTED.put(tx, &(identity, number), &RequestedRow::restored())?;
+                    }
+                }
+                Ok(())
+            })
+            .await?;
+    }
+    Ok(())
 }
 
 /// Counts what the wallet has of a bank.

@@ -6,8 +6,8 @@ use crate::{
     keys::{ends_soon, is_past_redeem},
     restore::rescan::{rescan_all, rescan_until_ms},
     rows::{
-        COINS, COUNTERS, CoinRow, CoinStatus, EXCHANGES, ExchangeRow, NO_BANK, PurchaseRow, WITHDRAWALS, all,
-        is_under_way,
+        COINS, COUNTERS, CoinRow, CoinStatus, DepositState, EXCHANGES, ExchangeRow, NO_BANK, PurchaseRow,
+        WITHDRAWALS, all, is_under_way,
     },
     scan_record::bridge_gaps_early,
     wallet::Wallet,
@@ -86,6 +86,12 @@ impl Wallet {
         for (at, row) in all(&self.rows(), &EXCHANGES)? {
             if is_under_way(&row.exchange.state) {
                 let outcome = resume::<ExchangeRow>(self, at).await;
+                if matches!(row.before, CoinStatus::InDeposit(_))
+                    && matches!(outcome, Err(WalletError::Refused { .. }))
+                {
+                    // The payment has ended, or is driven below.
+                    continue;
+                }
                 if let CoinStatus::InPurchase(number) = row.before {
                     if matches!(outcome, Err(WalletError::Refused { .. })) {
                         // The coins are in the purchase as before. The purchase is driven below.
@@ -99,6 +105,7 @@ impl Wallet {
                 resumed.add(format!("exchange {}", at.1), outcome);
             }
         }
+        drive_payments(self, &mut resumed).await?;
         drive_purchases(self, &mut resumed, driven).await?;
         resumed.late_until_ms = rescan_until_ms(self)?;
         Ok(resumed)
@@ -220,6 +227,21 @@ async fn bridge_all_gaps(wallet: &Wallet, resumed: &mut Resumed) -> Result<(), W
         }
         if let Err(error) = bridge_gaps_early(wallet, &bank).await {
             resumed.open.push(("the scan record".into(), error));
+        }
+    }
+    Ok(())
+}
+
+/// Sends the payments again that are under way, except a payment whose coins are in an exchange to give it up.
+async fn drive_payments(wallet: &Wallet, resumed: &mut Resumed) -> Result<(), WalletError> {
+    for (number, row) in wallet.payments()? {
+        if row.state != DepositState::Sending {
+            continue;
+        }
+        let coins = wallet.coins_that(|coin| coin.status == CoinStatus::InDeposit(number))?;
+        if !coins.is_empty() {
+            let outcome = wallet.drive_payment(number).await;
+            resumed.add(format!("payment {number}"), outcome);
         }
     }
     Ok(())

@@ -7,6 +7,8 @@ use farthing_node::{
 };
 use farthing_protocol::{
     denial::Denial,
+    deposit::Deposit,
+    deposited::Deposited,
     documents::{Abort, Commit, EarlierUse, Hold, Receipt, coins_digest},
     exchange::Exchange,
     ids::{CoinsDigest, SessionDigest},
@@ -32,6 +34,10 @@ pub enum Counter {
     Purchases,
     /// Orders. A purchase takes a number when coins are put to it, and its secrets derive from that number.
     Orders,
+    /// Payments by deposit, as the customer sees them. The salts of their texts derive from these.
+    Deposits,
+    /// Reserves, for what others pay to this wallet.
+    Reserves,
 }
 
 /// The next unused number of each counter, by bank. With common counters, the numbers used at one bank would be gaps
@@ -42,7 +48,8 @@ pub const COUNTERS: Table<(PublicKey, u8), u64> = Table::new(1, "counters");
 /// version has no row until its first scan record.
 pub const BRIDGED: Table<(PublicKey, u8), u64> = Table::new(21, "bridged numbers");
 
-/// The placeholder bank under which purchases are numbered for the customer. No bank has this key: it is not valid.
+/// The placeholder bank under which purchases and payments are numbered for the customer. No bank has this key: it is not
+/// valid.
 pub const NO_BANK: PublicKey = PublicKey([0; 32]);
 
 /// Coins that are not used up, by key id and coin key.
@@ -113,6 +120,12 @@ pub const TWO_KEYS: Table<PublicKey, TwoKeys> = Table::new(81, "two encryption k
 
 /// Purchases, by number.
 pub const PURCHASES: Table<u64, PurchaseRow> = Table::new(5, "purchases");
+
+/// Payments by deposit, by number.
+pub const DEPOSITS: Table<u64, DepositRow> = Table::new(95, "payments");
+
+/// Payments that were requested, by bank and number of the reserve.
+pub const REQUESTED: Table<(PublicKey, u64), RequestedRow> = Table::new(96, "requested payments");
 
 /// Every first message of a bank that was ever seen, by digest, with its request, slot and key.
 pub const FIRST_MESSAGES: Table<SessionDigest, (RequestId, u32, KeyId)> = Table::new(6, "first messages");
@@ -234,6 +247,10 @@ pub enum CoinStatus {
     /// know. That purchase may still be aborted. So the wallet tries to exchange the coin from time to time, until it
     /// is exchanged or used up.
     HeldElsewhere(EarlierUse),
+    /// It is in this payment, which is under way.
+    InDeposit(u64),
+    /// It paid for this payment.
+    Deposited(u64),
 }
 
 impl CoinStatus {
@@ -249,6 +266,8 @@ impl CoinStatus {
             CoinStatus::UsedElsewhere(_) => "used-elsewhere",
             CoinStatus::FoundUsed(_) => "used",
             CoinStatus::HeldElsewhere(_) => "held-elsewhere",
+            CoinStatus::InDeposit(_) => "in-payment",
+            CoinStatus::Deposited(_) => "paid",
         }
     }
 
@@ -256,7 +275,10 @@ impl CoinStatus {
     pub fn is_past(&self) -> bool {
         matches!(
             self,
-            CoinStatus::Spent(_) | CoinStatus::Exchanged(_) | CoinStatus::UsedElsewhere(_)
+            CoinStatus::Spent(_)
+                | CoinStatus::Exchanged(_)
+                | CoinStatus::UsedElsewhere(_)
+                | CoinStatus::Deposited(_)
         )
     }
 
@@ -268,6 +290,7 @@ impl CoinStatus {
                 | CoinStatus::InPurchase(_)
                 | CoinStatus::Released(_)
                 | CoinStatus::InExchange(_)
+                | CoinStatus::InDeposit(_)
         )
     }
 }
@@ -281,6 +304,82 @@ pub struct ExchangeRow {
     pub origins: Vec<Origin>,
     /// The status of the inputs before the exchange. They return to it if the bank refuses.
     pub before: CoinStatus,
+}
+
+/// A payment by deposit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DepositRow {
+    /// The request, which is the same each time that it is sent.
+    pub deposit: Deposit,
+    /// The origins of its coins, in order.
+    pub origins: Vec<Origin>,
+    /// What the payment is for. The request has only its digest.
+    pub text: String,
+    /// When it was begun (ms since 1970).
+    pub begun_ms: u64,
+    /// The state.
+    pub state: DepositState,
+}
+
+/// The state of a payment by deposit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DepositState {
+    /// It was sent, or is about to be. The bank may have carried it out.
+    Sending,
+    /// The bank has carried it out.
+    Done(Box<Signed<Deposited>>),
+    /// The bank has denied it. Its coins are back.
+    Refused(Box<Signed<Denial>>),
+    /// One of its coins was exchanged, so that it cannot be carried out any more. Its coins are back.
+    GivenUp,
+}
+
+impl DepositState {
+    /// Its name for people and scripts, one word.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            DepositState::Sending => "sending",
+            DepositState::Done(_) => "done",
+            DepositState::Refused(_) => "refused",
+            DepositState::GivenUp => "given-up",
+        }
+    }
+
+    /// Whether the bank may still carry the payment out.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        *self == DepositState::Sending
+    }
+
+    /// Whether the payee was paid, or may be.
+    #[must_use]
+    pub fn has_paid(&self) -> bool {
+        matches!(self, DepositState::Sending | DepositState::Done(_))
+    }
+}
+
+/// A payment that was requested. Its payer needs nothing but the reserve's key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestedRow {
+    /// The amount. `None` if the payer chooses it, or a restore has found the number.
+    pub amount: Option<Amount>,
+    /// What it is for. Empty without a text.
+    pub text: String,
+    /// When it was requested (ms since 1970). `None` if a restore has found the number.
+    pub requested_ms: Option<u64>,
+}
+
+impl RequestedRow {
+    /// A number that a restore has found. Only the bank knows whether it was ever used.
+    #[must_use]
+    pub fn restored() -> RequestedRow {
+        RequestedRow {
+            amount: None,
+            text: String::new(),
+            requested_ms: None,
+        }
+    }
 }
 
 /// A purchase and its delivery.

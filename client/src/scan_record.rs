@@ -19,8 +19,7 @@ use farthing_protocol::{
     limits::RESTORE_GAP,
     refusal::{AccountFault, Refusal},
     restore::{KeptMemo, Memo, MemoRequest, ScanRecord},
-    seal::{RECORD_TEXT_MAX_BYTES, open_record, seal_record},
-    wire,
+    seal::{open_record, seal_record},
 };
 use farthing_store::{StoreError, Transaction};
 
@@ -51,11 +50,34 @@ pub(crate) async fn bridge_gap(
     if current_gap(wallet, &bank.identity, counter)?.saturating_add(count) <= gap {
         return Ok(());
     }
+    reserve_numbers(wallet, bank, counter, count).await
+}
+
+/// Reserves the next number of `counter`, unless the scan record has it already. A restore then never stops before it.
+///
+/// # Errors
+/// When the bank refuses, or does not answer. Then the caller must not take the number.
+pub(crate) async fn reserve_next(wallet: &Wallet, bank: &Card, counter: Counter) -> Result<(), WalletError> {
+    let bridged = BRIDGED.peek(&wallet.rows(), &(bank.identity, counter as u8))?;
+    if bridged.unwrap_or(0) > next_number(&wallet.rows(), &bank.identity, counter)? {
+        return Ok(());
+    }
+    reserve_numbers(wallet, bank, counter, 1).await
+}
+
+/// Reserves the next numbers of all counters, and `count` more of `counter`.
+async fn reserve_numbers(
+    wallet: &Wallet,
+    bank: &Card,
+    counter: Counter,
+    count: u64,
+) -> Result<(), WalletError> {
     let mut asked = ScanRecord::default();
     let lists = [
         (Counter::Withdrawals, &mut asked.withdrawals),
         (Counter::Exchanges, &mut asked.exchanges),
         (Counter::Orders, &mut asked.orders),
+        (Counter::Reserves, &mut asked.reserves),
     ];
     for (each, ranges) in lists {
         let taken = if each == counter { count } else { 0 };
@@ -174,7 +196,7 @@ fn seal_memo(
     key: &SecretKey,
     record: &ScanRecord,
 ) -> Result<Memo, WalletError> {
-    let text = wire::encode(record).ok();
+    let text = record.to_bytes().ok();
     let note_key = wallet.seed_for(&bank.identity).recovery_record_key(u64::MAX);
     let sealed = text.and_then(|text| seal_record(&note_key, &RecoveryRecordId(key.public().0), &text).ok());
     sealed
@@ -188,16 +210,26 @@ fn open_memo(wallet: &Wallet, bank: &Card, key: &SecretKey, kept: &KeptMemo) -> 
     let sealed = kept.memo.as_ref();
     sealed
         .and_then(|memo| open_record(&note_key, &RecoveryRecordId(key.public().0), &memo.0).ok())
-        .and_then(|text| wire::decode(&text, RECORD_TEXT_MAX_BYTES).ok())
+        .and_then(|text| ScanRecord::from_bytes(&text).ok())
         .unwrap_or_default()
 }
 
 /// The counters whose numbers a restore scans.
-const COUNTED: [Counter; 3] = [Counter::Withdrawals, Counter::Exchanges, Counter::Orders];
+const COUNTED: [Counter; 4] = [
+    Counter::Withdrawals,
+    Counter::Exchanges,
+    Counter::Orders,
+    Counter::Reserves,
+];
 
 /// Stores how far the record that the bank keeps reaches.
 fn mark_record(tx: &mut Transaction<'_>, bank: &PublicKey, record: &ScanRecord) -> Result<(), StoreError> {
-    let ranges = [&record.withdrawals, &record.exchanges, &record.orders];
+    let ranges = [
+        &record.withdrawals,
+        &record.exchanges,
+        &record.orders,
+        &record.reserves,
+    ];
     for (counter, ranges) in COUNTED.into_iter().zip(ranges) {
         mark_bridged(tx, bank, counter, ScanRecord::end(ranges))?;
     }

@@ -102,6 +102,11 @@ impl PublicKey {
         }
     }
 
+    /// Whether the bytes are a public key. Nobody can sign under other bytes.
+    pub fn is_valid(&self) -> bool {
+        self.point().is_ok()
+    }
+
     pub(crate) fn point(&self) -> Result<RistrettoPoint, Malformed> {
         encoding::point(&self.0, "public key")
     }

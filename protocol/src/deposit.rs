@@ -25,7 +25,7 @@ use crate::{
     request::{check_bound, check_matching, check_recipient, check_signature},
     reserve_sums::ReserveSums,
 };
-use farthing_coin::{Coin, Document, KeyBook, KeyId, PublicKey, SecretKey, Signature, Transcript};
+use farthing_coin::{Coin, Document, KeyBook, KeyId, PublicKey, SecretKey, Signature, Signed, Transcript};
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -85,6 +85,14 @@ impl Deposit {
         DepositId(self.digest().0)
     }
 
+    /// The coins that pay. None, if a reserve pays.
+    pub fn coins(&self) -> &[Coin] {
+        match &self.from {
+            DepositFrom::Coins(coins) => coins,
+            DepositFrom::Reserve(_) => &[],
+        }
+    }
+
     /// The sum of the outputs. `None` if it does not fit in an amount.
     pub fn total(&self) -> Option<Amount> {
         Amount::sum(self.outputs.iter().map(|output| output.amount.0))
@@ -105,6 +113,15 @@ impl Deposit {
             body: self,
             authorizations,
         }
+    }
+}
+
+// ---- the wallet -------------------------------------------------------------------------------------------
+
+impl Deposit {
+    /// Whether `deposited` is its bank's statement that this deposit is carried out.
+    pub fn is_answered_by(&self, deposited: &Signed<Deposited>) -> bool {
+        deposited.body.deposit_id() == self.id() && deposited.verify(&self.bank).is_ok()
     }
 }
 

@@ -17,7 +17,8 @@ use crate::{
     limits::{BUCKET_BITS_MAX, BUCKET_CROWD, RESTORE_PAGE_MAX},
     refusal::{Refusal, RequestFault},
     request::{check_account, check_matching, check_recipient},
-    seal::SEALED_RECORD_BYTES,
+    seal::{RECORD_TEXT_MAX_BYTES, SEALED_RECORD_BYTES},
+    wire::{self, WireError},
 };
 use farthing_coin::{
     Document, KeyId, PublicKey, RecoveryRecordId, RequestId, Signed, Transcript, TranscriptExt,
@@ -315,7 +316,7 @@ impl Origin {
 ///
 /// A restore looks at every number below the end of a range, also between the ranges. So two ranges of one counter can
 /// become one range with all numbers between them, without a loss. This bounds the record for any number of restores: it
-/// has three lists of at most one range, and at most [`ScanRecord::BYTES_MAX`] bytes.
+/// has four lists of at most one range, and at most [`ScanRecord::BYTES_MAX`] bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScanRecord {
     /// Numbers of withdrawals.
@@ -324,17 +325,60 @@ pub struct ScanRecord {
     pub exchanges: Vec<(u64, u64)>,
     /// Numbers of orders.
     pub orders: Vec<(u64, u64)>,
+    /// Numbers of reserves.
+    pub reserves: Vec<(u64, u64)>,
+}
+
+/// A [`ScanRecord`] of a wallet that has no reserve, and of all wallets before there were reserves.
+#[derive(Serialize, Deserialize)]
+struct WithoutReserves {
+    withdrawals: Vec<(u64, u64)>,
+    exchanges: Vec<(u64, u64)>,
+    orders: Vec<(u64, u64)>,
 }
 
 impl ScanRecord {
     /// The longest encoding of a merged record (bytes): each list has its length and one range.
-    pub const BYTES_MAX: usize = 3 * (8 + 16);
+    pub const BYTES_MAX: usize = 4 * (8 + 16);
+
+    /// The encoding. Without a reserve it has three lists, so that older programs read it too.
+    ///
+    /// # Errors
+    /// As [`wire::encode`].
+    pub fn to_bytes(&self) -> Result<Vec<u8>, WireError> {
+        if !self.reserves.is_empty() {
+            return wire::encode(self);
+        }
+        wire::encode(&WithoutReserves {
+            withdrawals: self.withdrawals.clone(),
+            exchanges: self.exchanges.clone(),
+            orders: self.orders.clone(),
+        })
+    }
+
+    /// Decodes a record, with or without the list of reserves.
+    ///
+    /// # Errors
+    /// When the bytes are neither.
+    pub fn from_bytes(bytes: &[u8]) -> Result<ScanRecord, WireError> {
+        let older = |_| {
+            let older: WithoutReserves = wire::decode(bytes, RECORD_TEXT_MAX_BYTES)?;
+            Ok(ScanRecord {
+                withdrawals: older.withdrawals,
+                exchanges: older.exchanges,
+                orders: older.orders,
+                reserves: Vec::new(),
+            })
+        };
+        wire::decode(bytes, RECORD_TEXT_MAX_BYTES).or_else(older)
+    }
 
     /// Adds the ranges of `other`, and merges the ranges of each counter.
     pub fn merge(&mut self, other: &ScanRecord) {
         merge_ranges(&mut self.withdrawals, &other.withdrawals);
         merge_ranges(&mut self.exchanges, &other.exchanges);
         merge_ranges(&mut self.orders, &other.orders);
+        merge_ranges(&mut self.reserves, &other.reserves);
     }
 
     /// Exclusive upper bound of the numbers in `ranges`.
@@ -489,10 +533,12 @@ mod tests {
                 withdrawals: vec![range(101)],
                 exchanges: vec![range(164), range(7)],
                 orders: vec![(9, 9), range(300)],
+                reserves: vec![range(65)],
             };
             record.merge(&more);
             all.push(more);
-            let bytes = crate::wire::encode(&record).unwrap();
+            let bytes = record.to_bytes().unwrap();
+            assert_eq!(ScanRecord::from_bytes(&bytes).unwrap(), record);
             assert!(
                 bytes.len() <= ScanRecord::BYTES_MAX,
                 "{} after {restore}",
@@ -507,6 +553,7 @@ mod tests {
                 (&record.withdrawals, &more.withdrawals),
                 (&record.exchanges, &more.exchanges),
                 (&record.orders, &more.orders),
+                (&record.reserves, &more.reserves),
             ];
             for (merged, ranges) in each {
                 assert!(ranges.iter().all(|range| holds(merged, *range)));
@@ -514,6 +561,29 @@ mod tests {
         }
         assert_eq!(ScanRecord::end(&record.orders), 499 * 300 + 299);
         const { assert!(ScanRecord::BYTES_MAX <= crate::seal::RECORD_TEXT_MAX_BYTES) };
+    }
+
+    #[test]
+    fn a_scan_record_without_reserves_is_as_before() {
+        let record = ScanRecord {
+            withdrawals: vec![(0, 3)],
+            orders: vec![(2, 70)],
+            ..ScanRecord::default()
+        };
+        let older = (&record.withdrawals, &record.exchanges, &record.orders);
+        let bytes = record.to_bytes().unwrap();
+        assert_eq!(bytes, wire::encode(&older).unwrap());
+        assert_eq!(ScanRecord::from_bytes(&bytes).unwrap(), record);
+        let with_reserves = ScanRecord {
+            reserves: vec![(0, 65)],
+            ..record
+        };
+        let longer = with_reserves.to_bytes().unwrap();
+        assert_eq!(ScanRecord::from_bytes(&longer).unwrap(), with_reserves);
+        for cut in 0..longer.len() {
+            let part = ScanRecord::from_bytes(&longer[..cut]);
+            assert_eq!(part.is_ok(), cut == bytes.len(), "{cut}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The commands and options of `farthing`.
 
 use super::exit::Exit;
+use crate::pay_uri::PayUri;
 use clap::{Args, Parser, Subcommand, builder::FalseyValueParser};
 use farthing_node::{
     card::{Card, RoleName, parse_name},
@@ -198,6 +199,82 @@ pub(super) enum Command {
     /// Print or verify the documents that prove a purchase.
     #[command(subcommand)]
     Receipt(ReceiptCommand),
+    /// Pay coins into your account at the bank.
+    #[command(
+        after_long_help = "The bank learns that you had coins of this amount. It does not learn from which withdrawal they \
+        came, or what you bought. A different amount and a later time than those of a withdrawal tell it less."
+    )]
+    Redeem {
+        /// Amount, for example 20.00.
+        amount: Amount,
+        /// Name of the bank, if the wallet knows several.
+        #[arg(long, value_name = "NAME")]
+        bank: Option<String>,
+        /// Begin another payment, even if one of the same amount is under way. Without it, that one is carried on.
+        #[arg(long)]
+        again: bool,
+    },
+    /// Print a request for a payment to you, which another wallet pays with `farthing send`.
+    #[command(after_long_help = "Examples:\n  \
+        farthing request 5.00 --for \"two coffees\"\n  \
+        farthing request 5.00 --qr             the same request as a picture\n\n\
+        The payer needs the card of the same bank. You may be offline when they pay. The bank keeps the money for you under \
+        a key that nobody can connect with you. Make a new request for each payment.")]
+    Request {
+        /// Amount, for example 5.00. Without it, the payer chooses.
+        amount: Option<Amount>,
+        /// What it is for. The payer sees it, and the bank does not.
+        #[arg(
+            long = "for",
+            value_name = "TEXT",
+            default_value = "",
+            hide_default_value = true
+        )]
+        text: String,
+        /// Name of the bank, if the wallet knows several.
+        #[arg(long, value_name = "NAME")]
+        bank: Option<String>,
+        /// Draw it as a QR code too.
+        #[arg(long, conflicts_with = "json")]
+        qr: bool,
+    },
+    /// Pay a request of another wallet. You get a receipt that the bank has signed.
+    #[command(
+        after_long_help = "If the command is interrupted, the same command or `farthing resume` carries the payment on. It \
+        is never paid twice. `farthing give-up` takes back what the bank does not confirm."
+    )]
+    Send {
+        /// The request, as `farthing request` printed it. Put it in quotes.
+        #[arg(value_name = "URI")]
+        uri: PayUri,
+        /// Amount, if the request has none.
+        #[arg(long, value_name = "AMOUNT")]
+        amount: Option<Amount>,
+        /// Pay once more, even if the same request was paid.
+        #[arg(long)]
+        again: bool,
+    },
+    /// Say what a `farthing:` link does, and do it if you agree.
+    Open {
+        /// The link.
+        #[arg(value_name = "URI")]
+        uri: PayUri,
+        /// Do it without a question.
+        #[arg(long)]
+        yes: bool,
+        /// Amount, if the link has none.
+        #[arg(long, value_name = "AMOUNT")]
+        amount: Option<Amount>,
+    },
+    /// List the payments that were sent and requested, and their states.
+    Payments,
+    /// Give up a payment that the bank does not confirm: its coins are exchanged for fresh ones.
+    ///
+    /// If the bank has carried the payment out, it stays, and you get its receipt.
+    GiveUp {
+        /// Number of the payment, as `farthing payments` shows it.
+        payment: u64,
+    },
     /// Exchange coins of aborted purchases, and coins whose keys end soon, for fresh ones.
     Exchange {
         /// Exchange every spendable coin, so that nothing links the coins to where they came from.
@@ -257,12 +334,16 @@ impl Command {
                 | Command::Resume { .. }
                 | Command::Cancel { .. }
                 | Command::Exchange { .. }
+                | Command::Redeem { .. }
+                | Command::Send { .. }
+                | Command::Open { .. }
+                | Command::GiveUp { .. }
         )
     }
 
     /// Whether it changes nothing in the wallet, so that it runs while another command does.
     pub(super) fn only_reads(&self) -> bool {
-        use ReceiptCommand::{Denied, Keys, Show};
+        use ReceiptCommand::{Denied, Keys, Payment, Show};
         matches!(
             self,
             Command::Account { .. }
@@ -272,8 +353,9 @@ impl Command {
                 | Command::Export { .. }
                 | Command::Network(NetworkCommand::Check)
                 | Command::Purchases
+                | Command::Payments
                 | Command::History { .. }
-                | Command::Receipt(Show { .. } | Denied { .. } | Keys { .. })
+                | Command::Receipt(Show { .. } | Payment { .. } | Denied { .. } | Keys { .. })
         )
     }
 }
@@ -387,6 +469,17 @@ pub(super) enum ReceiptCommand {
         #[arg(long, requires = "output")]
         force: bool,
     },
+    /// Print what proves a payment: the bank's signed statement, and the text with the salt of its digest.
+    Payment {
+        /// Number of the payment, as `farthing payments` shows it.
+        payment: u64,
+        /// Write it to FILE. Only you can read it.
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// Overwrite FILE if it exists.
+        #[arg(long, requires = "output")]
+        force: bool,
+    },
     /// Print the documents that prove that a bank denies coins that it has issued.
     Denied {
         /// Write them to FILE. Only you can read it.
@@ -432,6 +525,9 @@ fn long_help() -> String {
          farthing withdraw 20.00                          move money from the account into the wallet\n  \
          farthing catalog studio                          list what the merchant `studio` sells\n  \
          farthing buy studio \"Evening postcard\" -o p.txt  buy: you get the goods, or keep your coins\n  \
+         farthing request 5.00 --for lunch                ask another wallet for money\n  \
+         farthing send URI                                pay such a request\n  \
+         farthing redeem 20.00                            pay coins into your account\n  \
          farthing run                                     look after the wallet, as a service\n\n\
          If something goes wrong:\n  \
          farthing resume                                  carry on after a crash or a silent party\n  \

@@ -1,6 +1,7 @@
 //! The command `history`.
 
 use super::{
+    payments::paid_for,
     purchases::status,
     report::{Align, Report, amount, bank_name, date, table},
 };
@@ -41,11 +42,10 @@ struct Line {
 /// Lists everything that the wallet has done. `csv` asks for comma-separated values.
 pub(super) fn show(wallet: &Wallet, csv: bool) -> Result<Report> {
     let file = wallet.network_file()?;
-    let lines: Vec<Line> = wallet
-        .history()?
-        .into_iter()
-        .map(|entry| line(entry, &file))
-        .collect();
+    let mut lines = Vec::new();
+    for entry in wallet.history()? {
+        lines.push(line(wallet, entry, &file)?);
+    }
     let json = json!({ "history": lines.iter().map(line_json).collect::<Vec<Value>>() });
     let text = match csv {
         true => comma_separated(&lines)?,
@@ -54,9 +54,9 @@ pub(super) fn show(wallet: &Wallet, csv: bool) -> Result<Report> {
     Ok(Report::done(text, json))
 }
 
-fn line(entry: HistoryEntry, file: &NetworkFile) -> Line {
+fn line(wallet: &Wallet, entry: HistoryEntry, file: &NetworkFile) -> Result<Line> {
     let begun_ms = entry.begun_ms;
-    match entry.matter {
+    Ok(match entry.matter {
         HistoryMatter::Withdrawal(issued) => issued_line(begun_ms, "withdrawal", issued, None, file),
         HistoryMatter::Exchange { issued, of_purchase } => {
             issued_line(begun_ms, "exchange", issued, of_purchase, file)
@@ -76,7 +76,21 @@ fn line(entry: HistoryEntry, file: &NetworkFile) -> Line {
                 of_purchase: None,
             }
         }
-    }
+        HistoryMatter::Payment(number, row) => {
+            let keys = wallet.known_keys(&row.deposit.bank)?;
+            Line {
+                begun_ms,
+                matter: "payment",
+                number,
+                status: row.state.word(),
+                amount: row.deposit.total().unwrap_or_default(),
+                currency: keys.map(|keys| keys.list().currency.clone()).unwrap_or_default(),
+                party: bank_name(&row.deposit.bank, file),
+                text: paid_for(wallet, &row)?,
+                of_purchase: None,
+            }
+        }
+    })
 }
 
 fn issued_line(

@@ -181,6 +181,10 @@ fn balance_text(bank: Option<&Card>, balance: &Balance) -> String {
         (balance.in_withdrawals, IN_WITHDRAWALS.into()),
         (balance.in_purchases, "is in purchases under way".into()),
         (
+            balance.in_payments,
+            "is in payments under way (`farthing payments`, `farthing resume`)".into(),
+        ),
+        (
             balance.in_exchanges,
             "is being exchanged, or waits for that (`farthing resume`, `farthing exchange`)".into(),
         ),
@@ -209,6 +213,7 @@ fn balance_json(bank: Option<&Card>, balance: &Balance) -> Value {
         "expired": amount(balance.expired),
         "expired_until_ms": balance.expired_until_ms,
         "in_purchases": amount(balance.in_purchases),
+        "in_payments": amount(balance.in_payments),
         "in_exchanges": amount(balance.in_exchanges),
         "lost": amount(balance.lost),
         "in_withdrawals": amount(balance.in_withdrawals),
@@ -283,6 +288,10 @@ fn status(row: &CoinRow, key: Option<&Denomination>, now_ms: u64) -> &'static st
 /// The public fields of a coin: all that is needed to verify it, and nothing that spends it.
 fn coin_json(row: &CoinRow, key: Option<&Denomination>) -> Value {
     let coin = &row.coin;
+    let payment = match row.status {
+        CoinStatus::InDeposit(number) | CoinStatus::Deposited(number) => Some(number),
+        _ => None,
+    };
     let purchase = match row.status {
         CoinStatus::InPurchase(number) | CoinStatus::Spent(number) | CoinStatus::Released(number) => {
             Some(number)
@@ -299,6 +308,7 @@ fn coin_json(row: &CoinRow, key: Option<&Denomination>) -> Value {
         "value": amount(Amount(row.value)),
         "status": row.status.word(),
         "purchase": purchase,
+        "payment": payment,
         "denomination": key.map(denomination_json),
     })
 }
@@ -435,6 +445,7 @@ mod tests {
             "value",
             "status",
             "purchase",
+            "payment",
             "denomination",
         ];
         expected.sort_unstable();

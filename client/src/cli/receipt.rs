@@ -48,6 +48,23 @@ pub(super) fn show(
     })
 }
 
+/// Prints what proves a payment, or writes it to a file.
+pub(super) fn payment(
+    wallet: &Wallet,
+    number: u64,
+    output: Option<&Path>,
+    existing: Existing,
+) -> Result<Report> {
+    let proof = wallet.payment_proof(number)?;
+    give(&proof, output, existing, |path| {
+        let text = format!(
+            "what proves payment {number} is in {}: the bank's signed statement, and the text with its salt",
+            path.display()
+        );
+        Report::done(text, json!({ "number": number, "documents": path }))
+    })
+}
+
 /// Prints the documents that prove that a bank denies coins, or writes them to a file.
 pub(super) fn denied(wallet: &Wallet, output: Option<&Path>, existing: Existing) -> Result<Report> {
     let papers = wallet.denied_coins()?;

@@ -6,9 +6,9 @@ use crate::{
     coins::{coin_reads, coin_row, put_coin, set_status},
     counters::{bridged_reads, mark_bridged},
     error::WalletError,
-    recovery::{end_recovered, recovered_reads},
+    recovery::{end_given_up, end_recovered, given_up_reads, recovered_reads},
     rows::{
-        CoinRow, CoinStatus, EXCHANGES, ExchangeRow, FIRST_MESSAGES, PURCHASES, REFUSED_EXCHANGES,
+        CoinRow, CoinStatus, DEPOSITS, EXCHANGES, ExchangeRow, FIRST_MESSAGES, PURCHASES, REFUSED_EXCHANGES,
         SENT_FINISHES, SentFinish, input_set,
     },
 };
@@ -111,11 +111,14 @@ impl<R: IssuanceRow> Write<R> {
                 .and([bridged_reads(bank, R::COUNTER)]),
             Write::Denied(denied, next) => denied.reads(bank).and(next.settle_reads()),
         };
-        match self.next().purchase() {
-            Some(number) => reads
+        match (self.next().purchase(), self.next().payment()) {
+            (Some(number), _) => reads
                 .and([PURCHASES.key(&number)])
                 .then(move |first| recovered_reads(first, number)),
-            None => reads,
+            (None, Some(number)) => reads
+                .and([DEPOSITS.key(&number)])
+                .then(move |first| given_up_reads(first, number)),
+            (None, None) => reads,
         }
     }
 
@@ -147,10 +150,15 @@ impl<R: IssuanceRow> Write<R> {
         }
         match self {
             Write::Begun { .. } | Write::Moved { .. } => Ok(Written::Done(None)),
-            Write::Issued { .. } | Write::Denied(..) => match next.purchase() {
-                Some(number) => Ok(Written::Done(end_recovered(tx, number)?.then_some(number))),
-                None => Ok(Written::Done(None)),
-            },
+            Write::Issued { .. } | Write::Denied(..) => {
+                if let Some(number) = next.payment() {
+                    end_given_up(tx, number)?;
+                }
+                match next.purchase() {
+                    Some(number) => Ok(Written::Done(end_recovered(tx, number)?.then_some(number))),
+                    None => Ok(Written::Done(None)),
+                }
+            }
         }
     }
 }
@@ -160,8 +168,8 @@ impl Denied {
     fn reads(&self, bank: &PublicKey) -> Reads {
         match self {
             Denied::Kept { inputs, finding, .. } => {
-                let finding = finding.as_ref().and_then(|finding| finding.reads(bank));
-                Reads::from(coin_reads(inputs)).and(finding)
+                let finding = finding.as_ref().map(|finding| finding.reads(bank));
+                Reads::from(coin_reads(inputs)).and(finding.into_iter().flatten())
             }
             Denied::ExchangedBefore {
                 coin, earlier, coins, ..

@@ -76,6 +76,11 @@ pub(crate) trait IssuanceRow: Clone + Serialize + DeserializeOwned + Send + Sync
     fn purchase(&self) -> Option<u64> {
         None
     }
+
+    /// The payment from which its coins were taken. It may end with the issuance.
+    fn payment(&self) -> Option<u64> {
+        None
+    }
 }
 
 impl IssuanceRow for Withdrawal {
@@ -154,6 +159,13 @@ impl IssuanceRow for ExchangeRow {
     fn purchase(&self) -> Option<u64> {
         match self.before {
             CoinStatus::InPurchase(number) => Some(number),
+            _ => None,
+        }
+    }
+
+    fn payment(&self) -> Option<u64> {
+        match self.before {
+            CoinStatus::InDeposit(number) => Some(number),
             _ => None,
         }
     }

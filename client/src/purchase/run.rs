@@ -7,7 +7,7 @@ use super::{
     offer,
     output::prove,
     record::{Write, Written, apply, reads},
-    selection,
+    selection::{self, Purpose},
     state::State,
     step::{Event, Known, Opened, Renewed, Silence, Step, Then},
 };
@@ -227,7 +227,8 @@ impl<'w> Run<'w> {
         if plan.offer.body.is_free() {
             return Ok(Vec::new());
         }
-        selection::choose(self.wallet, plan, &self.bank_card, purse).await
+        let purpose = Purpose::Purchase(plan);
+        selection::choose(self.wallet, purpose, &self.bank_card, purse).await
     }
 
     fn open(&self, offer: &Offer, key: &GoodsKey) -> Result<Opened, WalletError> {

@@ -1,4 +1,5 @@
-//! Selection of the coins that pay exactly the price, after exchanges for change if needed.
+//! Selection of the coins that pay exactly the price of a purchase or the amount of a deposit, after exchanges for change
+//! if needed.
 
 use crate::{
     coins::Validity,
@@ -25,6 +26,24 @@ const EXCHANGES_MAX: usize = 4;
 /// How far ahead a deadline is at most, by this machine's clock (ms). It decides nothing: if the clock is wrong, the
 /// escrow refuses the hold, and the wallet cancels.
 const DEADLINE_AHEAD_MS: u64 = DEADLINE_HORIZON_MS / 2;
+
+/// What coins are chosen for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Purpose<'p> {
+    /// The purchase of this plan.
+    Purchase(&'p Plan),
+    /// A deposit of this amount. It takes every coin that the bank still exchanges.
+    Deposit(Amount),
+}
+
+impl Purpose<'_> {
+    fn amount(self) -> Amount {
+        match self {
+            Purpose::Purchase(plan) => plan.offer.body.price,
+            Purpose::Deposit(amount) => amount,
+        }
+    }
+}
 
 /// The next step towards coins that pay a price. It names coins by their place in a list.
 #[derive(Debug, PartialEq, Eq)]
@@ -83,7 +102,7 @@ pub(crate) fn check_payable(price: Amount, values: &[u64]) -> Result<(), WalletE
     }
 }
 
-/// Chooses coins worth exactly the plan's price. First exchanges coins for change if needed, small coins for large ones
+/// Chooses coins worth exactly the amount of the payment. First exchanges coins for change if needed, small coins for large ones
 /// if there are too many. If the coins are too few, exchanges that were interrupted are carried on, and coins whose keys
 /// end before settlement are exchanged. Without a purse, the coins are read from the store.
 ///
@@ -94,11 +113,11 @@ pub(crate) fn check_payable(price: Amount, values: &[u64]) -> Result<(), WalletE
 /// When the wallet has too little money, or an exchange fails.
 pub(crate) async fn choose(
     wallet: &Wallet,
-    plan: &Plan,
+    purpose: Purpose<'_>,
     bank: &Card,
     mut purse_at_hand: Option<Vec<CoinRow>>,
 ) -> Result<Vec<CoinRow>, WalletError> {
-    let price = plan.offer.body.price;
+    let price = purpose.amount();
     let mut exchanges_left = None;
     let (mut is_told, mut is_carried_on) = (false, false);
     loop {
@@ -106,13 +125,18 @@ pub(crate) async fn choose(
         check_payable(price, keys.values())?;
         let rows = match purse_at_hand.take() {
             Some(rows) => rows,
-            None => purse(wallet, &plan.bank, &keys, wallet.now_ms())?,
+            None => purse(wallet, &bank.identity, &keys, wallet.now_ms())?,
         };
         let left: &mut usize = exchanges_left.get_or_insert(rows.len().saturating_add(EXCHANGES_MAX));
         *left = left.checked_sub(1).ok_or(WalletError::NoCoins(price))?;
         let available = Amount(rows.iter().fold(0, |sum, row| sum.saturating_add(row.value)));
-        let ending = ending(&rows, &keys, plan, wallet.now_ms());
-        let fit = spendable(rows, &keys, plan, wallet.now_ms());
+        let (ending, fit) = match purpose {
+            Purpose::Purchase(plan) => (
+                ending(&rows, &keys, plan, wallet.now_ms()),
+                spendable(rows, &keys, plan, wallet.now_ms()),
+            ),
+            Purpose::Deposit(_) => (Vec::new(), rows),
+        };
         let values: Vec<u64> = fit.iter().map(|row| row.value).collect();
         let take = |chosen: Vec<usize>| -> Vec<CoinRow> {
             let rows = chosen.into_iter().filter_map(|index| fit.get(index));
@@ -137,7 +161,7 @@ pub(crate) async fn choose(
                 }
             }
             Selected::Short(_) if !std::mem::replace(&mut is_carried_on, true) => {
-                carry_on_interrupted(wallet, &plan.bank).await?;
+                carry_on_interrupted(wallet, &bank.identity).await?;
             }
             Selected::Short(_) if available >= price && !ending.is_empty() => {
                 let outcome = wallet.exchange(ending.clone()).await;

@@ -80,6 +80,8 @@ fn missing(wallet: &Wallet, bank: &PublicKey, records: &[FoundRecord]) -> Result
         }
         match row.status {
             CoinStatus::FoundUsed(CoinUsed::Exchanged) => taken_in = taken_in.saturating_add(row.value),
+            // A payment leaves nothing at the bank that a restore could find.
+            CoinStatus::FoundUsed(CoinUsed::Deposited) => {}
             CoinStatus::FoundUsed(_) => orders |= !claimed.contains(&row.origin),
             _ => {}
         }

@@ -210,10 +210,11 @@ pub async fn a_scan_record_has_room_for_every_restore() {
         record.merge(&ScanRecord {
             withdrawals: range.clone(),
             exchanges: range.clone(),
-            orders: range,
+            orders: range.clone(),
+            reserves: range,
         });
     }
-    let bytes = farthing_protocol::wire::encode(&record).expect("an encoding");
+    let bytes = record.to_bytes().expect("an encoding");
     assert!(
         bytes.len() <= farthing_protocol::seal::RECORD_TEXT_MAX_BYTES,
         "money: a wallet that was restored often is never restored again"

@@ -5,10 +5,13 @@ use super::{
     foundation::{ITEM, Population},
     world::World,
 };
-use farthing_client::{error::WalletError, purchase::Parties, resume::Resumed, wallet::Wallet};
+use farthing_client::{
+    error::WalletError, pay_uri::PayUri, purchase::Parties, resume::Resumed, rows::DepositRow, wallet::Wallet,
+};
 use farthing_node::card::{Card, RoleName};
 use farthing_protocol::{
     api::{BankRequest, EscrowRequest, MerchantRequest},
+    deposited::Payee,
     limits::SALES_ASKED_EVERY_MS,
     money::Amount,
 };
@@ -27,6 +30,12 @@ pub(super) const FUNDS: Amount = Amount(5000);
 /// What the customer of a story withdraws.
 pub(super) const WITHDRAWN: Amount = Amount(2000);
 
+/// What the customer pays back into the account. No set of coins of a fresh withdrawal is worth it.
+pub const REDEEMED: Amount = Amount(333);
+
+/// What the customer pays another one.
+pub const SENT: Amount = Amount(250);
+
 /// The kind of day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mode {
@@ -44,23 +53,26 @@ pub enum Mode {
     EscrowSilent,
     /// Take a free item. The coins stay.
     Free,
+    /// Pay coins into the account, pay the request of another customer, and request a payment. Nothing is bought.
+    Pay,
 }
 
 impl Mode {
     /// Every mode.
-    pub const ALL: [Mode; 6] = [
+    pub const ALL: [Mode; 7] = [
         Mode::Buy,
         Mode::Cancel,
         Mode::Sealed,
         Mode::SealedCancel,
         Mode::EscrowSilent,
         Mode::Free,
+        Mode::Pay,
     ];
 
     /// The parties that the day needs. Their goods come with the offer, or are fetched in a piece.
     pub fn population(self) -> Population {
         let (population, goods_bytes) = match self {
-            Mode::Buy | Mode::Cancel | Mode::EscrowSilent => (Population::default(), 2_000),
+            Mode::Buy | Mode::Cancel | Mode::EscrowSilent | Mode::Pay => (Population::default(), 2_000),
             Mode::Sealed | Mode::SealedCancel => (Population::sealed(), 20_000),
             Mode::Free => (Population::with_price(Amount(0)), 2_000),
         };
@@ -73,7 +85,7 @@ impl Mode {
     /// The requests that are blocked until the customer has cancelled.
     fn silence(self) -> Option<fn(&Card, &[u8]) -> bool> {
         match self {
-            Mode::Buy | Mode::Sealed | Mode::Free => None,
+            Mode::Buy | Mode::Sealed | Mode::Free | Mode::Pay => None,
             Mode::Cancel => Some(is_delivery),
             Mode::SealedCancel => Some(is_hold_at_bank),
             Mode::EscrowSilent => Some(is_customers_at_escrow),
@@ -147,6 +159,9 @@ pub fn is_customers_at_escrow(card: &Card, request: &[u8]) -> bool {
 /// A whole day, or the rest of it.
 pub async fn day(world: &World, wallet: &Wallet, mode: Mode, amount: Amount) {
     withdraw(wallet, &world.parties(), amount).await;
+    if mode == Mode::Pay {
+        return pay(world, wallet).await;
+    }
     if let Some(silence) = mode.silence() {
         world.network.block(silence);
         cancelled_purchase(world, wallet).await;
@@ -230,6 +245,42 @@ pub async fn buy(world: &World, wallet: &Wallet) {
         silent_at_worst(wallet.buy(&world.parties(), ITEM, &output).await);
     }
     panic!("progress: the purchase does not get on");
+}
+
+/// Pays into the account, pays another customer, and requests a payment, unless that was done.
+pub async fn pay(world: &World, wallet: &Wallet) {
+    let bank = world.parties().bank;
+    let own = wallet.account(&bank.identity).expect("an account");
+    let uri = request_of_bob(world);
+    for _ in 0..TRIES_MAX {
+        if !resume(wallet).await.open.is_empty() {
+            continue;
+        }
+        let payments = wallet.payments().expect("the payments");
+        let done = |to: Payee| {
+            let is_it = |(_, row): &&(u64, DepositRow)| {
+                row.state.has_paid() && row.deposit.outputs.iter().any(|output| output.to == to)
+            };
+            payments.iter().filter(is_it).count()
+        };
+        match (done(Payee::Account(own)), done(Payee::Reserve(uri.to))) {
+            (0, _) => silent_at_worst(wallet.redeem(&bank, REDEEMED, false).await),
+            (1, 0) => silent_at_worst(wallet.pay(&uri, SENT, false).await),
+            (1, 1) if wallet.requested().expect("the requests").is_empty() => {
+                silent_at_worst(wallet.request(&bank, Some(SENT), "lunch").await);
+            }
+            (1, 1) => return,
+            times => panic!("money: a payment was made more than once: {times:?}"),
+        }
+    }
+    panic!("progress: the payments do not get on");
+}
+
+/// The request of another customer, who is offline.
+pub fn request_of_bob(world: &World) -> PayUri {
+    let bank = world.parties().bank.identity;
+    let seed = world.foundation.seed_of("bob").for_bank(&bank);
+    PayUri::new(bank, seed.reserve_key(0).public(), Some(SENT), "lunch").expect("a short text")
 }
 
 /// Carries on everything. All parties are honest, so the only error is a late reply.

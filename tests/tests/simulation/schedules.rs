@@ -24,6 +24,9 @@ const PAIRS: usize = 800;
 /// About how many pairs of a free purchase are run, which has few messages.
 const FREE_PAIRS: usize = 100;
 
+/// About how many pairs of a day of payments are run.
+const PAYMENT_PAIRS: usize = 200;
+
 /// About how many schedules of one fault with a relay are run of each longer mode.
 const RELAYED_SINGLES: usize = 300;
 
@@ -242,6 +245,25 @@ fn every_single_fault_of_a_purchase_whose_escrow_is_silent() {
 #[test]
 fn every_single_fault_of_a_free_purchase() {
     singles(Mode::Free).run("every_single_fault_of_a_free_purchase");
+}
+
+#[test]
+fn every_single_fault_of_payments() {
+    singles(Mode::Pay).run("every_single_fault_of_payments");
+}
+
+#[test]
+fn single_faults_of_relayed_payments() {
+    relayed(singles(Mode::Pay), Which::Sample(RELAYED_PAIRS)).run("single_faults_of_relayed_payments");
+}
+
+#[test]
+fn pairs_of_faults_of_payments() {
+    let pairs = Row {
+        which: Which::asked_or(Which::Sample(PAYMENT_PAIRS)),
+        ..pairs(Mode::Pay)
+    };
+    pairs.run("pairs_of_faults_of_payments");
 }
 
 #[test]

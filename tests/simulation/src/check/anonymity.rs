@@ -13,8 +13,9 @@ use farthing_client::wallet::Wallet;
 use farthing_coin::{Challenge, Commitment, PublicKey, Signed};
 use farthing_node::{card::RoleName, network::Lane};
 use farthing_protocol::{
-    api::{BankRequest, Caller, EscrowRequest, MerchantRequest},
+    api::{BankRequest, Call, Caller, EscrowRequest, MerchantRequest},
     deposit::{Deposit, DepositFrom},
+    deposited::Payee,
     documents::PurchaseId,
     exchange::{Authorized, ExchangeBegin, ExchangeFinish},
     ids::DepositId,
@@ -102,7 +103,8 @@ pub(super) fn check(
         let shown = |is: fn(&Matter) -> bool| matters.iter().filter(|matter| is(matter)).count();
         let purchases = shown(|matter| matches!(matter, Matter::Purchase(_)));
         let exchanges = shown(|matter| matches!(matter, Matter::Exchange(_)));
-        if purchases > 1 || exchanges > 1 {
+        let deposits = shown(|matter| matches!(matter, Matter::Deposit(_)));
+        if purchases + deposits > 1 || exchanges > 1 {
             safety.push(format!(
                 "anonymity: one key is shown for two matters: {coin} in {matters:?}"
             ));
@@ -110,9 +112,20 @@ pub(super) fn check(
     }
 }
 
-/// Whether a request has the key of one of these accounts in it.
+/// Whether a request has the key of one of these accounts in it. The payee of a deposit does not count: a payment to an
+/// account names it.
 fn names(message: &Sent, accounts: &BTreeSet<PublicKey>) -> bool {
-    let mut windows = message.request.windows(32);
+    let request = match BankRequest::decode(&message.request) {
+        Ok(BankRequest::Deposit(mut deposit)) => {
+            deposit
+                .body
+                .outputs
+                .retain(|output| !matches!(output.to, Payee::Account(_)));
+            deposit.encode().expect("a shorter request")
+        }
+        _ => message.request.clone(),
+    };
+    let mut windows = request.windows(32);
     windows.any(|bytes| accounts.iter().any(|account| bytes == account.0))
 }
 

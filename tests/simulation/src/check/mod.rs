@@ -166,6 +166,11 @@ fn check_ended(wallet: &Wallet, progress: &mut Vec<String>) {
             progress.push(format!("purchase {number} is paid, and {:?}", row.delivery));
         }
     }
+    for (number, row) in wallet.payments().expect("the payments") {
+        if row.state.is_open() {
+            progress.push(format!("payment {number} is {}", row.state.word()));
+        }
+    }
     for coin in wallet.present_coins().expect("the coins") {
         let open = coin.status.counts() || matches!(coin.status, CoinStatus::HeldElsewhere(_));
         if open && coin.status != CoinStatus::Available {

@@ -1,14 +1,17 @@
 //! Money: the bank's books balance, and the bank and the wallets agree on every coin.
 
 use super::World;
-use farthing_bank::rows::COINS;
+use farthing_bank::rows::{COINS, DEPOSITS};
 use farthing_client::{
-    rows::{CoinRow, CoinStatus},
+    rows::{CoinRow, CoinStatus, DepositState},
     wallet::Wallet,
 };
 use farthing_coin::{KeyId, PublicKey};
 use farthing_protocol::{coins::CoinState, money::Amount};
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Bound,
+};
 
 /// The coins of one customer, with their rows in each of the customer's wallets. Copies of a wallet belong to one
 /// customer.
@@ -45,11 +48,49 @@ impl World {
                 safety.push(format!("money: {} is worth {}: {problem}", key.1, rows[0].value));
             }
         }
+        self.check_payments(wallets, all_ended, safety);
         let outstanding: Amount = report.outstanding.parse().expect("an amount");
         if all_ended && there != outstanding.0 {
             safety.push(format!(
                 "money: coins worth {outstanding} are out, the wallets know of {}",
                 Amount(there)
+            ));
+        }
+    }
+}
+
+impl World {
+    /// The bank and the wallets agree on every payment by deposit.
+    fn check_payments(&self, wallets: &[&Wallet], all_ended: bool, safety: &mut Vec<String>) {
+        let view = self.bank().store().view();
+        let mut ids = BTreeSet::new();
+        for wallet in wallets {
+            for (number, row) in wallet.payments().expect("the payments") {
+                let id = row.deposit.id();
+                let there = DEPOSITS.peek(&view, &id).expect("the bank's row");
+                let fits = match &row.state {
+                    DepositState::Done(deposited) => there.as_ref() == Some(&deposited.body),
+                    DepositState::Sending => true,
+                    DepositState::Refused(_) | DepositState::GivenUp => there.is_none(),
+                };
+                if !fits {
+                    let word = row.state.word();
+                    safety.push(format!(
+                        "money: payment {number} is {word}, and the bank has {there:?}"
+                    ));
+                }
+                ids.insert(id);
+            }
+        }
+        let all = DEPOSITS
+            .scan(&view, Bound::Unbounded, usize::MAX)
+            .expect("the deposits");
+        let unknown = all.iter().filter(|(id, _)| !ids.contains(id)).count();
+        // A wallet that was restored from its words does not know the payments of before.
+        let is_restored = self.everyone().iter().any(|party| self.machine(*party).is_twin());
+        if all_ended && !is_restored && unknown > 0 {
+            safety.push(format!(
+                "money: the bank has {unknown} payments that no wallet knows"
             ));
         }
     }
@@ -75,7 +116,8 @@ fn disagreements(state: &CoinState, rows: &[CoinRow], all_ended: bool) -> Vec<St
         let fits = match row.status {
             // A copy learns what another copy did when it uses the coin.
             CoinStatus::Available => rows.len() > 1 || *state == CoinState::Unseen,
-            CoinStatus::InPurchase(_) | CoinStatus::InExchange(_) => true,
+            CoinStatus::InPurchase(_) | CoinStatus::InExchange(_) | CoinStatus::InDeposit(_) => true,
+            CoinStatus::Deposited(_) => matches!(state, CoinState::Deposited(_)),
             CoinStatus::Released(_) => !matches!(state, CoinState::Spent(_)),
             CoinStatus::Spent(_) => match state {
                 CoinState::Spent(_) => true,

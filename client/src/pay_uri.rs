@@ -1,0 +1,307 @@
+//! The URI of a request for a payment: `farthing:pay?bank=..&to=..&amount=..&for=..`.
+//!
+//! | part | content |
+//! |---|---|
+//! | `bank` | the first 16 bytes of the bank's identity key, in lower-case hex |
+//! | `to` | the key of the reserve to credit, in lower-case hex |
+//! | `amount` | optional: the amount with two decimals |
+//! | `for` | optional: what it is for, percent-encoded |
+//!
+//! The parts come in this order. A text has one encoding only, and everything else is refused.
+//!
+//! ```
+//! use farthing_client::pay_uri::PayUri;
+//!
+//! let text = "farthing:pay?bank=000102030405060708090a0b0c0d0e0f\
+//!     &to=e2f2ae0a6abc4e71a884a961c500515f58e30b6aa582dd8db6a65945e08d2d76&amount=5.00&for=two%20coffees";
+//! let uri: PayUri = text.parse()?;
+//! assert_eq!(uri.text, "two coffees");
+//! assert_eq!(uri.to_string(), text);
+//! # Ok::<(), farthing_client::pay_uri::PayUriError>(())
+//! ```
+
+use farthing_coin::PublicKey;
+use farthing_protocol::money::Amount;
+use std::{fmt, fmt::Write, str::FromStr};
+
+/// What every such URI begins with.
+pub const PREFIX: &str = "farthing:pay?";
+
+/// The longest text of a request (bytes, UTF-8).
+pub const TEXT_MAX_BYTES: usize = 128;
+
+/// The longest URI (bytes): every byte of the text is percent-encoded.
+pub const URI_MAX_BYTES: usize = PREFIX.len() + 5 + 32 + 4 + 64 + 8 + 21 + 5 + 3 * TEXT_MAX_BYTES;
+
+/// The length of a [`BankPrefix`] (bytes).
+const BANK_BYTES: usize = 16;
+
+/// A request for a payment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PayUri {
+    /// The bank at which the payee wants the money.
+    pub bank: BankPrefix,
+    /// The reserve to credit.
+    pub to: PublicKey,
+    /// The amount. Without it the payer chooses.
+    pub amount: Option<Amount>,
+    /// What it is for. Empty without a text.
+    pub text: String,
+}
+
+/// The beginning of a bank's identity key. It is long enough that nobody can make another key with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BankPrefix([u8; BANK_BYTES]);
+
+/// Why a text is not a request for a payment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PayUriError {
+    /// It is too long.
+    #[error("this is not a request for a payment: it is longer than {URI_MAX_BYTES} bytes; copy it again")]
+    TooLong,
+    /// It begins otherwise.
+    #[error("this is not a request for a payment: it does not begin with `{PREFIX}`; copy it again")]
+    Prefix,
+    /// A part is missing, unknown, repeated, out of order, or not in its only form.
+    #[error(
+        "this request for a payment is damaged: its {0} is not in its place or not in its form; copy it again"
+    )]
+    Part(&'static str),
+    /// The key of the reserve is not a key.
+    #[error("this request for a payment is damaged: nobody can have the key to which it wants the money")]
+    NoKey,
+    /// The text is too long, or has control characters.
+    #[error("the text has more than {TEXT_MAX_BYTES} bytes or control characters; shorten it")]
+    Text,
+}
+
+impl BankPrefix {
+    /// The prefix of this bank's key.
+    #[must_use]
+    pub fn of(bank: &PublicKey) -> BankPrefix {
+        let mut prefix = [0; BANK_BYTES];
+        prefix.iter_mut().zip(bank.0).for_each(|(to, from)| *to = from);
+        BankPrefix(prefix)
+    }
+
+    /// Whether this bank's key begins with it.
+    #[must_use]
+    pub fn is_of(&self, bank: &PublicKey) -> bool {
+        BankPrefix::of(bank) == *self
+    }
+}
+
+impl fmt::Display for BankPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl PayUri {
+    /// A request for a payment to this reserve.
+    ///
+    /// # Errors
+    /// When the text is too long or has control characters.
+    pub fn new(
+        bank: PublicKey,
+        to: PublicKey,
+        amount: Option<Amount>,
+        text: &str,
+    ) -> Result<PayUri, PayUriError> {
+        check_text(text)?;
+        Ok(PayUri {
+            bank: BankPrefix::of(&bank),
+            to,
+            amount,
+            text: text.to_owned(),
+        })
+    }
+}
+
+fn check_text(text: &str) -> Result<(), PayUriError> {
+    match text.len() <= TEXT_MAX_BYTES && !text.chars().any(char::is_control) {
+        true => Ok(()),
+        false => Err(PayUriError::Text),
+    }
+}
+
+impl fmt::Display for PayUri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{PREFIX}bank={}&to={}", self.bank, hex::encode(self.to.0))?;
+        if let Some(amount) = self.amount {
+            write!(f, "&amount={amount}")?;
+        }
+        if !self.text.is_empty() {
+            f.write_str("&for=")?;
+            for byte in self.text.bytes() {
+                match is_plain(byte) {
+                    true => f.write_char(byte.into())?,
+                    false => write!(f, "%{byte:02X}")?,
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a byte of the text stands for itself: RFC 3986, section 2.3.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
+}
+
+impl FromStr for PayUri {
+    type Err = PayUriError;
+
+    fn from_str(text: &str) -> Result<PayUri, PayUriError> {
+        if text.len() > URI_MAX_BYTES {
+            return Err(PayUriError::TooLong);
+        }
+        let query = text.strip_prefix(PREFIX).ok_or(PayUriError::Prefix)?;
+        let mut parts = query.split('&').peekable();
+        let mut part = |name: &'static str| -> Option<&str> {
+            let value = |part: &&str| part.strip_prefix(name).is_some_and(|rest| rest.starts_with('='));
+            let found = parts.next_if(value)?;
+            found.split_once('=').map(|(_, value)| value)
+        };
+        let bank = key_bytes::<BANK_BYTES>(part("bank"), "bank")?;
+        let to = PublicKey(key_bytes::<32>(part("to"), "payee")?);
+        let amount = match part("amount") {
+            Some(amount) => Some(amount.parse().map_err(|_| PayUriError::Part("amount"))?),
+            None => None,
+        };
+        let words = part("for").map_or(Ok(String::new()), decoded)?;
+        let uri = PayUri {
+            bank: BankPrefix(bank),
+            to,
+            amount,
+            text: words,
+        };
+        check_text(&uri.text)?;
+        // Every other writing of the same request is refused, and so is everything after it.
+        if uri.to_string() != text {
+            return Err(PayUriError::Part("end"));
+        }
+        match uri.to.is_valid() {
+            true => Ok(uri),
+            false => Err(PayUriError::NoKey),
+        }
+    }
+}
+
+fn key_bytes<const N: usize>(part: Option<&str>, name: &'static str) -> Result<[u8; N], PayUriError> {
+    let mut bytes = [0; N];
+    let decoded = part.map(|part| hex::decode_to_slice(part, &mut bytes));
+    match decoded {
+        Some(Ok(())) => Ok(bytes),
+        _ => Err(PayUriError::Part(name)),
+    }
+}
+
+/// The text of a percent-encoded part.
+fn decoded(part: &str) -> Result<String, PayUriError> {
+    let refused = PayUriError::Part("text");
+    let mut bytes = Vec::with_capacity(part.len());
+    let mut rest = part.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let digits = [rest.next().ok_or(refused)?, rest.next().ok_or(refused)?];
+        let mut decoded = [0];
+        hex::decode_to_slice(digits, &mut decoded).map_err(|_| refused)?;
+        bytes.extend(decoded);
+    }
+    String::from_utf8(bytes).map_err(|_| refused)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The base point of the group.
+    const KEY: &str = "e2f2ae0a6abc4e71a884a961c500515f58e30b6aa582dd8db6a65945e08d2d76";
+
+    fn key() -> PublicKey {
+        PublicKey(hex::decode(KEY).unwrap().try_into().unwrap())
+    }
+
+    fn uri(rest: &str) -> String {
+        format!("{PREFIX}bank={}&to={KEY}{rest}", "ab".repeat(16))
+    }
+
+    #[test]
+    fn a_request_has_one_form() {
+        let bank = PublicKey([0xab; 32]);
+        let made = PayUri::new(bank, key(), Some(Amount(500)), "Kaffee & Kuchen für 2").unwrap();
+        let text = uri("&amount=5.00&for=Kaffee%20%26%20Kuchen%20f%C3%BCr%202");
+        assert_eq!(made.to_string(), text);
+        assert_eq!(text.parse(), Ok(made));
+        assert_eq!(uri("").parse(), PayUri::new(bank, key(), None, ""));
+        for (rest, says) in [
+            ("&amount=5", "end"),
+            ("&amount=05.00", "end"),
+            ("&amount=-1", "amount"),
+            ("&for=a&amount=5.00", "end"),
+            ("&amount=5.00&amount=5.00", "end"),
+            ("&for=", "end"),
+            ("&for=a b", "end"),
+            ("&for=%6a", "end"),
+            ("&for=%c3%bc", "end"),
+            ("&for=%C3", "text"),
+            ("&for=%C", "text"),
+            ("&for=%", "text"),
+            ("&for=%+1", "text"),
+            ("&for=a%0A", "control"),
+            ("&x=1", "end"),
+            ("&", "end"),
+            ("\n", "damaged"),
+        ] {
+            let refused = uri(rest).parse::<PayUri>().unwrap_err().to_string();
+            assert!(refused.contains(says), "{rest}: {refused}");
+        }
+        let upper = uri("").replace("ab", "AB");
+        assert_eq!(upper.parse::<PayUri>(), Err(PayUriError::Part("end")));
+        assert_eq!("http:pay?".parse::<PayUri>(), Err(PayUriError::Prefix));
+        let no_key = uri("").replace(KEY, &"ff".repeat(32));
+        assert_eq!(no_key.parse::<PayUri>(), Err(PayUriError::NoKey));
+        assert_eq!(
+            uri(&"&".repeat(URI_MAX_BYTES)).parse::<PayUri>(),
+            Err(PayUriError::TooLong)
+        );
+    }
+
+    #[test]
+    fn the_longest_request_has_the_greatest_length() {
+        let text = "\u{e9}".repeat(TEXT_MAX_BYTES / 2);
+        let longest = PayUri::new(key(), key(), Some(Amount(u64::MAX)), &text).unwrap();
+        let longest = longest.to_string();
+        assert_eq!(longest.len(), URI_MAX_BYTES);
+        assert!(longest.parse::<PayUri>().is_ok());
+        let longer = format!("{text}x");
+        assert_eq!(PayUri::new(key(), key(), None, &longer), Err(PayUriError::Text));
+    }
+
+    proptest! {
+        #[test]
+        fn every_request_is_read_as_it_was_written(
+            bank in any::<[u8; 32]>(),
+            amount in prop::option::of(any::<u64>()),
+            text in "\\PC{0,30}",
+        ) {
+            let made = PayUri::new(PublicKey(bank), key(), amount.map(Amount), &text).unwrap();
+            prop_assert_eq!(made.to_string().parse::<PayUri>().unwrap(), made);
+        }
+
+        #[test]
+        fn no_text_panics_and_what_is_read_is_canonical(text in "(farthing:pay\\?bank=[0-9a-f]{32}&to=e2f2ae0a6abc4e71a884a961c500515f58e30b6aa582dd8db6a65945e08d2d76)?[&=a-z0-9.%]{0,40}") {
+            if let Ok(uri) = text.parse::<PayUri>() {
+                prop_assert_eq!(uri.to_string(), text);
+            }
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Payments that this wallet requests, and payments that it sends to others.
+//!
+//! A request names a fresh reserve of the wallet. The payer's bank credits the reserve, also while the payee is offline.
+//! Before its key leaves the machine, the scan record at the bank has the reserve's number. So a restore finds what was
+//! paid.
+
+use crate::{
+    counters::{bridged_reads, number_reads, take_numbers},
+    deposit::{Order, Paid},
+    error::WalletError,
+    pay_uri::{BankPrefix, PayUri},
+    rows::{BRIDGED, Counter, REQUESTED, RequestedRow, all},
+    scan_record::reserve_next,
+    wallet::Wallet,
+};
+use farthing_coin::PublicKey;
+use farthing_node::card::{Card, RoleName};
+use farthing_protocol::{deposited::Payee, money::Amount};
+
+/// How often a number is taken, if other tasks take the reserved ones.
+const TRIES_MAX: usize = 16;
+
+/// A payment that was requested.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Requested {
+    /// The bank.
+    pub bank: PublicKey,
+    /// The number of the reserve.
+    pub number: u64,
+    /// The key of the reserve.
+    pub reserve: PublicKey,
+    /// What was requested.
+    pub row: RequestedRow,
+}
+
+impl Wallet {
+    /// Requests a payment at a bank: stores a fresh reserve, and returns the URI for the payer. Without an amount, the payer
+    /// chooses it.
+    ///
+    /// # Errors
+    /// When the bank does not answer, or has no account of this wallet. When the text is too long.
+    pub async fn request(
+        &self,
+        bank: &Card,
+        amount: Option<Amount>,
+        text: &str,
+    ) -> Result<PayUri, WalletError> {
+        self.check_restored(&bank.identity)?;
+        if amount == Some(Amount(0)) {
+            return Err(WalletError::NothingToPay);
+        }
+        let identity = bank.identity;
+        let unkeyed = PayUri::new(identity, identity, amount, text)?;
+        let row = RequestedRow {
+            amount,
+            text: text.to_owned(),
+            requested_ms: Some(self.now_ms()),
+        };
+        for _ in 0..TRIES_MAX {
+            reserve_next(self, bank, Counter::Reserves).await?;
+            if let Some(number) = take_reserve(self, identity, row.clone()).await? {
+                let to = self.reserve_of(&identity, number);
+                return Ok(PayUri { to, ..unkeyed });
+            }
+        }
+        Err(WalletError::Inconsistent(
+            "the numbers of reserves are taken as fast as they are reserved",
+        ))
+    }
+
+    /// The payments that were requested. Those that a restore has found have neither amount nor text.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn requested(&self) -> Result<Vec<Requested>, WalletError> {
+        let rows = all(&self.rows(), &REQUESTED)?.into_iter();
+        Ok(rows
+            .map(|((bank, number), row)| Requested {
+                bank,
+                number,
+                reserve: self.reserve_of(&bank, number),
+                row,
+            })
+            .collect())
+    }
+
+    /// The key of the wallet's reserve with this number.
+    #[must_use]
+    pub fn reserve_of(&self, bank: &PublicKey, number: u64) -> PublicKey {
+        self.seed_for(bank).reserve_key(number).public()
+    }
+
+    /// The pinned bank of a request.
+    ///
+    /// # Errors
+    /// When no card of it is pinned.
+    pub fn bank_of(&self, prefix: &BankPrefix) -> Result<Card, WalletError> {
+        let file = self.network_file()?;
+        let mut banks = file.cards().iter().filter(|card| card.role == RoleName::Bank);
+        let found = banks.find(|card| prefix.is_of(&card.identity));
+        found
+            .cloned()
+            .ok_or_else(|| WalletError::NoCard(format!("bank {prefix}, at which the payee wants the money")))
+    }
+
+    /// Pays a request. A payment of the same request and amount that is under way is carried on. If the payee was paid before,
+    /// nothing is paid, unless `again` asks for it.
+    ///
+    /// # Errors
+    /// [`WalletError::PaidBefore`]. When the wallet has too few coins at the bank. When the bank refuses, or does not answer;
+    /// [`resume`](Wallet::resume) then carries on.
+    pub async fn pay(&self, uri: &PayUri, amount: Amount, again: bool) -> Result<Paid, WalletError> {
+        let bank = self.bank_of(&uri.bank)?;
+        let to = Payee::Reserve(uri.to);
+        let order = Order {
+            to,
+            amount,
+            text: &uri.text,
+        };
+        if !again {
+            if let Some(number) = self.payment_that(&bank, &order, |row| row.state.is_open())? {
+                return self.carry_on(number).await;
+            }
+            for (number, row) in self.payments()? {
+                let is_to = row.deposit.outputs.iter().any(|output| output.to == to);
+                if is_to && row.state.has_paid() {
+                    let status = row.state.word();
+                    return Err(WalletError::PaidBefore { number, status });
+                }
+            }
+        }
+        self.pay_new(&bank, &order).await
+    }
+}
+
+/// Takes the next number of a reserve, and stores what it is for; `None` if the scan record does not have the number yet.
+async fn take_reserve(
+    wallet: &Wallet,
+    bank: PublicKey,
+    row: RequestedRow,
+) -> Result<Option<u64>, WalletError> {
+    let counter = Counter::Reserves;
+    let reads = [bridged_reads(&bank, counter), number_reads(&bank, counter)];
+    wallet
+        .transact(reads, move |tx| {
+            let end = BRIDGED.get(tx, &(bank, counter as u8))?.unwrap_or(0);
+            let number = take_numbers(tx, &bank, counter, 1)?;
+            if number >= end {
+                // The number stays unused.
+                return Ok(None);
+            }
+            REQUESTED.put(tx, &(bank, number), &row)?;
+            Ok(Some(number))
+        })
+        .await
+}
