@@ -11,7 +11,7 @@
 
 use farthing_client::{
     error::WalletError,
-    rows::{CoinRow, CoinStatus},
+    rows::{CoinRow, CoinStatus, DepositState},
 };
 use farthing_coin::Seed;
 use farthing_node::card::RoleName;
@@ -21,6 +21,7 @@ use farthing_simulation::{
     denials::{AnswersWithRefusals, ForgesDenials, SignsWithAnotherKey, StealsInExchange, Theft},
     foundation::Population,
     party::Party,
+    payments::DeniesDeposits,
     setting::{self, Setting, convicts},
 };
 use farthing_tests::by_hand::ByHand;
@@ -88,6 +89,32 @@ fn steals(seed: u64, theft: Theft) {
         it.ends_well().await;
         // The later use of the coin clears the bank that issued for it.
         let mut together = it.coin_papers(&key);
+        together.extend(papers);
+        convicts(&together, &[]);
+    });
+}
+
+/// The bank has carried the payment out, and denies a coin without what it has credited for it.
+#[test]
+fn a_bank_that_denies_a_payment_that_it_has_carried_out_is_convicted() {
+    setting(31, async |it| {
+        it.bank_cheats(DeniesDeposits(it.key(BANK)));
+        let bank = it.world.parties().bank;
+        let error = it.wallet.redeem(&bank, WITHDRAWN, false).await.unwrap_err();
+        let WalletError::CoinDenied { coin, .. } = error else {
+            panic!("{error}");
+        };
+        assert_eq!(it.row(&coin).status, CoinStatus::Available);
+        let papers = it.wallet.denied_coins().unwrap();
+        convicts(&papers, &[it.bank(Charge::CoinDenied(coin))]);
+        // The next use of the coin shows the deposit. That is the answer to the payment, and clears the bank.
+        let outcome = it.wallet.exchange(vec![it.row(&coin)]).await;
+        assert!(matches!(outcome, Err(WalletError::Refused { .. })), "{outcome:?}");
+        let state = it.wallet.payment(0).unwrap().state;
+        assert!(matches!(state, DepositState::Done(_)), "{state:?}");
+        assert!(matches!(it.row(&coin).status, CoinStatus::Deposited(0)));
+        it.ends_well().await;
+        let mut together = it.coin_papers(&coin);
         together.extend(papers);
         convicts(&together, &[]);
     });

@@ -41,6 +41,7 @@ pub mod money;
 pub mod network;
 pub mod numbers;
 pub mod party;
+pub mod payments;
 pub mod recorder;
 pub mod recovered;
 pub mod schedule;

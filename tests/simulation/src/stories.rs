@@ -43,7 +43,7 @@ async fn held_purchase(world: &World, wallet: &Wallet) -> u64 {
 }
 
 /// Repeats the first request of this kind.
-async fn arrives_again(world: &World, is_it: impl Fn(&Card, &[u8]) -> bool) {
+pub(super) async fn arrives_again(world: &World, is_it: impl Fn(&Card, &[u8]) -> bool) {
     let is_sent =
         |message: &Sent| card_of(world, message.to).is_some_and(|card| is_it(&card, &message.request));
     let first: Vec<Sent> = world.network.sent().into_iter().filter(is_sent).take(1).collect();

@@ -9,6 +9,7 @@
 //! | large goods from a merchant that is far away | `far_away` |
 //! | requests of a lost machine that arrive after the restore | `late` |
 //! | a wallet's life, and restores at random moments of it | `life` |
+//! | payments by deposit that go wrong | `payments` |
 //! | prices and the number of coins | `small_coins` |
 //! | stories | `stories` |
 //! | upkeep of a wallet | `upkeep` |
@@ -27,6 +28,7 @@ mod key_lists;
 mod late;
 mod life;
 mod numbers;
+mod payments;
 mod recovered;
 mod relayed;
 mod schedules;
