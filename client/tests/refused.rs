@@ -7,8 +7,12 @@
 
 mod support;
 
-use farthing_client::wallet::{Env, Wallet};
-use farthing_node::card::RoleName;
+use farthing_client::{
+    pay_uri::PayUri,
+    wallet::{Env, Wallet},
+};
+use farthing_node::card::{Card, RoleName};
+use farthing_protocol::money::Amount;
 use std::{collections::BTreeSet, fs, path::Path};
 use support::{card, directory, farthing, json};
 
@@ -25,7 +29,7 @@ const SITUATIONS: [&str; 6] = [
     "the store is gone",
 ];
 
-/// All commands. `CARD` stands for the bank's card.
+/// All commands. `CARD` stands for the bank's card, and `URI` for a request of a payment at that bank.
 const COMMANDS: &[Row] = &[
     ("network add CARD", [1, 0, 0, 0, 0, 0]),
     ("network list", [1, 0, 0, 0, 0, 0]),
@@ -50,6 +54,13 @@ const COMMANDS: &[Row] = &[
     ("receipt denied -o documents", [1, 1, 1, 1, 3, 1]),
     ("receipt keys", [1, 0, 0, 0, 3, 1]),
     ("receipt keys -o documents", [1, 1, 1, 1, 3, 1]),
+    ("redeem 1.00", [1, 1, 10, 1, 3, 1]),
+    ("request 1.00", [1, 1, 10, 1, 3, 1]),
+    ("send URI", [1, 1, 10, 1, 3, 1]),
+    ("open --yes URI", [1, 1, 10, 1, 3, 1]),
+    ("payments", [1, 0, 0, 0, 3, 1]),
+    ("give-up 0", [1, 1, 1, 1, 3, 1]),
+    ("receipt payment 0", [1, 1, 1, 1, 3, 1]),
     ("export -o exported --force", [1, 1, 0, 0, 3, 1]),
     ("run --once", [1, 0, 0, 1, 3, 1]),
     ("password --remove", [1, 0, 0, 0, 0, 0]),
@@ -75,11 +86,19 @@ fn typed_commands(dir: &Path) -> BTreeSet<String> {
     commands.map(|name| name.replacen("farthing ", "", 1)).collect()
 }
 
+/// A request of a payment at the bank of `check`.
+fn request() -> String {
+    let card: Card = card(RoleName::Bank, "central", 1).parse().unwrap();
+    PayUri::new(card.identity, card.identity, Some(Amount(100)), "")
+        .unwrap()
+        .to_string()
+}
+
 /// Runs every command in the situation of this number.
 fn check(dir: &Path, situation: usize) {
     let bank = card(RoleName::Bank, "central", 1);
     for (line, codes) in COMMANDS {
-        let line = line.replace("CARD", &bank);
+        let line = line.replace("CARD", &bank).replace("URI", &request());
         let mut args: Vec<&str> = line.split(' ').collect();
         args.extend(["--patience", "1", "--wait", "0"]);
         let said = farthing(dir, &[&args[..], &["--json"]].concat(), "");
@@ -115,7 +134,9 @@ fn a_command_that_did_not_do_what_it_was_asked_exits_with_its_code() {
     let dir = directory("refused");
     let commands = typed_commands(&dir);
     for command in &commands {
-        let is_listed = COMMANDS.iter().any(|(line, _)| line.starts_with(command));
+        let is_listed = COMMANDS
+            .iter()
+            .any(|(line, _)| line.replace('-', " ").starts_with(command));
         assert!(is_listed, "`{command}` is missing in the table of commands");
     }
     assert!(

@@ -87,7 +87,7 @@ pub enum AdminRequest {
         #[serde(default)]
         filter: SaleFilter,
     },
-    /// Raises what is refunded of a sale. The reply is a [`RefundLine`](refunds::RefundLine).
+    /// Raises what is refunded of a sale. The reply is a [`RefundLine`].
     Refund {
         /// The purchase id or its first characters (hex).
         sale: String,
