@@ -205,6 +205,7 @@ async fn carry_out(wallet: &Wallet, options: &Options, command: Command) -> Resu
         Command::Send { uri, amount, again } => payments::send(wallet, &uri, amount, again).await,
         Command::Open { uri, yes, amount } => payments::open(wallet, options, &uri, yes, amount).await,
         Command::Payments => payments::list(wallet),
+        Command::Collect => payments::collect(wallet).await,
         Command::GiveUp { payment } => payments::give_up(wallet, payment).await,
         Command::History { csv } => history::show(wallet, csv),
         Command::Resume { purchase, output } => purchases::resume(wallet, purchase.as_deref(), &output).await,

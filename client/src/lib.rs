@@ -45,6 +45,7 @@
 //! | withdrawals and exchanges | `issuance` |
 //! | payments by deposit | [`deposit`] |
 //! | requests for payments, as URIs | [`request`], [`pay_uri`] |
+//! | what was paid for them, taken into the account | [`collect`] |
 //! | a merchant's catalogue | [`catalog`] |
 //! | purchases and their goods | [`purchase`] |
 //! | everything that was done, with dates | [`history`] |
@@ -70,6 +71,7 @@ pub mod cli;
 mod coin_finding;
 mod coin_memory;
 pub mod coins;
+pub mod collect;
 mod counters;
 pub mod deposit;
 pub mod error;

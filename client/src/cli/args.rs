@@ -268,6 +268,10 @@ pub(super) enum Command {
     },
     /// List the payments that were sent and requested, and their states.
     Payments,
+    /// Take what was paid for your requests into your account at the bank. `farthing withdraw` makes coins of it.
+    ///
+    /// The bank then knows that your account was paid. It does not know by whom.
+    Collect,
     /// Give up a payment that the bank does not confirm: its coins are exchanged for fresh ones.
     ///
     /// If the bank has carried the payment out, it stays, and you get its receipt.
@@ -337,6 +341,7 @@ impl Command {
                 | Command::Redeem { .. }
                 | Command::Send { .. }
                 | Command::Open { .. }
+                | Command::Collect
                 | Command::GiveUp { .. }
         )
     }

@@ -2,10 +2,12 @@
 
 use super::{
     args::Options,
+    exit::Exit,
     money::balances,
     report::{Align, Report, amount, bank_name, date, short, table},
 };
 use crate::{
+    collect::Collected,
     deposit::Paid,
     pay_uri::PayUri,
     request::Requested,
@@ -313,6 +315,43 @@ fn payment_json(wallet: &Wallet, number: u64, row: &DepositRow) -> Result<Value>
         "done_ms": done_ms,
         "refusal": refusal,
     }))
+}
+
+/// Takes what was paid for requests into the account.
+pub(super) async fn collect(wallet: &Wallet) -> Result<Report> {
+    let all = wallet.collect().await?;
+    if all.is_empty() {
+        let text = "you have requested nothing; `farthing request` asks for a payment";
+        return Ok(Report::done(text, json!({ "collected": [] })));
+    }
+    let (mut lines, mut values, mut exit) = (Vec::new(), Vec::new(), Exit::Done);
+    for Collected { requested, outcome } in &all {
+        let number = requested.number;
+        let line = match outcome {
+            Ok((Amount(0), _)) => format!("request {number}: nothing was paid yet"),
+            Ok((paid, Amount(0))) => format!("request {number}: {paid} were paid and collected before"),
+            Ok((paid, now)) => {
+                format!("request {number}: {paid} were paid, {now} went into your account now")
+            }
+            Err(error) => {
+                exit = Exit::of_wallet(error);
+                format!("request {number}: {error}")
+            }
+        };
+        let answer = outcome.as_ref();
+        values.push(json!({
+            "request": requested_json(requested),
+            "paid": answer.ok().map(|(paid, _)| amount(*paid)),
+            "collected": answer.ok().map(|(_, now)| amount(*now)),
+            "error": answer.err().map(ToString::to_string),
+        }));
+        lines.push(line);
+    }
+    Ok(Report {
+        text: lines.join("\n"),
+        json: json!({ "collected": values }),
+        exit,
+    })
 }
 
 /// A request for programs.
