@@ -151,6 +151,8 @@ async fn a_silent_escrow_is_one_line_of_the_log_until_it_answers() {
         .with_ansi(false)
         .with_writer(move || writer.clone())
         .finish();
+    // With one subscriber alone, a thread without it would turn the lines off for all threads.
+    let _other = tracing::Dispatch::new(tracing_subscriber::registry());
     let _logged = tracing::subscriber::set_default(logs);
     let mut fixture = BankFixture::new().await;
     let purse = fixture.withdraw(&[8]).await;
