@@ -59,7 +59,7 @@ const COMMANDS: &[Row] = &[
     ("send URI", [1, 1, 10, 1, 3, 1]),
     ("open --yes URI", [1, 1, 10, 1, 3, 1]),
     ("payments", [1, 0, 0, 0, 3, 1]),
-    ("collect", [1, 0, 0, 0, 3, 1]),
+    ("collect", [1, 0, 0, 1, 3, 1]),
     ("give-up 0", [1, 1, 1, 1, 3, 1]),
     ("receipt payment 0", [1, 1, 1, 1, 3, 1]),
     ("export -o exported --force", [1, 1, 0, 0, 3, 1]),
