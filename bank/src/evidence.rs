@@ -123,7 +123,8 @@ impl Bank {
         }])
     }
 
-    /// The use of a coin: what was issued or credited for it, with the list of keys, or the decision on the purchase that it paid for.
+    /// The use of a coin: what was issued or credited for it, with the list of keys, or the decision on the purchase that it
+    /// paid for.
     fn uses(&self, coin: &PublicKey) -> Result<Vec<Papers>, StoreError> {
         let (view, keys) = (self.store.view(), self.keys());
         let mut papers = Vec::new();

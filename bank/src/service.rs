@@ -135,8 +135,8 @@ impl Bank {
         self.begun(opening.await.map_err(|refusal| self.denied(refusal, &denying))?)
     }
 
-    /// Makes the nonces of a session that may be opened, if the bank issues and `may_begin` allows a new one. In the store's writer thread all
-    /// other requests would wait for it.
+    /// Makes the nonces of a session that may be opened, if the bank issues and `may_begin` allows a new one. In the store's
+    /// writer thread all other requests would wait for it.
     fn prepare(
         &self,
         request: SessionRequest,

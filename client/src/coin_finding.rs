@@ -108,8 +108,8 @@ pub(crate) fn keys_needed(coins: &[Coin], denial: &Signed<Denial>) -> Option<Vec
     })
 }
 
-/// The finding from a denial of an exchange or a deposit of `coins` at `bank`. A use by this wallet itself does not count as a use
-/// by others. If `released` is set, the bank has already seen the abort of that purchase.
+/// The finding from a denial of an exchange or a deposit of `coins` at `bank`. A use by this wallet itself does not count
+/// as a use by others. If `released` is set, the bank has already seen the abort of that purchase.
 ///
 /// # Errors
 /// When the coin's key is not among `keys`, or the store fails.

@@ -113,7 +113,7 @@ enum Command {
     Sales(SalesArgs),
     /// Give a part of a sale's price back, to a customer whom nobody knows.
     ///
-    /// The account pays it. The bank credits the purchase itself, and the customer's wallet takes the money from there.
+    /// The account pays it. The bank credits the key of the purchase, which only the customer's wallet has.
     Refund(RefundArgs),
     /// Print what happened in the shop: sales, credits, and items that run out. One event on each line.
     Events(EventsArgs),

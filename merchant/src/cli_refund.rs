@@ -63,7 +63,7 @@ fn text(refund: &RefundLine, is_confirmed: bool) -> String {
     let what = format!("{total} of {price} {currency} of the sale {purchase}");
     match (&refund.why, is_confirmed) {
         (_, true) => format!(
-            "{what} are refunded; the customer's wallet takes them from the bank, and nobody learns who the customer is"
+            "{what} are refunded: the bank has them for the key of the purchase, and nobody learns who the customer is"
         ),
         (Some(why), false) => format!(
             "{what} are to be refunded, and the bank has refused so far: {why}; the running node asks it again, and \

@@ -1,8 +1,7 @@
 //! Refunds: what the merchant gives back of a sale. The operator sets the total, and it is brought to the bank until the
 //! bank confirms it.
 //!
-//! The customer stays unknown. The bank credits the reserve of the purchase key, and the customer's wallet takes the money
-//! from there.
+//! The customer stays unknown. The bank credits the reserve of the purchase key, which only the customer's wallet has.
 
 use crate::events::{append, event_reads};
 use crate::merchant::Merchant;

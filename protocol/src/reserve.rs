@@ -48,8 +48,7 @@ impl Document for ReserveRequest {
 
 /// The bank's statement of the sums of a reserve. Signed by the bank.
 ///
-/// Both sums only grow. So two statements, or a statement and a denial, show by their times which bank has forgotten a
-/// credit.
+/// Both sums only grow. A bank that has forgotten a credit states less than documents prove.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReserveBalance {
     /// The bank.

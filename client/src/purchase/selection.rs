@@ -102,8 +102,8 @@ pub(crate) fn check_payable(price: Amount, values: &[u64]) -> Result<(), WalletE
     }
 }
 
-/// Chooses coins worth exactly the amount of the payment. First exchanges coins for change if needed, small coins for large ones
-/// if there are too many. If the coins are too few, exchanges that were interrupted are carried on, and coins whose keys
+/// Chooses coins worth exactly the amount of the payment. First exchanges coins for change if needed, small coins for large
+/// ones if there are too many. If the coins are too few, exchanges that were interrupted are carried on, and coins whose keys
 /// end before settlement are exchanged. Without a purse, the coins are read from the store.
 ///
 /// Each exchange is an ordinary one, carried on by [`resume`](Wallet::resume). So the choice may be interrupted at any

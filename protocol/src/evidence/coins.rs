@@ -71,8 +71,8 @@ fn is_of(shown: &ShownUse, coin: &Coin) -> bool {
 
 /// Whether the coin's key has signed the shown use, and its holder got something for it.
 ///
-/// That is the new coins of that same exchange, the credits of that deposit, or a purchase that its escrow has committed. The begin of an exchange
-/// does not use a coin up.
+/// That is the new coins of that same exchange, the credits of that deposit, or a purchase that its escrow has committed.
+/// The begin of an exchange does not use a coin up.
 fn uses_up(shown: &ShownUse, books: &[&KeyBook], cases: &[Case<'_>]) -> bool {
     let used = &shown.used;
     let is_final = match used.operation {
