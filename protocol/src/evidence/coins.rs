@@ -20,13 +20,9 @@ use farthing_coin::{Coin, Denomination, KeyBook, Signed};
 ///
 /// A coin may have been exchanged for coins of keys that an older list does not have. So a proof counts if it is right
 /// under any of the bank's lists. An accuser with an old list cannot convict an honest bank.
-pub(super) fn judge(papers: &[Papers], cases: &[Case<'_>]) -> Vec<Conviction> {
-    let lists = papers.iter().filter_map(|paper| paper.keys.as_ref());
-    let books: Vec<KeyBook> = lists
-        .filter_map(|list| KeyBook::new(list.clone(), &list.body.bank).ok())
-        .collect();
+pub(super) fn judge(papers: &[Papers], cases: &[Case<'_>], books: &[KeyBook]) -> Vec<Conviction> {
     let mut convictions: Vec<Conviction> = Vec::new();
-    for book in &books {
+    for book in books {
         let bank = book.list().bank;
         let of_bank: Vec<&KeyBook> = books.iter().filter(|other| other.list().bank == bank).collect();
         for coin in papers.iter().flat_map(|paper| &paper.coins) {

@@ -1,6 +1,7 @@
 //! Judges all papers together.
 
 use super::{case, coins, conviction::Conviction, encryption_keys, papers::Papers, reserves};
+use farthing_coin::KeyBook;
 
 /// The most papers that are judged together, as every document is compared with every other.
 pub const PAPERS_MAX: usize = 16;
@@ -11,9 +12,13 @@ pub const PAPERS_MAX: usize = 16;
 pub fn judge(papers: &[Papers]) -> Vec<Conviction> {
     let papers = papers.get(..PAPERS_MAX).unwrap_or(papers);
     let cases = case::cases(papers);
+    let lists = papers.iter().filter_map(|paper| paper.keys.as_ref());
+    let books: Vec<KeyBook> = lists
+        .filter_map(|list| KeyBook::new(list.clone(), &list.body.bank).ok())
+        .collect();
     let mut convictions: Vec<Conviction> = cases.iter().flat_map(case::Case::judge).collect();
-    convictions.extend(coins::judge(papers, &cases));
-    convictions.extend(reserves::judge(papers, &cases));
+    convictions.extend(coins::judge(papers, &cases, &books));
+    convictions.extend(reserves::judge(papers, &cases, &books));
     convictions.extend(encryption_keys::judge(papers));
     convictions
 }

@@ -19,11 +19,7 @@ use farthing_coin::{Document, KeyBook, KeyId, PublicKey, Signed};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A conviction for each reserve that a bank has denied without a good reason.
-pub(super) fn judge(papers: &[Papers], cases: &[Case<'_>]) -> Vec<Conviction> {
-    let lists = papers.iter().filter_map(|paper| paper.keys.as_ref());
-    let books: Vec<KeyBook> = lists
-        .filter_map(|list| KeyBook::new(list.clone(), &list.body.bank).ok())
-        .collect();
+pub(super) fn judge(papers: &[Papers], cases: &[Case<'_>], books: &[KeyBook]) -> Vec<Conviction> {
     let mut denied: BTreeMap<(PublicKey, PublicKey), Vec<ReserveFault>> = BTreeMap::new();
     for denial in papers.iter().flat_map(|paper| &paper.denials) {
         let body = &denial.body;
@@ -39,7 +35,7 @@ pub(super) fn judge(papers: &[Papers], cases: &[Case<'_>]) -> Vec<Conviction> {
             reserve,
             papers,
             cases,
-            books: &books,
+            books,
         };
         account.is_wrongly_denied(faults)
     };
