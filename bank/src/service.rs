@@ -351,7 +351,8 @@ impl Bank {
         let (policy, now_ms) = (Arc::clone(&self.policy), self.clock.now_ms());
         let keys = self.keys();
         let escrow = decision.row_key().1;
-        let reads = transactions::settle_reads(&decision).and([history.remembers(&escrow)]);
+        let reads =
+            transactions::settle_reads(&decision, Arc::clone(&keys)).and([history.remembers(&escrow)]);
         self.history.decide(reads, move |tx| {
             let settling = transactions::settle(tx, &decision, &keys, &policy, now_ms)?;
             history.remember(tx, &escrow)?;

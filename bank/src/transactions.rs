@@ -14,7 +14,7 @@ use crate::rows::{
     RECOVERY_RECORDS, RECOVERY_RECORDS_PER_ID_MAX, RecoveryRecordRow, SCAN_RECORD_VERSIONS, SCAN_RECORDS,
     TOTALS, WITHDRAWN, coin_reads, coin_states, count_issued, count_reads, move_coins, purchase_key,
 };
-use farthing_coin::PublicKey;
+use farthing_coin::{KeyId, PublicKey};
 use farthing_node::call::TxError;
 use farthing_protocol::{
     claim::SessionClaim,
@@ -32,7 +32,7 @@ use farthing_protocol::{
     withdraw::{Funds, VerifiedWithdrawBegin, VerifiedWithdrawFinish},
 };
 use farthing_store::{Reads, RowKey, StoreError, Transaction, View};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The result of a finish of an issuance.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -411,8 +411,14 @@ pub enum Settling {
     Opposed(SignedDecision),
 }
 
-/// The rows that [`settle`] reads: the purchase, then the rows that it names.
-pub fn settle_reads(decision: &VerifiedDecision) -> Reads {
+/// What coins are worth together.
+fn worth(coins: &[(KeyId, PublicKey)], keys: &Keys) -> Amount {
+    let values = coins.iter().filter_map(|(key_id, _)| keys.book().get(key_id));
+    Amount(values.fold(0, |sum, key| sum.saturating_add(key.value)))
+}
+
+/// The rows that [`settle`] reads: the purchase, then the rows that it names. Those of the reserve only if there is change.
+pub fn settle_reads(decision: &VerifiedDecision, keys: Arc<Keys>) -> Reads {
     let (purchase, escrow) = decision.row_key();
     let row = purchase_key(&purchase, &escrow);
     let rows = [
@@ -424,11 +430,12 @@ pub fn settle_reads(decision: &VerifiedDecision) -> Reads {
         let Some(stored) = rows.get(&PURCHASES, &row)? else {
             return Ok(Vec::new());
         };
+        let worth = worth(stored.held_coins(), &keys);
         let credited = stored.terms().into_iter().flat_map(|terms| {
             let account = account_reads(&terms.account, MovementKind::Deposit);
-            account
-                .into_iter()
-                .chain(credit_reads(&terms.purchase_key, &CreditSource::Change(purchase)))
+            let change = terms.change(worth);
+            let reserve = change.map(|_| credit_reads(&terms.purchase_key, &CreditSource::Change(purchase)));
+            account.into_iter().chain(reserve.into_iter().flatten())
         });
         Ok(coin_reads(stored.held_coins()).chain(credited).collect())
     })
@@ -456,11 +463,7 @@ pub fn settle(
     let deadline_ms = stored.as_ref().and_then(|p| p.terms()).map(|t| t.deadline_ms);
     let states = coin_states(tx, &coins)?;
     let is_legacy = HELD_BEFORE_CAUSES.get(tx, &row)?.is_some();
-    let values = coins
-        .iter()
-        .map(|(key_id, _)| keys.book().get(key_id).map(|key| key.value));
-    let worth = Amount(values.flatten().fold(0, u64::saturating_add));
-    match decision.respond(stored, &states, worth, !is_legacy)? {
+    match decision.respond(stored, &states, worth(&coins, keys), !is_legacy)? {
         SettleDecision::Before(settled) => Ok(Settling::Settled(settled)),
         SettleDecision::Opposed(earlier) => {
             if CONTRADICTIONS.get(tx, &row)?.is_none() {
