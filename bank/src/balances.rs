@@ -17,45 +17,17 @@ use farthing_protocol::{
 };
 use farthing_store::{RowKey, StoreError, Transaction};
 
-/// The rows that [`credit_account`] and [`debit_account`] read.
+/// The rows that [`move_account`] reads.
 pub(crate) fn account_reads(account: &PublicKey, kind: MovementKind) -> Vec<RowKey> {
     let rows = [ACCOUNTS.key(account), TOTALS.key(&())];
     rows.into_iter().chain(posting_reads(account, kind)).collect()
 }
 
-/// Credits an account, and writes the report that `policy` asks for.
+/// Credits or debits an account, as the kind of the movement says, and writes the report that `policy` asks for.
 ///
 /// # Errors
-/// When the account is unknown, or cannot take that much.
-pub(crate) fn credit_account(
-    tx: &mut Transaction<'_>,
-    owner: PublicKey,
-    kind: MovementKind,
-    amount: Amount,
-    policy: &Policy,
-    now_ms: u64,
-) -> Result<(), TxError> {
-    let overflow = || ContractFault::Decision("the account cannot take that much".into());
-    let account = ACCOUNTS.get(tx, &owner)?.ok_or(AccountFault::Unknown(owner))?;
-    let posting = Posting {
-        account: owner,
-        kind,
-        amount,
-        balance: account.balance.checked_add(amount).ok_or_else(overflow)?,
-        at_ms: now_ms,
-        reference: None,
-    };
-    move_balance(tx, policy, account, posting)?;
-    let mut totals = TOTALS.get(tx, &())?.unwrap_or_default();
-    totals.accounts = totals.accounts.checked_add(amount).ok_or_else(overflow)?;
-    Ok(TOTALS.put(tx, &(), &totals)?)
-}
-
-/// Debits an account, and writes the report that `policy` asks for.
-///
-/// # Errors
-/// When the account is unknown or holds too little.
-pub(crate) fn debit_account(
+/// When the account is unknown, holds too little, or cannot take that much.
+pub(crate) fn move_account(
     tx: &mut Transaction<'_>,
     owner: PublicKey,
     kind: MovementKind,
@@ -64,22 +36,26 @@ pub(crate) fn debit_account(
     now_ms: u64,
 ) -> Result<(), TxError> {
     let account = ACCOUNTS.get(tx, &owner)?.ok_or(AccountFault::Unknown(owner))?;
-    let balance = account.balance;
-    let left = balance.checked_sub(amount);
+    let before = account.balance;
+    let Some(balance) = kind.balance_after(before, amount) else {
+        let (balance, asked) = (before, amount);
+        return Err(match kind.is_debit() {
+            true => AccountFault::Balance { balance, asked }.into(),
+            false => ContractFault::Decision("the account cannot take that much".into()).into(),
+        });
+    };
     let posting = Posting {
         account: owner,
         kind,
         amount,
-        balance: left.ok_or(AccountFault::Balance {
-            balance,
-            asked: amount,
-        })?,
+        balance,
         at_ms: now_ms,
         reference: None,
     };
     move_balance(tx, policy, account, posting)?;
     let mut totals = TOTALS.get(tx, &())?.unwrap_or_default();
-    totals.accounts = less(totals.accounts, amount, TOTALS.name())?;
+    let accounts = kind.balance_after(totals.accounts, amount);
+    totals.accounts = accounts.ok_or_else(|| damaged(totals.accounts, amount, TOTALS.name()))?;
     Ok(TOTALS.put(tx, &(), &totals)?)
 }
 
@@ -134,14 +110,15 @@ pub(crate) fn debit_reserve(
     RESERVES.put(tx, reserve, sums)?;
     RESERVE_DEBITS.put(tx, &(*reserve, request), debit)?;
     let total = RESERVES_TOTAL.get(tx, &())?.unwrap_or_default();
-    let total = less(total, debit.amount, RESERVES_TOTAL.name())?;
-    Ok(RESERVES_TOTAL.put(tx, &(), &total)?)
+    let left = total.checked_sub(debit.amount);
+    let left = left.ok_or_else(|| damaged(total, debit.amount, RESERVES_TOTAL.name()))?;
+    Ok(RESERVES_TOTAL.put(tx, &(), &left)?)
 }
 
-/// The difference of two sums of the bank. It only fails if the sums are damaged.
-pub(crate) fn less(sum: Amount, part: Amount, table: &'static str) -> Result<Amount, StoreError> {
-    sum.checked_sub(part).ok_or_else(|| StoreError::Row {
+/// The error of a sum of the bank that a movement of `amount` does not fit. It only occurs if the sums are damaged.
+fn damaged(sum: Amount, amount: Amount, table: &'static str) -> StoreError {
+    StoreError::Row {
         table,
-        why: format!("it has {sum}, of which {part} should go; run `farthing-bank audit`"),
-    })
+        why: format!("it has {sum}, and {amount} should be moved; run `farthing-bank audit`"),
+    }
 }

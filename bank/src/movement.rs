@@ -50,21 +50,29 @@ impl MovementKind {
         }
     }
 
+    /// Whether it takes money from the account.
+    pub(crate) fn is_debit(self) -> bool {
+        match self {
+            Self::Before | Self::CashIn | Self::Deposit | Self::Coins => false,
+            Self::CashOut | Self::Withdrawal | Self::Refund => true,
+        }
+    }
+
     /// The balance after a movement of `amount`. `None` if no balance can be so.
     pub fn balance_after(self, balance: Amount, amount: Amount) -> Option<Amount> {
-        match self {
-            Self::Before => Some(balance),
-            Self::CashIn | Self::Deposit | Self::Coins => balance.checked_add(amount),
-            Self::CashOut | Self::Withdrawal | Self::Refund => balance.checked_sub(amount),
+        match (self, self.is_debit()) {
+            (Self::Before, _) => Some(balance),
+            (_, false) => balance.checked_add(amount),
+            (_, true) => balance.checked_sub(amount),
         }
     }
 
     /// The balance before a movement of `amount`, to the nearest balance that can be.
     pub(crate) fn balance_before(self, after: Amount, amount: Amount) -> Amount {
-        match self {
-            Self::Before => after,
-            Self::CashIn | Self::Deposit | Self::Coins => Amount(after.0.saturating_sub(amount.0)),
-            Self::CashOut | Self::Withdrawal | Self::Refund => Amount(after.0.saturating_add(amount.0)),
+        match (self, self.is_debit()) {
+            (Self::Before, _) => after,
+            (_, false) => Amount(after.0.saturating_sub(amount.0)),
+            (_, true) => Amount(after.0.saturating_add(amount.0)),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The transactions on reserves: withdrawals from them, deposits, and refunds.
 
 use crate::balances::{
-    account_reads, credit_account, credit_reads, credit_reserve, debit_account, debit_reads, debit_reserve,
+    account_reads, credit_reads, credit_reserve, debit_reads, debit_reserve, move_account,
 };
 use crate::keys::Keys;
 use crate::movement::MovementKind;
@@ -194,7 +194,7 @@ pub fn deposit(
         let (to, amount) = (output.to, output.amount);
         match to {
             Payee::Account(account) => {
-                credit_account(tx, account, MovementKind::Coins, amount, policy, now_ms)?;
+                move_account(tx, account, MovementKind::Coins, amount, policy, now_ms)?;
             }
             Payee::Reserve(reserve) => {
                 credit_reserve(tx, &reserve, &CreditSource::Deposit(id), amount)?;
@@ -241,7 +241,7 @@ pub fn refund(
     match request.respond(stored.as_ref(), before, balance)? {
         RefundDecision::Before(refunded) => Ok(refunded),
         RefundDecision::Now { increase, refunded } => {
-            debit_account(tx, account, MovementKind::Refund, increase, policy, now_ms)?;
+            move_account(tx, account, MovementKind::Refund, increase, policy, now_ms)?;
             let source = CreditSource::Refund(purchase, refunded.total);
             credit_reserve(tx, &refunded.reserve, &source, increase)?;
             REFUNDS.put(tx, &row, &refunded.total)?;

@@ -5,7 +5,7 @@
 //! it is durable. A transaction may run again over other rows. Some transactions also change the open sessions. Only
 //! their first run does.
 
-use crate::balances::{account_reads, credit_account, credit_reads, credit_reserve, debit_account};
+use crate::balances::{account_reads, credit_reads, credit_reserve, move_account};
 use crate::keys::Keys;
 use crate::movement::MovementKind;
 use crate::policy::Policy;
@@ -234,7 +234,7 @@ pub fn withdraw_finish(
         |id| keys.secret(id),
         now_ms,
     )?;
-    debit_account(tx, owner, MovementKind::Withdrawal, debit.total, policy, now_ms)?;
+    move_account(tx, owner, MovementKind::Withdrawal, debit.total, policy, now_ms)?;
     WITHDRAWN.put(tx, &id, &debit.issued)?;
     count_issued(tx, &debit.issued)?;
     Ok(Issuing::Issued(debit.issued))
@@ -481,7 +481,7 @@ pub fn settle(
                 HELD_BEFORE_CAUSES.delete(tx, &row)?;
             }
             if let Some((account, amount)) = settlement.credit {
-                credit_account(tx, account, MovementKind::Deposit, amount, policy, now_ms)?;
+                move_account(tx, account, MovementKind::Deposit, amount, policy, now_ms)?;
             }
             if let Some((reserve, amount)) = settlement.change {
                 credit_reserve(tx, &reserve, &CreditSource::Change(purchase), amount)?;
