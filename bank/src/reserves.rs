@@ -7,8 +7,8 @@ use crate::keys::Keys;
 use crate::movement::MovementKind;
 use crate::policy::Policy;
 use crate::rows::{
-    ACCOUNTS, DEPOSITS, EXCHANGED, FINISHED, PURCHASES, REFUNDS, RESERVES, ReserveDebit, TOTALS, coin_reads,
-    coin_states, count_issued, count_reads, move_coins, purchase_key,
+    ACCOUNTS, DEPOSITS, EXCHANGED, PURCHASES, REFUNDS, RESERVES, ReserveDebit, coin_reads, coin_states,
+    exchanged_reads, move_coins, purchase_key, put_exchanged,
 };
 use crate::transactions::{Issuing, Opening, Prepared};
 use farthing_node::call::TxError;
@@ -87,9 +87,7 @@ pub fn withdraw_begin(
 
 /// The rows that [`withdraw_finish`] reads.
 pub fn withdraw_finish_reads(request: &VerifiedWithdrawFinish) -> Reads {
-    Reads::from([EXCHANGED.key(&request.request_id()), TOTALS.key(&())])
-        .and(debit_reads(&request.account()))
-        .and(count_reads(request.outputs()))
+    Reads::from(exchanged_reads(request.request_id(), request.outputs())).and(debit_reads(&request.account()))
 }
 
 /// Debits the reserve and answers the challenges. A finished request gets the same answer again.
@@ -108,10 +106,7 @@ pub fn withdraw_finish(
 ) -> Result<Issuing, TxError> {
     let (reserve, id) = (request.account(), request.request_id());
     if let Some(stored) = EXCHANGED.get(tx, &id)? {
-        return Ok(match request.is_repeat_of(&stored) {
-            true => Issuing::Issued(stored),
-            false => Issuing::Otherwise(stored),
-        });
+        return Ok(Issuing::repeated(stored, |stored| request.is_repeat_of(stored)));
     }
     let sums = RESERVES.get(tx, &reserve)?.unwrap_or_default();
     let debit = request.respond(
@@ -129,12 +124,7 @@ pub fn withdraw_finish(
         };
         debit_reserve(tx, &reserve, left, request.digest(), &row)?;
     }
-    EXCHANGED.put(tx, &id, &debit.issued)?;
-    FINISHED.put(tx, &request.digest(), &id)?;
-    count_issued(tx, &debit.issued)?;
-    let mut totals = TOTALS.get(tx, &())?.unwrap_or_default();
-    totals.exchanges = totals.exchanges.saturating_add(1);
-    TOTALS.put(tx, &(), &totals)?;
+    put_exchanged(tx, request.digest(), &debit.issued)?;
     Ok(Issuing::Issued(debit.issued))
 }
 

@@ -286,6 +286,29 @@ pub fn count_issued(tx: &mut Transaction<'_>, issued: &Issued) -> Result<(), Sto
     })
 }
 
+/// The rows that [`put_exchanged`] reads.
+pub fn exchanged_reads(id: RequestId, outputs: &[KeyId]) -> impl Iterator<Item = RowKey> {
+    let rows = [EXCHANGED.key(&id), TOTALS.key(&())];
+    rows.into_iter().chain(count_reads(outputs))
+}
+
+/// Puts what a `finish` was issued on the shelf of the exchanges, where a restore finds it, and counts it.
+///
+/// # Errors
+/// When the store refuses.
+pub fn put_exchanged(
+    tx: &mut Transaction<'_>,
+    finish: StatementDigest,
+    issued: &Issued,
+) -> Result<(), StoreError> {
+    EXCHANGED.put(tx, &issued.request_id, issued)?;
+    FINISHED.put(tx, &finish, &issued.request_id)?;
+    count_issued(tx, issued)?;
+    let mut totals = TOTALS.get(tx, &())?.unwrap_or_default();
+    totals.exchanges = totals.exchanges.saturating_add(1);
+    TOTALS.put(tx, &(), &totals)
+}
+
 fn count(
     tx: &mut Transaction<'_>,
     key_id: &KeyId,

@@ -10,9 +10,10 @@ use crate::keys::Keys;
 use crate::movement::MovementKind;
 use crate::policy::Policy;
 use crate::rows::{
-    ACCOUNTS, COINS, CONTRADICTIONS, EXCHANGED, FINISHED, HELD_BEFORE_CAUSES, HOLDS, PURCHASES,
-    RECOVERY_RECORDS, RECOVERY_RECORDS_PER_ID_MAX, RecoveryRecordRow, SCAN_RECORD_VERSIONS, SCAN_RECORDS,
-    TOTALS, WITHDRAWN, coin_reads, coin_states, count_issued, count_reads, move_coins, purchase_key,
+    ACCOUNTS, COINS, CONTRADICTIONS, EXCHANGED, HELD_BEFORE_CAUSES, HOLDS, PURCHASES, RECOVERY_RECORDS,
+    RECOVERY_RECORDS_PER_ID_MAX, RecoveryRecordRow, SCAN_RECORD_VERSIONS, SCAN_RECORDS, TOTALS, WITHDRAWN,
+    coin_reads, coin_states, count_issued, count_reads, exchanged_reads, move_coins, purchase_key,
+    put_exchanged,
 };
 use farthing_coin::{KeyId, PublicKey};
 use farthing_node::call::TxError;
@@ -41,6 +42,16 @@ pub enum Issuing {
     Issued(Issued),
     /// The request id was finished earlier with this other content.
     Otherwise(Issued),
+}
+
+impl Issuing {
+    /// The result of a request whose id was finished with `stored`.
+    pub(crate) fn repeated(stored: Issued, is_same: impl FnOnce(&Issued) -> bool) -> Self {
+        match is_same(&stored) {
+            true => Self::Issued(stored),
+            false => Self::Otherwise(stored),
+        }
+    }
 }
 
 /// The rows that [`balance`] reads.
@@ -220,10 +231,7 @@ pub fn withdraw_finish(
 ) -> Result<Issuing, TxError> {
     let (owner, id) = (request.account(), (request.account(), request.request_id()));
     if let Some(stored) = WITHDRAWN.get(tx, &id)? {
-        return Ok(match request.is_repeat_of(&stored) {
-            true => Issuing::Issued(stored),
-            false => Issuing::Otherwise(stored),
-        });
+        return Ok(Issuing::repeated(stored, |stored| request.is_repeat_of(stored)));
     }
     let balance = ACCOUNTS.get(tx, &owner)?.map(|row| row.balance);
     let debit = request.respond(
@@ -293,9 +301,8 @@ pub fn exchange_begin(
 
 /// The rows that [`exchange_finish`] reads.
 pub fn exchange_finish_reads(request: &VerifiedExchangeFinish) -> Reads {
-    Reads::from([EXCHANGED.key(&request.request_id()), TOTALS.key(&())])
+    Reads::from(exchanged_reads(request.request_id(), request.outputs()))
         .and(coin_reads(&request.coins().row_keys()))
-        .and(count_reads(request.outputs()))
 }
 
 /// Takes the coins and answers the challenges. A finished request gets the same answer again.
@@ -312,10 +319,7 @@ pub fn exchange_finish(
 ) -> Result<Issuing, TxError> {
     let id = request.request_id();
     if let Some(stored) = EXCHANGED.get(tx, &id)? {
-        return Ok(match request.is_repeat_of(&stored) {
-            true => Issuing::Issued(stored),
-            false => Issuing::Otherwise(stored),
-        });
+        return Ok(Issuing::repeated(stored, |stored| request.is_repeat_of(stored)));
     }
     let coins = request.coins().row_keys();
     let states = coin_states(tx, &coins)?;
@@ -328,12 +332,7 @@ pub fn exchange_finish(
         now_ms,
     )?;
     move_coins(tx, &coins, &states, &exchange.states)?;
-    EXCHANGED.put(tx, &id, &exchange.issued)?;
-    FINISHED.put(tx, &request.digest(), &id)?;
-    count_issued(tx, &exchange.issued)?;
-    let mut totals = TOTALS.get(tx, &())?.unwrap_or_default();
-    totals.exchanges = totals.exchanges.saturating_add(1);
-    TOTALS.put(tx, &(), &totals)?;
+    put_exchanged(tx, request.digest(), &exchange.issued)?;
     Ok(Issuing::Issued(exchange.issued))
 }
 
