@@ -215,6 +215,21 @@ pub(crate) fn coin_row(
     }
 }
 
+/// Whether every coin of `coins` still has this status. A coin that is used up, or that is not known, has not.
+pub(crate) fn have_status<'c>(
+    tx: &mut Transaction<'_>,
+    coins: impl IntoIterator<Item = &'c Coin>,
+    status: CoinStatus,
+) -> Result<bool, StoreError> {
+    for coin in coins {
+        let now = COINS.get(tx, &(coin.key_id, coin.public))?;
+        if now.is_none_or(|now| now.status != status) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// Writes a coin's row to the table for its status, and removes it from the other table.
 pub(crate) fn put_coin(tx: &mut Transaction<'_>, row: &CoinRow) -> Result<(), StoreError> {
     let key = (row.coin.key_id, row.coin.public);

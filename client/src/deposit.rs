@@ -16,11 +16,11 @@ mod run;
 mod step;
 
 use crate::{
-    coins::{coin_reads, set_status},
+    coins::{coin_reads, have_status, set_status},
     counters::{number_reads, take_numbers},
     error::WalletError,
     purchase::{Purpose, choose},
-    rows::{COINS, CoinRow, CoinStatus, Counter, DEPOSITS, DepositRow, DepositState, NO_BANK, all},
+    rows::{CoinRow, CoinStatus, Counter, DEPOSITS, DepositRow, DepositState, NO_BANK, all},
     wallet::Wallet,
 };
 use farthing_coin::{Coin, PublicKey};
@@ -31,7 +31,7 @@ use farthing_protocol::{
     money::Amount,
     restore::Origin,
 };
-use farthing_store::{Reads, StoreError, Transaction};
+use farthing_store::Reads;
 
 /// How often coins are chosen for one payment, if other tasks take the chosen ones.
 const CHOICES_MAX: usize = 16;
@@ -201,7 +201,7 @@ async fn plan(
     let reads = Reads::from(coin_reads(&coins)).and([number_reads(&NO_BANK, Counter::Deposits)]);
     wallet
         .transact(reads, move |tx| {
-            if !are_available(tx, &rows)? {
+            if !have_status(tx, &coins, CoinStatus::Available)? {
                 return Ok(None);
             }
             let number = take_numbers(tx, &NO_BANK, Counter::Deposits, 1)?;
@@ -223,15 +223,4 @@ async fn plan(
             Ok(Some(number))
         })
         .await
-}
-
-/// Whether all these coins are still available.
-fn are_available(tx: &mut Transaction<'_>, rows: &[CoinRow]) -> Result<bool, StoreError> {
-    for row in rows {
-        let now = COINS.get(tx, &(row.coin.key_id, row.coin.public))?;
-        if now.is_none_or(|now| now.status != CoinStatus::Available) {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }

@@ -2,7 +2,7 @@
 
 use super::{row::At, run::drive};
 use crate::{
-    coins::{coin_reads, set_status},
+    coins::{coin_reads, have_status, set_status},
     counters::{number_reads, take_numbers},
     error::WalletError,
     keys::{current_keys, issuing},
@@ -165,11 +165,8 @@ async fn plan_exchange(
     });
     wallet
         .transact(reads, move |tx| {
-            for row in &inputs {
-                let now = COINS.get(tx, &(row.coin.key_id, row.coin.public))?;
-                if now.is_none_or(|now| now.status != before) {
-                    return Ok(None);
-                }
+            if !have_status(tx, &coins, before)? {
+                return Ok(None);
             }
             let (number, row) = match take_refused(tx, &bank_key, &coins)? {
                 Some((number, refused)) => (number, ExchangeRow { before, ..refused }),

@@ -2,11 +2,11 @@
 
 use crate::{
     coin_finding::CoinFinding,
-    coins::{coin_reads, set_status},
+    coins::{coin_reads, have_status, set_status},
     counters::{bridged_reads, mark_bridged, number_reads, take_numbers},
     recovery::{end_recovered, recovered_reads},
     rows::{
-        COINS, COUNTERS, CoinRow, CoinStatus, Counter, FileId, NO_BANK, PURCHASES, PurchaseRow, REPLACEABLE,
+        COUNTERS, CoinRow, CoinStatus, Counter, FileId, NO_BANK, PURCHASES, PurchaseRow, REPLACEABLE,
         SMALL_GOODS, SmallGoods,
     },
 };
@@ -242,11 +242,8 @@ fn place(
     if PURCHASES.get(tx, &number)?.map(|now| now.purchase).as_ref() != before {
         return Ok(Written::Overtaken);
     }
-    for coin in coins {
-        let now = COINS.get(tx, &(coin.key_id, coin.public))?;
-        if now.is_none_or(|row| row.status != CoinStatus::Available) {
-            return Ok(Written::Overtaken);
-        }
+    if !have_status(tx, coins, CoinStatus::Available)? {
+        return Ok(Written::Overtaken);
     }
     let next = |tx: &mut Transaction<'_>, bank: &PublicKey, counter: Counter| {
         Ok::<u64, StoreError>(COUNTERS.get(tx, &(*bank, counter as u8))?.unwrap_or(0))
