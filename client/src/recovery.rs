@@ -4,7 +4,7 @@ use crate::{
     coins::{coin_reads, coin_row, set_status},
     rows::{CoinRow, CoinStatus, DEPOSITS, DepositRow, DepositState, PURCHASES, PurchaseRow},
 };
-use farthing_coin::StatementDigest;
+use farthing_coin::{Coin, StatementDigest};
 use farthing_protocol::purchase::Purchase;
 use farthing_store::{FirstStage, RowKey, StoreError, Transaction};
 
@@ -125,11 +125,16 @@ pub(crate) fn end_given_up(tx: &mut Transaction<'_>, number: u64) -> Result<(), 
     if !is_used {
         return Ok(());
     }
+    return_coins(tx, coins, number)?;
+    let state = DepositState::GivenUp;
+    DEPOSITS.put(tx, &number, &DepositRow { state, ..row.clone() })
+}
+
+/// Lets the coins that are still in payment `number` be available again. Another task that has one finds out by itself.
+pub(crate) fn return_coins(tx: &mut Transaction<'_>, coins: &[Coin], number: u64) -> Result<(), StoreError> {
     let returned = |coin: &CoinRow| match coin.status {
         CoinStatus::InDeposit(of) if of == number => CoinStatus::Available,
         status => status,
     };
-    set_status(tx, coins, returned)?;
-    let state = DepositState::GivenUp;
-    DEPOSITS.put(tx, &number, &DepositRow { state, ..row.clone() })
+    set_status(tx, coins, returned)
 }

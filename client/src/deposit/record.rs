@@ -3,7 +3,8 @@
 use crate::{
     coin_finding::{CoinFinding, end_paid},
     coins::{coin_reads, set_status},
-    rows::{CoinRow, CoinStatus, DEPOSITS, DepositRow, DepositState},
+    recovery::return_coins,
+    rows::{DEPOSITS, DepositRow, DepositState},
 };
 use farthing_coin::Coin;
 use farthing_store::{Reads, StoreError, Transaction};
@@ -51,7 +52,7 @@ impl Write {
                     return Ok(());
                 }
                 let coins = row.deposit.coins();
-                set_status(tx, coins, |coin| returned(coin, number))?;
+                return_coins(tx, coins, number)?;
                 if let Some(finding) = finding
                     && let Some((used, status)) = finding.take_effect(tx, &row.deposit.bank, *now_ms)?
                 {
@@ -61,13 +62,5 @@ impl Write {
                 DEPOSITS.put(tx, &number, row)
             }
         }
-    }
-}
-
-/// The status of a coin after its payment was denied. Another task that has it finds out by itself.
-fn returned(coin: &CoinRow, number: u64) -> CoinStatus {
-    match coin.status {
-        CoinStatus::InDeposit(of) if of == number => CoinStatus::Available,
-        status => status,
     }
 }
