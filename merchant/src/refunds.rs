@@ -6,7 +6,7 @@
 use crate::events::{append, event_reads};
 use crate::merchant::Merchant;
 use crate::rows::{EventKind, OPEN_REFUNDS, REFUNDS, Refund, SALES, Sale, SaleState};
-use farthing_coin::Signed;
+use farthing_coin::{PublicKey, Signed};
 use farthing_node::call::{CallError, ask};
 use farthing_node::card::RoleName;
 use farthing_node::process::StopToken;
@@ -18,6 +18,7 @@ use farthing_protocol::{
 };
 use farthing_store::{Reads, RowKey, StoreError, Transaction};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
@@ -209,11 +210,14 @@ impl Merchant {
 
     /// Brings every open refund to its bank. Returns how many are still open.
     ///
+    /// A bank that does not answer is asked once in a round. Refunds at other banks do not wait for its other refunds.
+    ///
     /// # Errors
     /// When the store fails.
     pub async fn refunds_round(&self) -> Result<usize, StoreError> {
         let mut open: usize = 0;
         let mut last: Option<PurchaseId> = None;
+        let mut silent: BTreeSet<PublicKey> = BTreeSet::new();
         loop {
             let from = last.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
             let page = OPEN_REFUNDS.scan(&self.store.view(), from, REFUNDS_PAGE_MAX)?;
@@ -222,20 +226,27 @@ impl Merchant {
             };
             last = Some(*end);
             for (purchase, ()) in page {
-                let is_done = self.refund(purchase).await?;
+                let is_done = self.refund(purchase, &mut silent).await?;
                 open = open.saturating_add(usize::from(!is_done));
             }
         }
     }
 
-    /// Brings one refund to its bank. Returns whether it is confirmed.
-    async fn refund(&self, purchase: PurchaseId) -> Result<bool, StoreError> {
+    /// Brings one refund to its bank, unless it is one of the `silent` banks. Returns whether it is confirmed.
+    async fn refund(
+        &self,
+        purchase: PurchaseId,
+        silent: &mut BTreeSet<PublicKey>,
+    ) -> Result<bool, StoreError> {
         let view = self.store.view();
         let (Some(sale), Some(refund)) = (SALES.peek(&view, &purchase)?, REFUNDS.peek(&view, &purchase)?)
         else {
             return Ok(true);
         };
         let terms = &sale.contract.terms;
+        if silent.contains(&terms.bank) {
+            return Ok(false);
+        }
         let request = RefundRequest {
             bank: terms.bank,
             account: terms.account,
@@ -249,6 +260,9 @@ impl Merchant {
             Err(CallError::Refused(refusal)) => Err(refusal.to_string()),
             Err(error) => {
                 tracing::debug!(%purchase, %error, "a bank does not answer; the refund is sent again");
+                if matches!(error, CallError::Network(_)) {
+                    silent.insert(terms.bank);
+                }
                 return Ok(false);
             }
         };

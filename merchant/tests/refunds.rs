@@ -3,25 +3,44 @@
 
 mod support;
 
+use async_trait::async_trait;
+use farthing_coin::PublicKey;
+use farthing_merchant::merchant::Merchant;
 use farthing_node::admin::AdminHandler;
+use farthing_node::card::{Card, RoleName};
+use farthing_node::network::{Channel, Lane, Network, NetworkError};
 use farthing_protocol::{money::Amount, refusal::AccountFault};
 use serde_json::{Value, json};
-use support::{ITEM, MerchantFixture, bank::Mood};
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+use std::time::Duration;
+use support::{
+    ITEM, MerchantFixture,
+    bank::{Mood, TestBank, Wire, card},
+};
 
 /// A merchant with one credited sale, and the id of its purchase.
 async fn sold() -> (MerchantFixture, String) {
     let mut fixture = MerchantFixture::new();
     fixture.add(ITEM, b"goods").await;
+    let purchase = sell(&mut fixture).await;
+    (fixture, purchase)
+}
+
+/// Sells at the bank of the fixture, and returns the id of the purchase.
+async fn sell(fixture: &mut MerchantFixture) -> String {
     let offer = fixture.offer().await;
     let request = fixture.held(offer);
     let terms = request.contract.terms.clone();
     fixture.bank.refund_to(terms.purchase_key);
     fixture.ask(request).await.unwrap();
     let purchase = terms.purchase_id().to_string();
-    let early = refund(&fixture, &purchase, None).await.unwrap_err();
+    let early = refund(fixture, &purchase, None).await.unwrap_err();
     assert!(early.contains("`committed`"), "{early}");
     assert_eq!(fixture.merchant.sales_round().await.unwrap(), 0);
-    (fixture, purchase)
+    purchase
 }
 
 async fn refund(fixture: &MerchantFixture, sale: &str, total: Option<&str>) -> Result<Value, String> {
@@ -113,4 +132,72 @@ async fn a_refund_that_the_bank_refuses_or_answers_wrongly_stays_open_and_says_w
     assert_eq!(fixture.merchant.refunds_round().await.unwrap(), 0);
     let line = refund(&fixture, &sale, Some("0.10")).await.unwrap();
     assert_eq!((&line["confirmed"], &line["why"]), (&json!("0.10"), &Value::Null));
+}
+
+/// A network in which one party never answers. It counts the requests to that party.
+#[derive(Clone)]
+struct SilentParty {
+    wire: Wire,
+    silent: PublicKey,
+    asked: Arc<AtomicUsize>,
+}
+
+#[async_trait]
+impl Network for SilentParty {
+    async fn connect(&self, card: &Card, lane: Lane) -> Result<Arc<dyn Channel>, NetworkError> {
+        match card.identity == self.silent {
+            true => Ok(Arc::new(self.clone())),
+            false => self.wire.connect(card, lane).await,
+        }
+    }
+}
+
+#[async_trait]
+impl Channel for SilentParty {
+    async fn call_into(&self, _: Vec<u8>, _: Duration, _: &mut Vec<u8>) -> Result<(), NetworkError> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        Err(NetworkError::Unreachable {
+            peer: "bank".into(),
+            reason: "it does not answer".into(),
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_silent_bank_is_asked_once_in_a_round_and_keeps_no_other_bank_waiting() {
+    let (mut fixture, sale) = sold().await;
+    let second = sell(&mut fixture).await;
+    let (silent, other) = (Arc::clone(&fixture.bank), TestBank::new(7));
+    fixture.wire.attach(other.key(), other.clone());
+    let network = SilentParty {
+        wire: fixture.wire.clone(),
+        silent: silent.key(),
+        asked: Arc::default(),
+    };
+    let cards = [
+        card(RoleName::Bank, "central", &silent.key()),
+        card(RoleName::Bank, "other", &other.key()),
+        card(RoleName::Escrow, "fair", &fixture.escrow.identity.public()),
+    ];
+    let merchant = |fixture: &MerchantFixture, network: Arc<dyn Network>| {
+        let mut parts = support::parts(
+            &fixture.wire,
+            fixture.home.path(),
+            &fixture.store,
+            &fixture.clock,
+            1,
+        );
+        (parts.cards, parts.network) = (cards.to_vec(), network);
+        Arc::new(Merchant::new(parts))
+    };
+    fixture.merchant = merchant(&fixture, Arc::new(fixture.wire.clone()));
+    fixture.bank = Arc::clone(&other);
+    let third = sell(&mut fixture).await;
+    fixture.merchant = merchant(&fixture, Arc::new(network.clone()));
+    for sale in [&sale, &second, &third] {
+        refund(&fixture, sale, Some("0.10")).await.unwrap();
+    }
+    assert_eq!(fixture.merchant.refunds_round().await.unwrap(), 2);
+    assert_eq!(network.asked.load(Ordering::Relaxed), 1);
+    assert_eq!((silent.refunds(), other.refunds()), (vec![], vec![Amount(10)]));
 }
