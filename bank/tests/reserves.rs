@@ -7,125 +7,25 @@ use farthing_bank::{
     admin::{Cash, Command},
     evidence::About,
 };
-use farthing_coin::{Coin, Document, PublicKey, SecretKey, Signed, TextSalt};
+use farthing_coin::{Document, PublicKey, SecretKey, Signed};
 use farthing_protocol::{
     api::SettleOne,
     decision::SignedDecision,
-    denial::{CoinDenial, Denial, DenialCause, RequestKind},
-    deposit::{Deposit, DepositFrom},
-    deposited::{DepositOutput, Payee, text_digest},
+    denial::{Denial, DenialCause, RequestKind},
+    deposit::DepositFrom,
+    deposited::Payee,
     evidence::{Charge, Culprit, Papers, judge},
-    exchange::Authorized,
     issuance::{Issuance, IssuanceAsk},
-    issue::IssueState,
     money::Amount,
-    proofs::proves_deposit,
-    refund::{RefundRequest, Refunded},
-    refusal::{AccountFault, CoinFault, CoinsFault, IssueFault, PurchaseFault, Refusal, RequestFault},
+    refusal::{IssueFault, Refusal, RequestFault},
     reserve::{FromReserve, ReserveRequest},
-    reserve_sums::{ReserveFault, ReserveSums},
-    settle::CollectRequest,
-    withdraw::{ReserveWithdrawal, WithdrawFinish, Withdrawal},
+    reserve_sums::ReserveFault,
 };
-use support::{BankFixture, Bought, EPOCH_MS, Purse, denied_coin, secret_key};
-
-fn sums(credited: u64, debited: u64) -> ReserveSums {
-    ReserveSums {
-        credited: Amount(credited),
-        debited: Amount(debited),
-    }
-}
-
-/// The sums of a reserve, as its owner is told.
-async fn sums_of(fixture: &BankFixture, reserve: &SecretKey) -> ReserveSums {
-    let request = ReserveRequest {
-        bank: fixture.bank.self_id(),
-        reserve: reserve.public(),
-    };
-    let balance = fixture.ask(Signed::sign(request, reserve)).await.unwrap();
-    balance.verify(&fixture.bank.self_id()).unwrap();
-    assert_eq!(balance.body.reserve, reserve.public());
-    balance.body.sums
-}
-
-fn output(to: Payee, amount: u64) -> DepositOutput {
-    DepositOutput {
-        to,
-        amount: Amount(amount),
-    }
-}
-
-/// A deposit of these coins or of this reserve.
-fn deposit(fixture: &BankFixture, from: DepositFrom, outputs: &[DepositOutput]) -> Deposit {
-    Deposit {
-        bank: fixture.bank.self_id(),
-        from,
-        outputs: outputs.to_vec(),
-        text: text_digest(&TextSalt::from_bytes([1; 32]), "a text"),
-    }
-}
-
-fn paid_by(fixture: &BankFixture, purse: &Purse, outputs: &[DepositOutput]) -> Authorized<Deposit> {
-    deposit(fixture, DepositFrom::Coins(purse.coins.clone()), outputs).authorized(&purse.keys)
-}
-
-/// Pays coins of this worth to the reserve.
-async fn fill(fixture: &mut BankFixture, reserve: &PublicKey, values: &[u64]) {
-    let purse = fixture.withdraw(values).await;
-    let outputs = [output(Payee::Reserve(*reserve), purse.worth())];
-    fixture.ask(paid_by(fixture, &purse, &outputs)).await.unwrap();
-}
-
-/// A withdrawal from `reserve` that has not begun.
-fn withdrawal(fixture: &mut BankFixture, reserve: &PublicKey, values: &[u64]) -> ReserveWithdrawal {
-    let counter = fixture.next();
-    ReserveWithdrawal(Withdrawal {
-        bank: fixture.bank.self_id(),
-        account: *reserve,
-        request_id: fixture.seed.exchange_id(counter),
-        outputs: fixture.outputs(values),
-        state: IssueState::Beginning,
-    })
-}
-
-async fn begun(
-    fixture: &BankFixture,
-    withdrawal: &ReserveWithdrawal,
-    reserve: &SecretKey,
-) -> Result<ReserveWithdrawal, Refusal> {
-    let IssuanceAsk::Begin(begin) = withdrawal.ask(reserve, &fixture.seed) else {
-        panic!("it is not beginning")
-    };
-    let begun = fixture.ask(begin).await?;
-    Ok(withdrawal
-        .on_begun(&begun, &fixture.book(), &fixture.seed)
-        .unwrap())
-}
-
-fn finish_of(
-    fixture: &BankFixture,
-    withdrawal: &ReserveWithdrawal,
-    reserve: &SecretKey,
-) -> Signed<FromReserve<WithdrawFinish>> {
-    let IssuanceAsk::Finish(finish) = withdrawal.ask(reserve, &fixture.seed) else {
-        panic!("it is not finishing")
-    };
-    finish
-}
-
-/// Holds and commits a purchase at `price`, paid with all of `purse`.
-async fn bought(fixture: &mut BankFixture, purse: &Purse, price: u64) -> Bought {
-    let escrow = fixture.escrow.public();
-    let bought = fixture.order_at(purse, &escrow, price);
-    let hold = fixture.ask(bought.hold()).await.unwrap();
-    assert_eq!(
-        hold.body.body.total,
-        Amount(price),
-        "it tells nobody what the coins are worth"
-    );
-    fixture.ask(fixture.commit(&bought)).await.unwrap();
-    bought
-}
+use support::{
+    BankFixture, EPOCH_MS,
+    payments::{begun, bought, deposit, fill, finish_of, output, paid_by, refund, sums, sums_of, withdrawal},
+    secret_key,
+};
 
 #[tokio::test]
 async fn the_change_of_a_purchase_is_credited_once_and_withdrawn_by_the_purchase_key() {
@@ -232,6 +132,59 @@ async fn a_reserve_is_not_debited_beyond_its_credits() {
 }
 
 #[tokio::test]
+async fn what_asks_for_one_reserve_at_the_same_time_is_paid_once() {
+    let mut fixture = BankFixture::new().await;
+    let (reserve, account) = (secret_key(70), Payee::Account(fixture.account.public()));
+    fill(&mut fixture, &reserve.public(), &[4]).await;
+    let mut both = Vec::new();
+    for _ in 0..2 {
+        let withdrawal = withdrawal(&mut fixture, &reserve.public(), &[2, 1]);
+        let withdrawal = begun(&fixture, &withdrawal, &reserve).await.unwrap();
+        both.push(finish_of(&fixture, &withdrawal, &reserve));
+    }
+    let (first, second) = tokio::join!(fixture.ask(both.remove(0)), fixture.ask(both.remove(0)));
+    assert_eq!(usize::from(first.is_ok()) + usize::from(second.is_ok()), 1);
+    assert_eq!(sums_of(&fixture, &reserve).await, sums(4, 3));
+    assert_eq!(fixture.audited().await, Amount(3));
+    // A deposit of all that is left, and a withdrawal of it: either may come first.
+    for is_deposit_first in [true, false] {
+        fill(&mut fixture, &reserve.public(), &[1]).await;
+        let before = sums_of(&fixture, &reserve).await;
+        let left = before.balance();
+        let values: &[u64] = if left == Amount(2) { &[2] } else { &[1] };
+        let withdrawal = withdrawal(&mut fixture, &reserve.public(), values);
+        let withdrawal = begun(&fixture, &withdrawal, &reserve).await.unwrap();
+        let finish = finish_of(&fixture, &withdrawal, &reserve);
+        let whole = deposit(
+            &fixture,
+            DepositFrom::Reserve(reserve.public()),
+            &[output(account, left.0)],
+        );
+        let whole = whole.authorized(std::slice::from_ref(&reserve));
+        let (deposited, issued) = match is_deposit_first {
+            true => tokio::join!(fixture.ask(whole), fixture.ask(finish)),
+            false => {
+                let (issued, deposited) = tokio::join!(fixture.ask(finish), fixture.ask(whole));
+                (deposited, issued)
+            }
+        };
+        assert!(
+            matches!(
+                (&deposited, &issued),
+                (Ok(_), Err(Refusal::Denied(_))) | (Err(Refusal::Denied(_)), Ok(_))
+            ),
+            "{deposited:?} {issued:?}"
+        );
+        let debited = before.debited.0 + left.0;
+        assert_eq!(
+            sums_of(&fixture, &reserve).await,
+            sums(before.credited.0, debited)
+        );
+        fixture.audited().await;
+    }
+}
+
+#[tokio::test]
 async fn only_the_key_of_a_reserve_uses_it_and_only_as_a_reserve() {
     let mut fixture = BankFixture::new().await;
     let (reserve, thief) = (secret_key(70), secret_key(71));
@@ -271,6 +224,24 @@ async fn only_the_key_of_a_reserve_uses_it_and_only_as_a_reserve() {
             .cause,
         DenialCause::UnknownAccount(reserve.public())
     );
+    // Neither is that of a finish.
+    let open = begun(&fixture, &withdrawal, &reserve).await.unwrap();
+    let IssuanceAsk::Finish(as_account) = open.0.ask(&reserve, &fixture.seed) else {
+        panic!("it is not finishing")
+    };
+    let swapped = Signed {
+        body: FromReserve(as_account.body.clone()),
+        signature: as_account.signature,
+    };
+    let by_thief = finish_of(&fixture, &open, &thief);
+    for forged in [swapped, by_thief] {
+        let refusal = fixture.refused(forged).await;
+        assert!(matches!(
+            refusal,
+            Refusal::Request(RequestFault::Signature { .. })
+        ));
+    }
+    assert_eq!(fixture.refused(as_account).await, IssueFault::SessionGone.into());
     let payout = [output(Payee::Account(fixture.account.public()), 4)];
     let stolen = deposit(&fixture, DepositFrom::Reserve(reserve.public()), &payout);
     for keys in [vec![thief], vec![], vec![secret_key(70), secret_key(70)]] {
@@ -280,273 +251,6 @@ async fn only_the_key_of_a_reserve_uses_it_and_only_as_a_reserve() {
     fixture.ask(stolen.authorized(&[reserve])).await.unwrap();
     assert_eq!(fixture.balance(&fixture.account).await, Amount(2000));
     assert_eq!(fixture.audited().await, Amount(0));
-}
-
-#[tokio::test]
-async fn a_deposit_pays_its_payees_once_and_the_same_answer_comes_again() {
-    let mut fixture = BankFixture::new().await;
-    let purse = fixture.withdraw(&[8, 4, 1]).await;
-    let reserve = secret_key(70);
-    let outputs = [
-        output(Payee::Account(fixture.account.public()), 2),
-        output(Payee::Reserve(reserve.public()), 10),
-        output(Payee::Account(fixture.merchant.public()), 1),
-    ];
-    let request = paid_by(&fixture, &purse, &outputs);
-    let (first, deposited) = fixture.ask_raw(request.clone()).await;
-    let deposited = deposited.unwrap();
-    deposited.verify(&fixture.bank.self_id()).unwrap();
-    assert_eq!(deposited.body.deposit_id(), request.body.id());
-    assert_eq!(deposited.body.credited(&outputs[1].to), Amount(10));
-    assert_eq!(
-        deposited.body.credited(&Payee::Account(reserve.public())),
-        Amount(0)
-    );
-    assert_eq!(deposited.body.at_ms, fixture.now_ms());
-    fixture.clock.advance(8 * EPOCH_MS);
-    fixture.restart().await;
-    assert_eq!(fixture.ask_raw(request.clone()).await.0, first);
-    assert_eq!(fixture.audited().await, Amount(0));
-    assert_eq!(sums_of(&fixture, &reserve).await, sums(10, 0));
-    assert_eq!(fixture.balance(&secret_key(3)).await, Amount(1));
-    assert_eq!(fixture.balance(&fixture.account).await, Amount(2000 - 13 + 2));
-    // The coins are used up, and whoever shows one again is shown what was credited for it.
-    let second = paid_by(&fixture, &purse, &[output(Payee::Reserve(reserve.public()), 13)]);
-    let id = second.body.id().0;
-    let denial = fixture.denied(second, RequestKind::Deposit, id).await;
-    shows_the_deposit(&fixture, &denied_coin(&denial, &purse.coins[0]), &purse.coins[0]);
-}
-
-/// A denial of a deposited coin proves what was credited for it.
-fn shows_the_deposit(fixture: &BankFixture, denial: &CoinDenial, coin: &Coin) {
-    let CoinDenial::Deposited {
-        used,
-        deposited: Some(deposited),
-    } = denial
-    else {
-        panic!("it shows no deposit: {denial}")
-    };
-    used.verify(coin).unwrap();
-    assert!(proves_deposit(deposited, used, &fixture.bank.self_id()));
-    assert!(
-        denial
-            .final_use(&coin.key_id, &coin.public, &fixture.book())
-            .is_some()
-    );
-}
-
-#[tokio::test]
-async fn a_deposited_coin_is_neither_exchanged_nor_held_and_a_used_one_not_deposited() {
-    let mut fixture = BankFixture::new().await;
-    let purse = fixture.withdraw(&[8]).await;
-    let outputs = [output(Payee::Reserve(secret_key(70).public()), 8)];
-    fixture.ask(paid_by(&fixture, &purse, &outputs)).await.unwrap();
-    let exchanged = fixture.exchanged(&purse, &[4, 4]).await;
-    let Err(Refusal::Denied(denial)) = exchanged else {
-        panic!("it is exchanged after its deposit")
-    };
-    shows_the_deposit(
-        &fixture,
-        &denied_coin(&denial.body, &purse.coins[0]),
-        &purse.coins[0],
-    );
-    let order = fixture.order(&purse);
-    let digest = order.order.purchase().0;
-    let denial = fixture.denied(order.hold(), RequestKind::Hold, digest).await;
-    let what = denied_coin(&denial, &purse.coins[0]);
-    assert!(matches!(what, CoinDenial::Deposited { deposited: None, .. }));
-
-    let (held, spent, exchanged) = (
-        fixture.withdraw(&[8]).await,
-        fixture.withdraw(&[8]).await,
-        fixture.withdraw(&[8]).await,
-    );
-    let order = fixture.order(&held);
-    fixture.ask(order.hold()).await.unwrap();
-    bought(&mut fixture, &spent, 8).await;
-    fixture.exchanged(&exchanged, &[8]).await.unwrap();
-    for purse in [&held, &spent, &exchanged] {
-        let request = paid_by(&fixture, purse, &outputs);
-        let id = request.body.id().0;
-        let denial = fixture.denied(request, RequestKind::Deposit, id).await;
-        assert!(denied_coin(&denial, &purse.coins[0]).used().is_some());
-    }
-    // A released coin can be deposited.
-    fixture.ask(fixture.abort(&order)).await.unwrap();
-    fixture.ask(paid_by(&fixture, &held, &outputs)).await.unwrap();
-}
-
-#[tokio::test]
-async fn a_deposit_that_does_not_fit_is_refused() {
-    let mut fixture = BankFixture::new().await;
-    let purse = fixture.withdraw(&[8]).await;
-    let (account, reserve) = (
-        Payee::Account(fixture.account.public()),
-        Payee::Reserve(secret_key(70).public()),
-    );
-    for outputs in [
-        vec![output(account, 8), output(reserve, 0)],
-        vec![output(account, 4), output(account, 4)],
-    ] {
-        let refusal = fixture.refused(paid_by(&fixture, &purse, &outputs)).await;
-        assert_eq!(refusal, RequestFault::Output.into());
-    }
-    let many: Vec<_> = (80..84)
-        .map(|seed| output(Payee::Reserve(secret_key(seed).public()), 2))
-        .collect();
-    for outputs in [vec![], many] {
-        let refusal = fixture.refused(paid_by(&fixture, &purse, &outputs)).await;
-        assert!(matches!(refusal, Refusal::Request(_)), "{refusal}");
-    }
-    for amount in [7, 9, u64::MAX] {
-        let refusal = fixture
-            .refused(paid_by(&fixture, &purse, &[output(account, amount)]))
-            .await;
-        let (inputs, outputs) = (Amount(8), Amount(amount));
-        assert_eq!(refusal, IssueFault::Unbalanced { inputs, outputs }.into());
-    }
-    let overflow = [output(account, u64::MAX), output(reserve, 2)];
-    let refusal = fixture.refused(paid_by(&fixture, &purse, &overflow)).await;
-    assert_eq!(refusal, IssueFault::Overflow.into());
-    let nobody = secret_key(72).public();
-    let request = paid_by(&fixture, &purse, &[output(Payee::Account(nobody), 8)]);
-    let id = request.body.id().0;
-    let denial = fixture.denied(request, RequestKind::Deposit, id).await;
-    assert_eq!(denial.cause, DenialCause::UnknownAccount(nobody));
-    // The authorization of an exchange or of another deposit is none for this one.
-    let mut other = paid_by(&fixture, &purse, &[output(account, 8)]);
-    other.body.outputs = vec![output(reserve, 8)];
-    let refusal = fixture.refused(other).await;
-    assert!(matches!(
-        refusal,
-        Refusal::Coins(CoinsFault {
-            index: 0,
-            what: CoinFault::Authorization(_)
-        })
-    ));
-    let mut elsewhere = deposit(
-        &fixture,
-        DepositFrom::Coins(purse.coins.clone()),
-        &[output(account, 8)],
-    );
-    elsewhere.bank = nobody;
-    let refusal = fixture.refused(elsewhere.authorized(&purse.keys)).await;
-    assert!(matches!(refusal, Refusal::Request(RequestFault::NotForMe { .. })));
-    // Its time has ended, as for an exchange.
-    fixture.clock.advance(20 * EPOCH_MS);
-    let late = paid_by(&fixture, &purse, &[output(account, 8)]);
-    let id = late.body.id().0;
-    let denial = fixture.denied(late, RequestKind::Deposit, id).await;
-    assert!(matches!(
-        denied_coin(&denial, &purse.coins[0]),
-        CoinDenial::Expired { .. }
-    ));
-}
-
-/// The merchant's request to refund `total` of a purchase in all.
-fn refund(fixture: &BankFixture, bought: &Bought, total: u64) -> Signed<RefundRequest> {
-    let request = RefundRequest {
-        bank: fixture.bank.self_id(),
-        account: fixture.merchant.public(),
-        purchase: bought.order.purchase(),
-        escrow: fixture.escrow.public(),
-        total: Amount(total),
-    };
-    Signed::sign(request, &fixture.merchant)
-}
-
-#[tokio::test]
-async fn refunds_of_a_purchase_grow_up_to_its_price_and_reach_a_customer_whom_nobody_knows() {
-    let mut fixture = BankFixture::new().await;
-    let purse = fixture.withdraw(&[8, 1]).await;
-    let escrow = fixture.escrow.public();
-    let order = fixture.order_at(&purse, &escrow, 8);
-    let unknown = PurchaseFault::Unknown(order.order.purchase());
-    assert_eq!(
-        fixture.refused(refund(&fixture, &order, 1)).await,
-        unknown.clone().into()
-    );
-    fixture.ask(order.hold()).await.unwrap();
-    assert_eq!(fixture.refused(refund(&fixture, &order, 1)).await, unknown.into());
-    fixture.ask(fixture.commit(&order)).await.unwrap();
-    let key = &order.purchase_key;
-    let mut replies = Vec::new();
-    for (total, refunded) in [(3, 3), (3, 3), (5, 5), (3, 5), (8, 8), (5, 8)] {
-        let (bytes, reply) = fixture.ask_raw(refund(&fixture, &order, total)).await;
-        let reply = reply.unwrap();
-        reply.verify(&fixture.bank.self_id()).unwrap();
-        let expected = Refunded {
-            bank: fixture.bank.self_id(),
-            purchase: order.order.purchase(),
-            reserve: key.public(),
-            total: Amount(total),
-        };
-        assert_eq!(reply.body, expected);
-        assert_eq!(sums_of(&fixture, key).await, sums(1 + refunded, 0));
-        assert_eq!(fixture.balance(&secret_key(3)).await, Amount(8 - refunded));
-        fixture.audited().await;
-        replies.push((total, bytes));
-    }
-    fixture.restart().await;
-    for (total, bytes) in replies {
-        assert_eq!(fixture.ask_raw(refund(&fixture, &order, total)).await.0, bytes);
-    }
-    let (price, asked) = (Amount(8), Amount(9));
-    let refusal = fixture.refused(refund(&fixture, &order, 9)).await;
-    assert_eq!(refusal, PurchaseFault::RefundTooHigh { price, asked }.into());
-    // The decision is not changed by it.
-    let statement = farthing_protocol::documents::PurchaseKeyUse::Collect
-        .statement(&key.public(), &order.order.purchase());
-    let collect = CollectRequest {
-        purchase: order.order.purchase(),
-        escrow,
-        signature: key.sign(&statement),
-    };
-    fixture.ask(collect).await.unwrap();
-}
-
-#[tokio::test]
-async fn only_the_account_that_was_paid_refunds_and_only_what_it_has() {
-    let mut fixture = BankFixture::new().await;
-    let purse = fixture.withdraw(&[8]).await;
-    let order = bought(&mut fixture, &purse, 8).await;
-    // Another account, with money, does not refund another's sale.
-    let other = RefundRequest {
-        account: fixture.account.public(),
-        ..refund(&fixture, &order, 1).body
-    };
-    let refusal = fixture.refused(Signed::sign(other, &fixture.account)).await;
-    assert_eq!(refusal, PurchaseFault::Unknown(order.order.purchase()).into());
-    let forged = Signed::sign(refund(&fixture, &order, 1).body, &fixture.account);
-    let refusal = fixture.refused(forged).await;
-    assert!(matches!(
-        refusal,
-        Refusal::Request(RequestFault::Signature { .. })
-    ));
-    // The merchant has withdrawn most of it.
-    let withdrawal = Withdrawal {
-        bank: fixture.bank.self_id(),
-        account: fixture.merchant.public(),
-        request_id: fixture.seed.withdraw_id(900),
-        outputs: fixture.outputs(&[4, 2]),
-        state: IssueState::Beginning,
-    };
-    let IssuanceAsk::Begin(begin) = withdrawal.ask(&fixture.merchant, &fixture.seed) else {
-        panic!("it is not beginning")
-    };
-    let begun = fixture.ask(begin).await.unwrap();
-    let withdrawal = withdrawal
-        .on_begun(&begun, &fixture.book(), &fixture.seed)
-        .unwrap();
-    let IssuanceAsk::Finish(finish) = withdrawal.ask(&fixture.merchant, &fixture.seed) else {
-        panic!("it is not finishing")
-    };
-    fixture.ask(finish).await.unwrap();
-    let refusal = fixture.refused(refund(&fixture, &order, 3)).await;
-    let (balance, asked) = (Amount(2), Amount(3));
-    assert_eq!(refusal, AccountFault::Balance { balance, asked }.into());
-    fixture.ask(refund(&fixture, &order, 2)).await.unwrap();
-    assert_eq!(sums_of(&fixture, &order.purchase_key).await, sums(2, 0));
 }
 
 /// Judges the papers of a wallet alone, and then with the bank's own papers of the reserve.

@@ -1,6 +1,7 @@
 //! A bank in memory, and the parts of a wallet, a merchant and an escrow that its tests need.
 #![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used, clippy::panic)]
 
+pub mod payments;
 mod wire;
 
 use farthing_bank::{
