@@ -4,6 +4,8 @@
 //! with the blinders that link each coin to the other session. Both coins are then spent. All that bank, escrow and
 //! merchant receive and store is the same, byte for byte. So nothing that they have, or could compute, tells the
 //! worlds apart.
+//!
+//! The coins are withdrawn from accounts or from reserves, and spent in purchases or in deposits.
 
 use farthing_coin::{
     Blinders, Challenge, ClientRandomness, Coin, Commitment, KeyBook, KeyId, RecoveryRecordId, RequestId,
@@ -15,12 +17,17 @@ use farthing_node::{
     network::{Channel, Lane},
 };
 use farthing_protocol::{
-    api::KeysRequest,
-    issue::session_digest,
+    api::{Call, KeysRequest},
+    deposit::{Deposit, DepositFrom},
+    deposited::{DepositOutput, Payee},
+    documents::Issued,
+    ids::TextDigest,
+    issue::{Begun, session_digest},
     limits::REPLY_TIMEOUT,
     money::Amount,
     offer::{CatalogRequest, DeliverRequest, OfferRequest},
     purchase::{Ask, Order, OrderParts, Plan, Purchase},
+    reserve::FromReserve,
     seal::SEALED_RECORD_BYTES,
     withdraw::{WithdrawBegin, WithdrawFinish},
 };
@@ -54,48 +61,89 @@ fn key(salt: u64) -> SecretKey {
     SecretKey::generate(&mut entropy.rng())
 }
 
+/// From what coins are withdrawn.
+#[derive(Clone, Copy, PartialEq)]
+enum Payer {
+    Account,
+    Reserve,
+}
+
+impl Payer {
+    /// The key of a customer's account or reserve.
+    fn key(self, customer: u8) -> SecretKey {
+        match self {
+            Payer::Account => key(100 + u64::from(customer)),
+            Payer::Reserve => key(300 + u64::from(customer)),
+        }
+    }
+
+    fn lane(self) -> Lane {
+        match self {
+            Payer::Account => Lane::Identified,
+            Payer::Reserve => Lane::Anonymous,
+        }
+    }
+}
+
+/// Sends the first message of a withdrawal.
+async fn begin(payer: Payer, channel: &dyn Channel, begin: WithdrawBegin, key: &SecretKey) -> Begun {
+    match payer {
+        Payer::Account => asked(channel, Signed::sign(begin, key)).await,
+        Payer::Reserve => asked(channel, Signed::sign(FromReserve(begin), key)).await,
+    }
+}
+
+/// Sends the second message of a withdrawal.
+async fn finish(
+    payer: Payer,
+    channel: &dyn Channel,
+    finish: WithdrawFinish,
+    key: &SecretKey,
+) -> Signed<Issued> {
+    match payer {
+        Payer::Account => asked(channel, Signed::sign(finish, key)).await,
+        Payer::Reserve => asked(channel, Signed::sign(FromReserve(finish), key)).await,
+    }
+}
+
+async fn asked<C: Call>(channel: &dyn Channel, call: C) -> C::Reply {
+    ask(channel, call, REPLY_TIMEOUT).await.unwrap()
+}
+
 async fn withdraw(
     world: &World,
     keys: &KeyBook,
     output: KeyId,
-    customer: u8,
+    (payer, customer): (Payer, u8),
     making: Making<'_>,
 ) -> (Session, Coin) {
     let bank = world.parties().bank;
-    let account_key = key(100 + u64::from(customer));
-    let account = account_key.public();
-    let request_id = [customer; 32];
-    let channel = connect(world, &bank, Lane::Identified).await;
-    let begin = WithdrawBegin {
+    let payer_key = payer.key(customer);
+    let account = payer_key.public();
+    let request_id = RequestId([customer; 32]);
+    let channel = connect(world, &bank, payer.lane()).await;
+    let first = WithdrawBegin {
         bank: bank.identity,
         account,
-        request_id: RequestId(request_id),
+        request_id,
         outputs: vec![output],
         client_randomness: ClientRandomness([customer; 32]),
     };
-    let begun = ask(channel.as_ref(), Signed::sign(begin, &account_key), REPLY_TIMEOUT)
-        .await
-        .unwrap();
+    let begun = begin(payer, channel.as_ref(), first, &payer_key).await;
     let commitment = begun.commitments[0];
     let blinders = (making.blinders)(&commitment);
     let denomination = keys.get(&output).unwrap();
     let public = making.coin_key.public();
     let challenge = blind(denomination, &public, &commitment, &blinders).unwrap();
-    let finish = WithdrawFinish {
+    let second = WithdrawFinish {
         bank: bank.identity,
         account,
-        request_id: RequestId(request_id),
+        request_id,
         outputs: vec![output],
         session: session_digest(&begun.commitments),
         challenges: vec![challenge],
     };
-    let issued = ask(
-        channel.as_ref(),
-        Signed::sign(finish, &account_key),
-        REPLY_TIMEOUT,
-    )
-    .await
-    .unwrap();
+    let issued = finish(payer, channel.as_ref(), second, &payer_key).await;
     issued.verify(&bank.identity).unwrap();
     let response = issued.body.responses[0];
     let coin = recover(denomination, &public, &challenge, &response, |_, sent| {
@@ -113,7 +161,41 @@ async fn withdraw(
     )
 }
 
-async fn spend(world: &World, coin: Coin, coin_key: &SecretKey, number: u64) {
+/// For what coins are spent.
+#[derive(Clone, Copy)]
+enum Spending {
+    Purchase,
+    Deposit,
+}
+
+impl Spending {
+    async fn spend(self, world: &World, coin: Coin, coin_key: &SecretKey, number: u64) {
+        match self {
+            Spending::Purchase => buy(world, coin, coin_key, number).await,
+            Spending::Deposit => deposit(world, coin, coin_key, &key(400 + number)).await,
+        }
+    }
+}
+
+/// Deposits a coin for a reserve.
+async fn deposit(world: &World, coin: Coin, coin_key: &SecretKey, reserve: &SecretKey) {
+    let bank = world.parties().bank;
+    let deposit = Deposit {
+        bank: bank.identity,
+        from: DepositFrom::Coins(vec![coin]),
+        outputs: vec![DepositOutput {
+            to: Payee::Reserve(reserve.public()),
+            amount: Amount(512),
+        }],
+        text: TextDigest([7; 32]),
+    };
+    let request = deposit.clone().authorized(std::slice::from_ref(coin_key));
+    let channel = connect(world, &bank, Lane::Anonymous).await;
+    let deposited = asked(channel.as_ref(), request).await;
+    assert!(deposit.is_answered_by(&deposited));
+}
+
+async fn buy(world: &World, coin: Coin, coin_key: &SecretKey, number: u64) {
     let parties = world.parties();
     let merchant = connect(world, &parties.merchant, Lane::Anonymous).await;
     let catalog = ask(merchant.as_ref(), CatalogRequest { after: None }, REPLY_TIMEOUT)
@@ -176,8 +258,8 @@ async fn views(world: &World) -> Views {
     }
 }
 
-/// A world with two customers, each with an account, and the key of the coins that both withdraw.
-async fn beginning() -> (Arc<World>, KeyBook, KeyId) {
+/// A world with two customers, each with an account or a reserve, and the key of the coins that both withdraw from it.
+async fn beginning(payer: Payer) -> (Arc<World>, KeyBook, KeyId) {
     let world = World::with_price(7, Amount(512)).await;
     for customer in [1u64, 2] {
         let account = key(100 + customer).public();
@@ -191,6 +273,18 @@ async fn beginning() -> (Arc<World>, KeyBook, KeyId) {
     let keys = KeyBook::new(signed, &bank.identity).unwrap();
     let epoch = keys.list().epochs[0].epoch;
     let output = keys.denomination(512, epoch).unwrap().id();
+    if payer == Payer::Reserve {
+        for customer in [1, 2] {
+            let coin_key = key(20 + u64::from(customer));
+            let making = Making {
+                coin_key: &coin_key,
+                blinders: &fresh(20 + u64::from(customer)),
+            };
+            let from = (Payer::Account, customer);
+            let (_, coin) = withdraw(&world, &keys, output, from, making).await;
+            deposit(&world, coin, &coin_key, &payer.key(customer)).await;
+        }
+    }
     (world, keys, output)
 }
 
@@ -203,24 +297,39 @@ fn fresh(salt: u64) -> impl Fn(&Commitment) -> Blinders {
 
 #[tokio::test(start_paused = true)]
 async fn swapped_coins_leave_the_same_bytes_everywhere() {
+    coins_are_swapped(Payer::Account, Spending::Purchase).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn swapped_coins_that_are_deposited_leave_the_same_bytes_everywhere() {
+    coins_are_swapped(Payer::Account, Spending::Deposit).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn swapped_coins_of_two_reserves_leave_the_same_bytes_everywhere() {
+    coins_are_swapped(Payer::Reserve, Spending::Purchase).await;
+    coins_are_swapped(Payer::Reserve, Spending::Deposit).await;
+}
+
+async fn coins_are_swapped(payer: Payer, spending: Spending) {
     let (one, two) = (key(1), key(2));
 
-    let (world, keys, output) = beginning().await;
+    let (world, keys, output) = beginning(payer).await;
     let making = Making {
         coin_key: &one,
         blinders: &fresh(11),
     };
-    let (alices, coin_one) = withdraw(&world, &keys, output, 1, making).await;
+    let (alices, coin_one) = withdraw(&world, &keys, output, (payer, 1), making).await;
     let making = Making {
         coin_key: &two,
         blinders: &fresh(12),
     };
-    let (bobs, coin_two) = withdraw(&world, &keys, output, 2, making).await;
-    spend(&world, coin_one, &one, 1).await;
-    spend(&world, coin_two, &two, 2).await;
+    let (bobs, coin_two) = withdraw(&world, &keys, output, (payer, 2), making).await;
+    spending.spend(&world, coin_one, &one, 1).await;
+    spending.spend(&world, coin_two, &two, 2).await;
     let straight = views(&world).await;
 
-    let (world, keys, output) = beginning().await;
+    let (world, keys, output) = beginning(payer).await;
     let denomination = keys.get(&output).unwrap().clone();
     let join = |session: Session, coin: Coin| {
         let denomination = denomination.clone();
@@ -240,19 +349,19 @@ async fn swapped_coins_leave_the_same_bytes_everywhere() {
         coin_key: &two,
         blinders: &join(alices, coin_two),
     };
-    let (_, alices_coin) = withdraw(&world, &keys, output, 1, making).await;
+    let (_, alices_coin) = withdraw(&world, &keys, output, (payer, 1), making).await;
     let making = Making {
         coin_key: &one,
         blinders: &join(bobs, coin_one),
     };
-    let (_, bobs_coin) = withdraw(&world, &keys, output, 2, making).await;
+    let (_, bobs_coin) = withdraw(&world, &keys, output, (payer, 2), making).await;
     assert_eq!(
         (alices_coin, bobs_coin),
         (coin_two, coin_one),
         "the coins are swapped"
     );
-    spend(&world, bobs_coin, &one, 1).await;
-    spend(&world, alices_coin, &two, 2).await;
+    spending.spend(&world, bobs_coin, &one, 1).await;
+    spending.spend(&world, alices_coin, &two, 2).await;
     let swapped = views(&world).await;
 
     assert_eq!(straight.received.len(), swapped.received.len());
@@ -271,18 +380,18 @@ async fn the_views_do_differ_when_something_that_nodes_see_differs() {
     let (one, two) = (key(1), key(2));
     let mut all = Vec::new();
     for (first, second) in [(&one, &two), (&two, &one)] {
-        let (world, keys, output) = beginning().await;
+        let (world, keys, output) = beginning(Payer::Account).await;
         let making = Making {
             coin_key: first,
             blinders: &fresh(11),
         };
-        let (_, coin) = withdraw(&world, &keys, output, 1, making).await;
+        let (_, coin) = withdraw(&world, &keys, output, (Payer::Account, 1), making).await;
         let making = Making {
             coin_key: second,
             blinders: &fresh(12),
         };
-        withdraw(&world, &keys, output, 2, making).await;
-        spend(&world, coin, first, 1).await;
+        withdraw(&world, &keys, output, (Payer::Account, 2), making).await;
+        buy(&world, coin, first, 1).await;
         all.push(views(&world).await);
     }
     let swapped = all.pop().unwrap();
