@@ -2,6 +2,8 @@
 //!
 //! A wallet sends only correct requests. Tests need others: repeated, changed, or on another lane.
 
+mod payments;
+
 use farthing_coin::{Coin, KeyBook, KeyId, PublicKey, RequestId, SecretKey, Seed, Signed};
 use farthing_node::{
     card::{Card, RoleName},

@@ -9,20 +9,28 @@
     reason = "a panic is how a test fails"
 )]
 
+use farthing_bank::evidence::About;
 use farthing_client::{
     error::WalletError,
     rows::{CoinRow, CoinStatus, DepositState},
 };
-use farthing_coin::Seed;
+use farthing_coin::{SecretKey, Seed, Signed};
 use farthing_node::card::RoleName;
-use farthing_protocol::{evidence::Charge, money::Amount, refusal::Refusal};
+use farthing_protocol::{
+    denial::Denial,
+    evidence::{Charge, Papers},
+    money::Amount,
+    refusal::Refusal,
+    reserve_sums::ReserveSums,
+};
 use farthing_simulation::{
     cheats::NeverReleases,
     denials::{AnswersWithRefusals, ForgesDenials, SignsWithAnotherKey, StealsInExchange, Theft},
     foundation::Population,
     party::Party,
-    payments::DeniesDeposits,
+    payments::{DeniesDeposits, KeepsReserves},
     setting::{self, Setting, convicts},
+    shopping::{SENT, request_of_bob},
 };
 use farthing_tests::by_hand::ByHand;
 
@@ -117,6 +125,71 @@ fn a_bank_that_denies_a_payment_that_it_has_carried_out_is_convicted() {
         let mut together = it.coin_papers(&coin);
         together.extend(papers);
         convicts(&together, &[]);
+    });
+}
+
+/// A customer who makes every message by hand. Other customers pay to the reserves of its wallet.
+fn by_hand(it: &Setting, name: &str) -> ByHand {
+    let parties = it.world.parties();
+    let cards = [parties.bank, parties.escrow, parties.merchant];
+    let seed = it.world.foundation.seed_of(name).for_bank(&it.identity(BANK));
+    ByHand::new(it.world.wire(), it.world.clock.clone(), cards, seed)
+}
+
+/// The bank's denial of a withdrawal from the reserve.
+async fn denied_withdrawal(hand: &ByHand, reserve: &SecretKey, values: &[u64]) -> Signed<Denial> {
+    let withdrawal = hand.reserve_withdrawal(&reserve.public(), values).await;
+    match hand.reserve_begun(&withdrawal, reserve).await {
+        Err(Refusal::Denied(denial)) => *denial,
+        other => panic!("it is not denied: {other:?}"),
+    }
+}
+
+/// The bank says that less was paid to a reserve than it has signed to the payer, and pays nothing from it.
+#[test]
+fn a_bank_that_keeps_what_was_paid_for_a_request_is_convicted() {
+    setting(32, async |it| {
+        let (uri, hand) = (request_of_bob(&it.world), by_hand(&it, "bob"));
+        let reserve = hand.seed.reserve_key(0);
+        assert_eq!(reserve.public(), uri.to);
+        let charge = [it.bank(Charge::ReserveDenied(uri.to))];
+        it.wallet.pay(&uri, SENT, false).await.unwrap();
+        // Papers of an honest bank that denies more than there is.
+        let accusing = |denial| Papers {
+            deposits: it.wallet.payment_proof(0).unwrap().deposits,
+            keys: Some(it.world.bank().keys().book().signed().clone()),
+            denials: vec![denial],
+            ..Papers::default()
+        };
+        let too_much = accusing(denied_withdrawal(&hand, &reserve, &[256]).await);
+        convicts(std::slice::from_ref(&too_much), &[]);
+
+        it.bank_cheats(KeepsReserves {
+            key: it.key(BANK),
+            kept: SENT,
+        });
+        assert_eq!(hand.sums(&reserve).await, ReserveSums::default());
+        let kept = accusing(denied_withdrawal(&hand, &reserve, &[128]).await);
+        convicts(std::slice::from_ref(&kept), &charge);
+        // Without what the payer has, or without the denial, they convict nobody.
+        let without: [fn(&mut Papers); 2] =
+            [|papers| papers.deposits.clear(), |papers| papers.denials.clear()];
+        for leave_out in without {
+            let mut papers = kept.clone();
+            leave_out(&mut papers);
+            convicts(&[papers], &[]);
+        }
+
+        // The honest bank pays. It shows the debit, and is cleared of a denial of more than is left.
+        it.world.honest(BANK);
+        let withdrawal = hand.reserve_withdrawal(&uri.to, &[128]).await;
+        let begun = hand.reserve_begun(&withdrawal, &reserve).await.unwrap();
+        hand.ask(hand.reserve_finish(&begun, &reserve)).await.unwrap();
+        let left = accusing(denied_withdrawal(&hand, &reserve, &[128]).await);
+        convicts(std::slice::from_ref(&left), &charge);
+        let own = it.banks_papers(&About::Reserve { key: uri.to });
+        convicts(&[own, vec![left, kept, too_much]].concat(), &[]);
+        it.books_balance().await;
     });
 }
 

@@ -47,7 +47,7 @@ use std::{
 };
 
 /// The reply to a request of type `C`, changed unless it is a refusal.
-fn changed<C: Call>(reply: Vec<u8>, change: impl FnOnce(C::Reply) -> C::Reply) -> Vec<u8> {
+pub(super) fn changed<C: Call>(reply: Vec<u8>, change: impl FnOnce(C::Reply) -> C::Reply) -> Vec<u8> {
     match C::decode_reply(&reply) {
         Ok(Ok(answer)) => encode_reply(&Ok(change(answer))),
         _ => reply,

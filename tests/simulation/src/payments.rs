@@ -1,6 +1,7 @@
 //! Payments by deposit that go wrong, and a bank that denies one that it has carried out.
 
 use super::{
+    cheats::changed,
     customer::CustomerMachine,
     denials::deny,
     front::{Cheat, Honest, refuse},
@@ -17,16 +18,19 @@ use farthing_client::{
     rows::{CoinStatus, DepositState},
     wallet::Wallet,
 };
-use farthing_coin::{SecretKey, StatementDigest};
+use farthing_coin::{Document, SecretKey, Signed, StatementDigest};
 use farthing_node::{
     card::{Card, RoleName},
     network::Lane,
 };
 use farthing_protocol::{
     api::BankRequest,
-    denial::{CoinDenial, RequestKind},
+    denial::{CoinDenial, Denial, DenialCause, RequestKind},
     documents::{CoinUse, EarlierUse},
     money::Amount,
+    refusal::Refusal,
+    reserve::{ReserveBalance, ReserveRequest},
+    reserve_sums::{ReserveFault, ReserveSums},
 };
 use std::sync::Arc;
 
@@ -214,6 +218,56 @@ impl Cheat for DeniesDeposits {
                 refuse(deny(&self.0, RequestKind::Deposit, id.0, coin, what))
             }
             _ => reply,
+        }
+    }
+}
+
+/// A bank that says of each reserve that this much less was credited, and pays nothing from it.
+pub struct KeepsReserves {
+    /// Its identity key.
+    pub key: SecretKey,
+    /// What it keeps of each.
+    pub kept: Amount,
+}
+
+impl KeepsReserves {
+    /// The sums of a reserve, as the bank lies about them.
+    fn lie(&self, balance: ReserveBalance) -> ReserveBalance {
+        let credited = Amount(balance.sums.credited.0.saturating_sub(self.kept.0));
+        let sums = ReserveSums {
+            credited,
+            ..balance.sums
+        };
+        ReserveBalance { sums, ..balance }
+    }
+}
+
+#[async_trait]
+impl Cheat for KeepsReserves {
+    async fn answer(&self, honest: &Honest, lane: Lane, request: Vec<u8>) -> Vec<u8> {
+        match BankRequest::decode(&request) {
+            Ok(BankRequest::Reserve(_)) => {
+                let reply = honest.answer(lane, request).await;
+                changed::<Signed<ReserveRequest>>(reply, |balance| {
+                    Signed::sign(self.lie(balance.body), &self.key)
+                })
+            }
+            Ok(BankRequest::ReserveBegin(begin)) => {
+                let fault = ReserveFault {
+                    reserve: begin.body.0.account,
+                    sums: ReserveSums::default(),
+                    asked: self.kept,
+                };
+                let denial = Denial {
+                    bank: self.key.public(),
+                    kind: RequestKind::ReserveBegin,
+                    request: begin.body.digest(),
+                    cause: DenialCause::Reserve(fault),
+                    at_ms: 1,
+                };
+                refuse(Refusal::Denied(Box::new(Signed::sign(denial, &self.key))))
+            }
+            _ => honest.answer(lane, request).await,
         }
     }
 }
