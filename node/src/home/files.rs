@@ -5,7 +5,7 @@
 //! |---|---|
 //! | a program's own file: create or replace it | [`create`], [`replace`] |
 //! | an output file that the user names | [`write_output`], or [`NewFile`] for a file that is written in pieces |
-//! | read, change, write of a program's own file, by many processes | [`lock`] |
+//! | read, change, write of a file by many processes | [`lock`], [`lock_at`] |
 //! | parts of files that killed processes have left | [`remove_parts`] |
 //! | directories and secrets that only their owner may read | [`make_private`], [`make_tree_private`], [`exposed`] |
 //! | directories of another user | [`refuse_foreign`] |
@@ -202,7 +202,7 @@ pub fn prove_output(path: &Path) -> Result<(), OutputError> {
 
 // ---- many processes -----------------------------------------------------------------------------------------------
 
-/// The lock of a directory. While it is held, no other process and no other thread changes files in the directory.
+/// The lock of a directory, or of one file. While it is held, no other process and no other thread changes what it is for.
 #[derive(Debug)]
 pub struct Lock(#[expect(dead_code, reason = "held for its lock")] File);
 
@@ -211,12 +211,21 @@ pub struct Lock(#[expect(dead_code, reason = "held for its lock")] File);
 /// # Errors
 /// The errors of the operating system, and `WouldBlock` when another process holds the lock for too long.
 pub fn lock(dir: &Path) -> io::Result<Lock> {
+    lock_at(&dir.join(LOCK_FILE))
+}
+
+/// Waits for the lock on the file `path` and takes it. The file is created if it is missing, and stays. Dropping the
+/// [`Lock`] releases it.
+///
+/// # Errors
+/// As [`lock`].
+pub fn lock_at(path: &Path) -> io::Result<Lock> {
     let file = OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(false)
         .mode(Mode::Secret.bits())
-        .open(dir.join(LOCK_FILE))?;
+        .open(path)?;
     let began = Instant::now();
     loop {
         match file.try_lock() {
