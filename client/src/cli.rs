@@ -18,17 +18,20 @@
 //! | coins and accounts | `money` |
 //! | the catalogue, and purchases | `catalog`, `purchases` |
 //! | payments by deposit, and requests for them | `payments` |
+//! | donations, and links to accounts | `donation` |
 //! | everything that was done | `history` |
 //! | `run`, and the end of other commands | `upkeep` |
-//! | evidence | `receipt` |
+//! | evidence, and proofs of payments | `receipt`, `paid` |
 
 mod args;
 mod catalog;
+mod donation;
 mod exit;
 mod history;
 mod money;
 mod network_check;
 mod opening;
+mod paid;
 mod password;
 mod payments;
 mod phrase;
@@ -92,8 +95,11 @@ fn start_logs() -> Result<()> {
 
 /// Runs a command. Commands with a network run in a runtime, and end on ctrl-c.
 fn start(options: Options, command: Command) -> Result<Report> {
-    if let Command::Receipt(ReceiptCommand::Verify { files }) = &command {
-        return receipt::verify(files);
+    if let Command::Receipt(ReceiptCommand::Verify { files, register }) = &command {
+        return match register {
+            Some(register) => paid::register_all(files, register),
+            None => receipt::verify(files),
+        };
     }
     opening::settle(&options)?;
     let (seed, secrets) = match &command {
@@ -180,7 +186,8 @@ async fn execute(
 async fn carry_out(wallet: &Wallet, options: &Options, command: Command) -> Result<Report> {
     network_check::note_without_relay(wallet, options, &command)?;
     match command {
-        Command::Account { key: true, bank } => money::account_key(wallet, bank.as_deref()),
+        Command::Account { key: true, bank, .. } => money::account_key(wallet, bank.as_deref()),
+        Command::Account { bank, link, .. } if link.uri => donation::link(wallet, bank.as_deref(), &link),
         Command::Account { bank, .. } => money::account(wallet, bank.as_deref()).await,
         Command::Withdraw { amount, bank, again } => {
             money::withdraw(wallet, amount, bank.as_deref(), again).await
@@ -203,7 +210,19 @@ async fn carry_out(wallet: &Wallet, options: &Options, command: Command) -> Resu
             qr,
         } => payments::request(wallet, amount, &text, bank.as_deref(), qr).await,
         Command::Send { uri, amount, again } => payments::send(wallet, &uri, amount, again).await,
-        Command::Open { uri, yes, amount } => payments::open(wallet, options, &uri, yes, amount).await,
+        Command::Donate {
+            charity,
+            amount,
+            donor,
+            bank,
+            again,
+        } => donation::donate(wallet, &charity, amount, &donor, bank.as_deref(), again).await,
+        Command::Open {
+            uri,
+            yes,
+            amount,
+            donor,
+        } => payments::open(wallet, options, &uri, yes, amount, donor.as_deref()).await,
         Command::Payments => payments::list(wallet),
         Command::Collect => payments::collect(wallet).await,
         Command::GiveUp { payment } => payments::give_up(wallet, payment).await,

@@ -133,6 +133,14 @@ pub enum WalletError {
     /// A text is not a request for a payment, or cannot be in one.
     #[error(transparent)]
     PayUri(#[from] PayUriError),
+    /// A link to an account, where a request for one payment is needed.
+    #[error(
+        "this link names an account, and is no request for one payment; `farthing donate` pays into the account"
+    )]
+    NotARequest,
+    /// A request for one payment, where a link to an account is needed.
+    #[error("this link is a request for one payment, and names no account; `farthing send` pays it")]
+    NotAnAccount,
     /// A payment of nothing.
     #[error("nothing to pay; give an amount such as 20.00")]
     NothingToPay,

@@ -4,20 +4,18 @@
 use crate::{
     coin_finding::{claimed_use, own_purchase},
     error::WalletError,
-    rows::{COINS, DENIALS, DENIED, DepositState, Exhibit, PurchaseRow, TWO_KEYS, all},
+    rows::{COINS, DENIALS, DENIED, Exhibit, PurchaseRow, TWO_KEYS, all},
     wallet::Wallet,
 };
 use farthing_coin::{PublicKey, SharedPoint, Signed};
 use farthing_node::card::RoleName;
 use farthing_protocol::{
-    deposited::Deposited,
     documents::Commit,
     evidence::{Papers, ShownUse},
     ids::SealingContext,
     oblivious::TwoKeys,
     purchase::{Order, Proof, Purchase},
 };
-use serde::Serialize;
 
 impl Wallet {
     /// The documents that prove to anyone how a purchase ended.
@@ -110,39 +108,6 @@ impl Wallet {
             ..Papers::default()
         };
         Ok(self.two_keys()?.into_iter().map(papers).collect())
-    }
-}
-
-/// What proves a payment by deposit. As a file it counts among [`Papers`] too.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct PaymentProof {
-    /// The bank's statement that it has carried the payment out.
-    pub deposits: Vec<Signed<Deposited>>,
-    /// What the payment was for.
-    pub text: String,
-    /// The salt, in hex. With the text it gives the digest in the statement.
-    pub salt: String,
-}
-
-impl Wallet {
-    /// What proves a payment by deposit.
-    ///
-    /// # Errors
-    /// [`WalletError::NoPaymentProof`] when the bank has not confirmed it. When there is no such payment, or the store fails.
-    pub fn payment_proof(&self, number: u64) -> Result<PaymentProof, WalletError> {
-        let row = self.payment(number)?;
-        let salt = self.seed_for(&row.deposit.bank).text_salt(number);
-        match row.state {
-            DepositState::Done(deposited) => Ok(PaymentProof {
-                deposits: vec![*deposited],
-                text: row.text,
-                salt: hex::encode(salt.as_bytes()),
-            }),
-            state => Err(WalletError::NoPaymentProof {
-                number,
-                status: state.word(),
-            }),
-        }
     }
 }
 

@@ -44,7 +44,8 @@
 //! | tables and rows; coins; counters | [`rows`], [`coins`], `coin_memory`, `counters` |
 //! | withdrawals and exchanges | `issuance` |
 //! | payments by deposit | [`deposit`] |
-//! | requests for payments, as URIs | [`request`], [`pay_uri`] |
+//! | requests for payments, and donations; their URIs | [`request`], [`pay_uri`] |
+//! | what proves a payment; the list of proofs that were shown | [`payment_proof`], [`proof_register`] |
 //! | what was paid for them, taken into the account | [`collect`] |
 //! | a merchant's catalogue | [`catalog`] |
 //! | purchases and their goods | [`purchase`] |
@@ -87,7 +88,9 @@ mod migrate;
 pub mod network_check;
 pub mod observer;
 pub mod pay_uri;
+pub mod payment_proof;
 pub mod peer_client;
+pub mod proof_register;
 pub mod purchase;
 mod recovery;
 pub mod relay_keys;

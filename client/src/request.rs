@@ -1,4 +1,4 @@
-//! Payments that this wallet requests, and payments that it sends to others.
+//! Payments that this wallet requests, and payments and donations that it sends to others.
 //!
 //! A request names a fresh reserve of the wallet. The payer's bank credits the reserve, also while the payee is offline.
 //! Before its key leaves the machine, the scan record at the bank has the reserve's number. So a restore finds what was
@@ -8,7 +8,7 @@ use crate::{
     counters::{bridged_reads, number_reads, take_numbers},
     deposit::{Order, Paid},
     error::WalletError,
-    pay_uri::{BankPrefix, PayUri},
+    pay_uri::{BankPrefix, PayUri, check_text},
     rows::{BRIDGED, Counter, REQUESTED, RequestedRow, all},
     scan_record::reserve_next,
     wallet::Wallet,
@@ -50,7 +50,7 @@ impl Wallet {
             return Err(WalletError::NothingToPay);
         }
         let identity = bank.identity;
-        let unkeyed = PayUri::new(identity, identity, amount, text)?;
+        let unkeyed = PayUri::new(identity, Payee::Reserve(identity), amount, text)?;
         let row = RequestedRow {
             amount,
             text: text.to_owned(),
@@ -59,7 +59,7 @@ impl Wallet {
         for _ in 0..TRIES_MAX {
             reserve_next(self, bank, Counter::Reserves).await?;
             if let Some(number) = take_reserve(self, identity, row.clone()).await? {
-                let to = self.reserve_of(&identity, number);
+                let to = Payee::Reserve(self.reserve_of(&identity, number));
                 return Ok(PayUri { to, ..unkeyed });
             }
         }
@@ -107,16 +107,43 @@ impl Wallet {
     /// nothing is paid, unless `again` asks for it.
     ///
     /// # Errors
-    /// [`WalletError::PaidBefore`]. When the wallet has too few coins at the bank. When the bank refuses, or does not answer;
+    /// [`WalletError::PaidBefore`]. When the URI names an account. When the wallet has too few coins at the bank. When the bank refuses, or does not answer;
     /// [`resume`](Wallet::resume) then carries on.
     pub async fn pay(&self, uri: &PayUri, amount: Amount, again: bool) -> Result<Paid, WalletError> {
-        let bank = self.bank_of(&uri.bank)?;
-        let to = Payee::Reserve(uri.to);
-        let order = Order {
-            to,
-            amount,
-            text: &uri.text,
-        };
+        if !matches!(uri.to, Payee::Reserve(_)) {
+            return Err(WalletError::NotARequest);
+        }
+        self.pay_for(uri, amount, &uri.text, again).await
+    }
+
+    /// Pays into the account of a URI, for example of a charity. The donor may name themselves: the deposit has the digest of
+    /// the name with a salt, and only this wallet can show both. The rules of [`pay`](Wallet::pay) apply.
+    ///
+    /// # Errors
+    /// When the URI names no account, or the name is too long or has control characters. As [`pay`](Wallet::pay).
+    pub async fn donate(
+        &self,
+        uri: &PayUri,
+        amount: Amount,
+        donor: &str,
+        again: bool,
+    ) -> Result<Paid, WalletError> {
+        if !matches!(uri.to, Payee::Account(_)) {
+            return Err(WalletError::NotAnAccount);
+        }
+        check_text(donor)?;
+        self.pay_for(uri, amount, donor, again).await
+    }
+
+    async fn pay_for(
+        &self,
+        uri: &PayUri,
+        amount: Amount,
+        text: &str,
+        again: bool,
+    ) -> Result<Paid, WalletError> {
+        let (bank, to) = (self.bank_of(&uri.bank)?, uri.to);
+        let order = Order { to, amount, text };
         if !again {
             if let Some(number) = self.payment_that(&bank, &order, |row| row.state.is_open())? {
                 return self.carry_on(number).await;

@@ -12,7 +12,7 @@ use farthing_client::{
     wallet::{Env, Wallet},
 };
 use farthing_node::card::{Card, RoleName};
-use farthing_protocol::money::Amount;
+use farthing_protocol::{deposited::Payee, money::Amount};
 use std::{collections::BTreeSet, fs, path::Path};
 use support::{card, directory, farthing, json};
 
@@ -29,7 +29,8 @@ const SITUATIONS: [&str; 6] = [
     "the store is gone",
 ];
 
-/// All commands. `CARD` stands for the bank's card, and `URI` for a request of a payment at that bank.
+/// All commands. `CARD` stands for the bank's card, `URI` for a request of a payment at that bank, and `LINK` for an account
+/// there.
 const COMMANDS: &[Row] = &[
     ("network add CARD", [1, 0, 0, 0, 0, 0]),
     ("network list", [1, 0, 0, 0, 0, 0]),
@@ -37,6 +38,7 @@ const COMMANDS: &[Row] = &[
     ("network remove bank nobody", [1, 1, 1, 1, 1, 1]),
     ("account", [1, 1, 10, 10, 3, 1]),
     ("account --key", [1, 1, 0, 0, 3, 1]),
+    ("account --uri --name charity", [1, 1, 0, 0, 3, 1]),
     ("withdraw 1.00", [1, 1, 10, 1, 3, 1]),
     ("balance", [1, 0, 0, 0, 3, 1]),
     ("coins", [1, 0, 0, 0, 3, 1]),
@@ -57,7 +59,9 @@ const COMMANDS: &[Row] = &[
     ("redeem 1.00", [1, 1, 10, 1, 3, 1]),
     ("request 1.00", [1, 1, 10, 1, 3, 1]),
     ("send URI", [1, 1, 10, 1, 3, 1]),
+    ("donate LINK 1.00 --for donor", [1, 1, 10, 1, 3, 1]),
     ("open --yes URI", [1, 1, 10, 1, 3, 1]),
+    ("open --yes LINK --amount 1.00", [1, 1, 10, 1, 3, 1]),
     ("payments", [1, 0, 0, 0, 3, 1]),
     ("collect", [1, 0, 0, 1, 3, 1]),
     ("give-up 0", [1, 1, 1, 1, 3, 1]),
@@ -67,6 +71,7 @@ const COMMANDS: &[Row] = &[
     ("password --remove", [1, 0, 0, 0, 0, 0]),
     // These use no wallet, or make one.
     ("receipt verify missing", [1, 1, 1, 1, 1, 1]),
+    ("receipt verify missing --register register", [1, 1, 1, 1, 1, 1]),
     ("restore --card CARD --phrase-file missing", [1, 1, 1, 1, 1, 1]),
     ("completions bash", [0, 0, 0, 0, 0, 0]),
     ("man", [0, 0, 0, 0, 0, 0]),
@@ -87,19 +92,24 @@ fn typed_commands(dir: &Path) -> BTreeSet<String> {
     commands.map(|name| name.replacen("farthing ", "", 1)).collect()
 }
 
-/// A request of a payment at the bank of `check`.
-fn request() -> String {
+/// A request of a payment at the bank of `check`, and a link to an account there.
+fn links() -> (String, String) {
     let card: Card = card(RoleName::Bank, "central", 1).parse().unwrap();
-    PayUri::new(card.identity, card.identity, Some(Amount(100)), "")
-        .unwrap()
-        .to_string()
+    let (bank, key) = (card.identity, card.identity);
+    let request = PayUri::new(bank, Payee::Reserve(key), Some(Amount(100)), "").unwrap();
+    let link = PayUri::new(bank, Payee::Account(key), None, "Charity").unwrap();
+    (request.to_string(), link.to_string())
 }
 
 /// Runs every command in the situation of this number.
 fn check(dir: &Path, situation: usize) {
     let bank = card(RoleName::Bank, "central", 1);
+    let (request, link) = links();
     for (line, codes) in COMMANDS {
-        let line = line.replace("CARD", &bank).replace("URI", &request());
+        let line = line
+            .replace("CARD", &bank)
+            .replace("URI", &request)
+            .replace("LINK", &link);
         let mut args: Vec<&str> = line.split(' ').collect();
         args.extend(["--patience", "1", "--wait", "0"]);
         let said = farthing(dir, &[&args[..], &["--json"]].concat(), "");

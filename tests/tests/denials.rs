@@ -18,6 +18,7 @@ use farthing_coin::{SecretKey, Seed, Signed};
 use farthing_node::card::RoleName;
 use farthing_protocol::{
     denial::Denial,
+    deposited::Payee,
     evidence::{Charge, Papers},
     money::Amount,
     refusal::Refusal,
@@ -151,8 +152,9 @@ fn a_bank_that_keeps_what_was_paid_for_a_request_is_convicted() {
     setting(32, async |it| {
         let (uri, hand) = (request_of_bob(&it.world), by_hand(&it, "bob"));
         let reserve = hand.seed.reserve_key(0);
-        assert_eq!(reserve.public(), uri.to);
-        let charge = [it.bank(Charge::ReserveDenied(uri.to))];
+        let payee = reserve.public();
+        assert_eq!(uri.to, Payee::Reserve(payee));
+        let charge = [it.bank(Charge::ReserveDenied(payee))];
         it.wallet.pay(&uri, SENT, false).await.unwrap();
         // Papers of an honest bank that denies more than there is.
         let accusing = |denial| Papers {
@@ -182,12 +184,12 @@ fn a_bank_that_keeps_what_was_paid_for_a_request_is_convicted() {
 
         // The honest bank pays. It shows the debit, and is cleared of a denial of more than is left.
         it.world.honest(BANK);
-        let withdrawal = hand.reserve_withdrawal(&uri.to, &[128]).await;
+        let withdrawal = hand.reserve_withdrawal(&payee, &[128]).await;
         let begun = hand.reserve_begun(&withdrawal, &reserve).await.unwrap();
         hand.ask(hand.reserve_finish(&begun, &reserve)).await.unwrap();
         let left = accusing(denied_withdrawal(&hand, &reserve, &[128]).await);
         convicts(std::slice::from_ref(&left), &charge);
-        let own = it.banks_papers(&About::Reserve { key: uri.to });
+        let own = it.banks_papers(&About::Reserve { key: payee });
         convicts(&[own, vec![left, kept, too_much]].concat(), &[]);
         it.books_balance().await;
     });

@@ -3,6 +3,7 @@
 use super::exit::Exit;
 use crate::pay_uri::PayUri;
 use clap::{Args, Parser, Subcommand, builder::FalseyValueParser};
+use farthing_coin::PublicKey;
 use farthing_node::{
     card::{Card, RoleName, parse_name},
     carrier::Carrier,
@@ -120,6 +121,10 @@ pub(super) enum Command {
     #[command(subcommand)]
     Network(NetworkCommand),
     /// Show the key of your account at a bank, and the account's balance.
+    #[command(after_long_help = "Examples:\n  \
+        farthing account\n  \
+        farthing account --uri --name \"Red Cross\" --qr     a link for a poster: `farthing donate LINK 10.00`\n  \
+        farthing account --uri --of KEY --name \"Studio\"    the same for another account, for example a merchant's")]
     Account {
         /// Name of the bank, if the wallet knows several.
         #[arg(long, value_name = "NAME")]
@@ -127,6 +132,8 @@ pub(super) enum Command {
         /// Print only the key, without asking the bank.
         #[arg(long)]
         key: bool,
+        #[command(flatten)]
+        link: AccountLink,
     },
     /// Withdraw coins from your account into the wallet.
     Withdraw {
@@ -254,6 +261,36 @@ pub(super) enum Command {
         #[arg(long)]
         again: bool,
     },
+    /// Pay into the account of a charity, anonymously. You alone can prove later that it was you.
+    #[command(after_long_help = "Examples:\n  \
+        farthing donate 'farthing:pay?bank=...' 10.00 --for \"Erika Mustermann\"\n  \
+        farthing receipt payment 3 -o donation.json       the document for the tax office\n\n\
+        The bank and the charity learn the amount and the time, and not who gave. The bank signs a digest of your name \
+        with a secret salt, so the name cannot be changed later, and nobody finds it. Whoever gets the document learns \
+        both. An amount that nobody else gives, soon after you have withdrawn the same, is a hint to you.\n\n\
+        If the command is interrupted, the same command or `farthing resume` carries the donation on. It is never made \
+        twice. `farthing give-up` takes back what the bank does not confirm.")]
+    Donate {
+        /// The link of the charity's account, as `farthing account --uri` printed it. Put it in quotes.
+        #[arg(value_name = "CHARITY")]
+        charity: PayUri,
+        /// Amount, for example 10.00.
+        amount: Amount,
+        /// Your name, as the tax office knows it. Without it, the document names nobody.
+        #[arg(
+            long = "for",
+            value_name = "NAME",
+            default_value = "",
+            hide_default_value = true
+        )]
+        donor: String,
+        /// Name of the bank at which the charity must have its account.
+        #[arg(long, value_name = "NAME")]
+        bank: Option<String>,
+        /// Donate once more, even if the same account was paid before.
+        #[arg(long)]
+        again: bool,
+    },
     /// Say what a `farthing:` link does, and do it if you agree.
     Open {
         /// The link.
@@ -265,6 +302,9 @@ pub(super) enum Command {
         /// Amount, if the link has none.
         #[arg(long, value_name = "AMOUNT")]
         amount: Option<Amount>,
+        /// Your name for the document of a donation, if the link names an account.
+        #[arg(long = "for", value_name = "NAME")]
+        donor: Option<String>,
     },
     /// List the payments that were sent and requested, and their states.
     Payments,
@@ -340,6 +380,7 @@ impl Command {
                 | Command::Exchange { .. }
                 | Command::Redeem { .. }
                 | Command::Send { .. }
+                | Command::Donate { .. }
                 | Command::Open { .. }
                 | Command::Collect
                 | Command::GiveUp { .. }
@@ -363,6 +404,23 @@ impl Command {
                 | Command::Receipt(Show { .. } | Payment { .. } | Denied { .. } | Keys { .. })
         )
     }
+}
+
+/// Options of `account` for a link.
+#[derive(Debug, Args)]
+pub(super) struct AccountLink {
+    /// Print a link with which others pay into the account, without asking the bank.
+    #[arg(long, conflicts_with = "key")]
+    pub(super) uri: bool,
+    /// The owner's name in the link. Nobody vouches for it.
+    #[arg(long, value_name = "TEXT", requires = "uri")]
+    pub(super) name: Option<String>,
+    /// Key of another account, for example of a merchant.
+    #[arg(long, value_name = "KEY", requires = "uri")]
+    pub(super) of: Option<PublicKey>,
+    /// Draw it as a QR code too.
+    #[arg(long, requires = "uri", conflicts_with = "json")]
+    pub(super) qr: bool,
 }
 
 /// Arguments of `buy`.
@@ -506,18 +564,28 @@ pub(super) enum ReceiptCommand {
         #[arg(long, requires = "output")]
         force: bool,
     },
-    /// Judge from documents and encrypted goods whether the goods were delivered, or who broke the contract. Works
-    /// offline, without a wallet.
+    /// Judge from documents and encrypted goods whether the goods were delivered, or who broke the contract; or from the
+    /// document of a payment what the bank has signed. Works offline, without a wallet.
     #[command(after_long_help = "Examples:\n  \
         farthing receipt show 0 -o receipt.json\n  \
-        farthing receipt verify receipt.json ~/.farthing/goods/NAME.sealed\n\n\
+        farthing receipt verify receipt.json ~/.farthing/goods/NAME.sealed\n  \
+        farthing receipt payment 3 -o donation.json\n  \
+        farthing receipt verify donation.json\n  \
+        farthing receipt verify donation.json --register 2026.register     for a tax office\n\n\
         Files that a merchant or a bank has exported count too: all documents are judged together. \
-        Exit codes: 0 delivered as described, 4 the merchant broke the contract, 5 the escrow did, 7 the bank broke its \
-        word, 8 a server signed two encryption keys for one day, 6 the documents prove nothing.")]
+        Exit codes: 0 delivered as described, or paid; 4 the merchant broke the contract, 5 the escrow did, 7 the bank \
+        broke its word, 8 a server signed two encryption keys for one day, 6 the documents prove nothing, 9 a payment is \
+        in the register already.\n\n\
+        A register is a file with the ids of all deposits that were accepted, one on each line. It is made if it is \
+        missing. A deposit is accepted once, also if another file shows it. Compare the keys of the bank and of the \
+        account with those that the bank and the charity publish.")]
     Verify {
         /// Files of documents from other `receipt` commands, a merchant or a bank, and encrypted goods, in any order.
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
+        /// Accept each payment once: refuse what is in the file REGISTER, and add what is accepted.
+        #[arg(long, value_name = "REGISTER")]
+        register: Option<PathBuf>,
     },
 }
 
@@ -532,6 +600,7 @@ fn long_help() -> String {
          farthing buy studio \"Evening postcard\" -o p.txt  buy: you get the goods, or keep your coins\n  \
          farthing request 5.00 --for lunch                ask another wallet for money\n  \
          farthing send URI                                pay such a request\n  \
+         farthing donate URI 10.00 --for \"Your Name\"      give to a charity, anonymously\n  \
          farthing redeem 20.00                            pay coins into your account\n  \
          farthing run                                     look after the wallet, as a service\n\n\
          If something goes wrong:\n  \

@@ -27,6 +27,8 @@ pub enum Exit {
     BankBroke = 7,
     /// A server signed two encryption keys for one day, and the documents prove it.
     ServerBroke = 8,
+    /// A payment is in the register already.
+    Registered = 9,
     /// Not finished, because a party is silent.
     NotFinished = 10,
     /// A purchase was aborted against the customer's wish.
@@ -39,7 +41,7 @@ pub enum Exit {
 
 impl Exit {
     /// All exit codes.
-    pub const ALL: [Exit; 13] = [
+    pub const ALL: [Exit; 14] = [
         Exit::Done,
         Exit::Failed,
         Exit::Usage,
@@ -49,6 +51,7 @@ impl Exit {
         Exit::ProvesNothing,
         Exit::BankBroke,
         Exit::ServerBroke,
+        Exit::Registered,
         Exit::NotFinished,
         Exit::Aborted,
         Exit::Password,
@@ -65,7 +68,7 @@ impl Exit {
     #[must_use]
     pub const fn meaning(self) -> &'static str {
         match self {
-            Exit::Done => "done; for `receipt verify`: delivered as described",
+            Exit::Done => "done; for `receipt verify`: delivered as described, or paid",
             Exit::Failed => "refused or failed; nothing is lost",
             Exit::Usage => "the command line is not understood",
             Exit::Broken => {
@@ -76,6 +79,7 @@ impl Exit {
             Exit::ProvesNothing => "the documents prove nothing (`receipt verify`)",
             Exit::BankBroke => "the bank broke its word, and the documents prove it",
             Exit::ServerBroke => "a server signed two encryption keys for one day (`receipt keys`)",
+            Exit::Registered => "a payment is in the register already (`receipt verify --register`)",
             Exit::NotFinished => {
                 "not finished, a party is silent; nothing is lost, `farthing resume` carries on"
             }
@@ -160,7 +164,7 @@ mod tests {
     fn codes_are_distinct_and_documented() {
         let mut codes: Vec<u8> = Exit::ALL.iter().map(|exit| exit.code()).collect();
         codes.dedup();
-        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 130]);
+        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 130]);
         for code in codes {
             assert!(Exit::table().contains(&format!("  {code:>3}  ")), "{code}");
         }

@@ -13,13 +13,18 @@ use std::time::Duration;
 
 /// What is visible to whom without a relay.
 const NO_RELAY: &str = "The wallet has no relay: every merchant, escrow and bank sees the network address of this machine when \
-                        you buy or exchange. Add one with `farthing network add CARD`.";
+                        you buy, pay or exchange. Add one with `farthing network add CARD`.";
 
 /// Says who sees what, before a command whose anonymous requests go through no relay. With `--direct` the user knows it.
 pub(super) fn note_without_relay(wallet: &Wallet, options: &Options, command: &Command) -> Result<()> {
     let is_anonymous = matches!(
         command,
-        Command::Buy(_) | Command::Exchange { .. } | Command::Catalog { .. }
+        Command::Buy(_)
+            | Command::Exchange { .. }
+            | Command::Catalog { .. }
+            | Command::Send { .. }
+            | Command::Donate { .. }
+            | Command::Open { .. }
     );
     if is_anonymous && !options.json && !options.direct && wallet.relay()?.is_none() {
         print_note(

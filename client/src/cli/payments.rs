@@ -2,6 +2,7 @@
 
 use super::{
     args::Options,
+    donation,
     exit::Exit,
     money::balances,
     report::{Align, Report, amount, bank_name, date, short, table},
@@ -9,18 +10,24 @@ use super::{
 use crate::{
     collect::Collected,
     deposit::Paid,
+    error::WalletError,
     pay_uri::PayUri,
     request::Requested,
     rows::{DepositRow, DepositState},
     wallet::Wallet,
 };
 use anyhow::{Context, Result, bail};
+use farthing_coin::PublicKey;
 use farthing_node::{
     card::RoleName,
     network_file::NetworkFile,
     terminal::{Shown, one_line, print_prompt},
 };
-use farthing_protocol::{deposited::Payee, money::Amount};
+use farthing_protocol::{
+    api::Question,
+    deposited::{DepositOutput, Payee},
+    money::Amount,
+};
 use fast_qr::QRBuilder;
 use serde_json::{Value, json};
 use std::io::{BufRead, IsTerminal, Read};
@@ -38,7 +45,7 @@ pub(super) async fn redeem(
     again: bool,
 ) -> Result<Report> {
     let bank = wallet.party(RoleName::Bank, bank)?;
-    let paid = wallet.redeem(&bank, asked, again).await?;
+    let paid = wallet.redeem(&bank, asked, again).await.map_err(unfinished)?;
     let text = format!("paid {asked} into your account at {}", bank.title());
     done(wallet, &text, paid)
 }
@@ -51,7 +58,7 @@ pub(super) async fn send(
     again: bool,
 ) -> Result<Report> {
     let asked = amount_of(uri, asked)?;
-    let paid = wallet.pay(uri, asked, again).await?;
+    let paid = wallet.pay(uri, asked, again).await.map_err(unfinished)?;
     done(wallet, &format!("paid {asked}{}", for_text(&uri.text)), paid)
 }
 
@@ -68,7 +75,25 @@ fn amount_of(uri: &PayUri, asked: Option<Amount>) -> Result<Amount> {
     }
 }
 
-fn for_text(text: &str) -> String {
+/// Says what a payment that the bank has not confirmed means.
+pub(super) fn unfinished(error: WalletError) -> anyhow::Error {
+    let is_under_way = matches!(
+        error,
+        WalletError::Silent {
+            question: Question::Deposit,
+            ..
+        }
+    );
+    match is_under_way {
+        true => anyhow::Error::from(error).context(
+            "the payment is under way: `farthing resume` carries it on, and `farthing give-up NUMBER` takes back what the \
+             bank does not confirm (`farthing payments` shows the number)",
+        ),
+        false => error.into(),
+    }
+}
+
+pub(super) fn for_text(text: &str) -> String {
     match text.is_empty() {
         true => String::new(),
         false => format!(" for \"{}\"", Shown(text)),
@@ -76,7 +101,7 @@ fn for_text(text: &str) -> String {
 }
 
 /// The report of a payment that is done.
-fn done(wallet: &Wallet, says: &str, paid: Paid) -> Result<Report> {
+pub(super) fn done(wallet: &Wallet, says: &str, paid: Paid) -> Result<Report> {
     let row = wallet.payment(paid.number)?;
     let (text, balances) = balances(wallet)?;
     let carried_on = match paid.is_carried_on {
@@ -102,14 +127,28 @@ pub(super) async fn open(
     uri: &PayUri,
     yes: bool,
     asked: Option<Amount>,
+    donor: Option<&str>,
 ) -> Result<Report> {
     let (asked, bank) = (amount_of(uri, asked)?, wallet.bank_of(&uri.bank)?);
-    let says = format!(
-        "this link asks for {asked}{}, to {} at {}",
-        for_text(&uri.text),
-        short(&uri.to.0),
-        Shown(&bank.title())
-    );
+    let at = Shown(&bank.title()).to_string();
+    let says = match uri.to {
+        Payee::Account(_) => {
+            let donor = donor.unwrap_or_default();
+            format!(
+                "this link pays {asked} into {} at {at}{}",
+                donation::owner(uri),
+                donation::from(donor)
+            )
+        }
+        Payee::Reserve(_) if donor.is_some() => {
+            bail!("this link is a request for one payment, which names no donor; leave out `--for`")
+        }
+        Payee::Reserve(key) => format!(
+            "this link asks for {asked}{}, to {} at {at}",
+            for_text(&uri.text),
+            short(&key.0),
+        ),
+    };
     if !yes {
         if options.json || !std::io::stdin().is_terminal() {
             bail!("{says}; nothing was paid. `farthing open --yes` pays it");
@@ -122,7 +161,13 @@ pub(super) async fn open(
             return Ok(Report::done("nothing was paid", json!({ "payment": null })));
         }
     }
-    send(wallet, uri, Some(asked), false).await
+    match uri.to {
+        Payee::Account(_) => {
+            let donor = donor.unwrap_or_default();
+            donation::donate(wallet, uri, asked, donor, None, false).await
+        }
+        Payee::Reserve(_) => send(wallet, uri, Some(asked), false).await,
+    }
 }
 
 /// Gives a payment up.
@@ -164,7 +209,7 @@ pub(super) async fn request(
     let json = json!({
         "uri": written,
         "bank": bank.name,
-        "reserve": uri.to.to_string(),
+        "reserve": payee_key(&uri.to).to_string(),
         "amount": uri.amount.map(amount),
         "text": uri.text,
     });
@@ -176,7 +221,7 @@ pub(super) async fn request(
 }
 
 /// A text as a QR code.
-fn picture(text: &str) -> Result<String> {
+pub(super) fn picture(text: &str) -> Result<String> {
     let code = QRBuilder::new(text.to_owned()).build();
     Ok(code.context("the request is too long for a picture")?.to_str())
 }
@@ -224,9 +269,10 @@ fn sent_table(wallet: &Wallet, sent: &[(u64, DepositRow)]) -> Result<String> {
     Ok(table(columns, &rows))
 }
 
-/// What a payment was for: its text, or to whom it went.
+/// What a payment was for: its text, or to whom it went. For a donation, both.
 pub(super) fn paid_for(wallet: &Wallet, row: &DepositRow) -> Result<String> {
-    if !row.text.is_empty() {
+    let is_reserve = |output: &DepositOutput| matches!(output.to, Payee::Reserve(_));
+    if !row.text.is_empty() && row.deposit.outputs.iter().all(is_reserve) {
         return Ok(one_line(&row.text));
     }
     let own = Payee::Account(wallet.account(&row.deposit.bank)?);
@@ -235,7 +281,11 @@ pub(super) fn paid_for(wallet: &Wallet, row: &DepositRow) -> Result<String> {
         Payee::Account(key) => format!("account {}", short(&key.0)),
         Payee::Reserve(key) => format!("reserve {}", short(&key.0)),
     });
-    Ok(payees.collect::<Vec<String>>().join(", "))
+    let payees = payees.collect::<Vec<String>>().join(", ");
+    Ok(match row.text.is_empty() {
+        true => payees,
+        false => format!("{payees}, from {}", one_line(&row.text)),
+    })
 }
 
 fn requested_table(requested: &[Requested], file: &NetworkFile) -> String {
@@ -276,23 +326,34 @@ fn requested_table(requested: &[Requested], file: &NetworkFile) -> String {
     parts.join("\n")
 }
 
+/// A credit of a payment for programs.
+pub(super) fn output_json(output: &DepositOutput) -> Value {
+    let kind = match output.to {
+        Payee::Account(_) => "account",
+        Payee::Reserve(_) => "reserve",
+    };
+    json!({ "kind": kind, "key": payee_key(&output.to).to_string(), "amount": amount(output.amount) })
+}
+
+fn payee_key(payee: &Payee) -> PublicKey {
+    match payee {
+        Payee::Account(key) | Payee::Reserve(key) => *key,
+    }
+}
+
 /// A payment for programs.
 fn payment_json(wallet: &Wallet, number: u64, row: &DepositRow) -> Result<Value> {
     let own = Payee::Account(wallet.account(&row.deposit.bank)?);
-    let payee = |to: Payee| {
-        let (kind, key) = match to {
-            Payee::Account(key) => ("account", key),
-            Payee::Reserve(key) => ("reserve", key),
-        };
-        (kind, key.to_string(), to == own)
-    };
     let outputs: Vec<Value> = row
         .deposit
         .outputs
         .iter()
         .map(|output| {
-            let (kind, key, is_own) = payee(output.to);
-            json!({ "kind": kind, "key": key, "own": is_own, "amount": amount(output.amount) })
+            let mut value = output_json(output);
+            if let Some(fields) = value.as_object_mut() {
+                fields.insert("own".into(), (output.to == own).into());
+            }
+            value
         })
         .collect();
     let done_ms = match &row.state {
@@ -369,12 +430,11 @@ fn requested_json(it: &Requested) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use farthing_coin::PublicKey;
 
     #[test]
     fn the_amount_of_a_request_is_never_replaced() {
         let key = PublicKey([1; 32]);
-        let uri = |amount| PayUri::new(key, key, amount, "").unwrap();
+        let uri = |amount| PayUri::new(key, Payee::Reserve(key), amount, "").unwrap();
         let (five, six) = (Amount(500), Amount(600));
         assert_eq!(amount_of(&uri(Some(five)), None).unwrap(), five);
         assert_eq!(amount_of(&uri(Some(five)), Some(five)).unwrap(), five);
@@ -393,7 +453,7 @@ mod tests {
     fn the_longest_request_fits_a_picture() {
         let key = PublicKey([1; 32]);
         let text = "\u{e9}".repeat(crate::pay_uri::TEXT_MAX_BYTES / 2);
-        let longest = PayUri::new(key, key, Some(Amount(u64::MAX)), &text).unwrap();
+        let longest = PayUri::new(key, Payee::Account(key), Some(Amount(u64::MAX)), &text).unwrap();
         assert!(picture(&longest.to_string()).unwrap().lines().count() > 20);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{
     exit::Exit,
+    paid,
     purchases::find,
     report::{Report, amount},
 };
@@ -58,7 +59,8 @@ pub(super) fn payment(
     let proof = wallet.payment_proof(number)?;
     give(&proof, output, existing, |path| {
         let text = format!(
-            "what proves payment {number} is in {}: the bank's signed statement, and the text with its salt",
+            "what proves payment {number} is in {0}: the bank's signed statement, and the text with its salt; anyone can run\n  \
+             farthing receipt verify {0}",
             path.display()
         );
         Report::done(text, json!({ "number": number, "documents": path }))
@@ -128,9 +130,10 @@ fn give(
 
 /// Judges documents, and the encrypted goods if they are among the files.
 pub(super) fn verify(files: &[PathBuf]) -> Result<Report> {
-    let (mut papers, mut goods) = (Vec::new(), None);
+    let (mut papers, mut proofs, mut goods) = (Vec::new(), Vec::new(), None);
     for path in files {
         let json = read_json(path).with_context(|| format!("cannot read {}", path.display()))?;
+        proofs.extend(json.iter().flat_map(items).filter_map(paid::proof_in));
         match json.as_ref().map(parse_documents) {
             Some(Ok(read)) => papers.extend(read),
             Some(Err(why)) => return Ok(proves_nothing(&format!("{}: {why}", path.display()))),
@@ -162,6 +165,7 @@ pub(super) fn verify(files: &[PathBuf]) -> Result<Report> {
     };
     let mut report = match (convictions.is_empty(), delivery) {
         (true, Some(delivery)) => delivery,
+        (true, None) if !proofs.is_empty() => paid::judged(&proofs),
         (true, None) => proves_nothing(
             "these documents convict nobody; with the encrypted goods, what was delivered can be judged",
         ),
@@ -175,7 +179,7 @@ pub(super) fn verify(files: &[PathBuf]) -> Result<Report> {
 }
 
 /// The JSON value of a file; `None` if it is not JSON.
-fn read_json(path: &Path) -> std::io::Result<Option<Value>> {
+pub(super) fn read_json(path: &Path) -> std::io::Result<Option<Value>> {
     let mut bytes = Vec::new();
     File::open(path)?
         .take(DOCUMENTS_MAX_BYTES)
@@ -183,12 +187,17 @@ fn read_json(path: &Path) -> std::io::Result<Option<Value>> {
     Ok(serde_json::from_slice(&bytes).ok())
 }
 
+/// The sets of documents in a file: one, or a list of them.
+pub(super) fn items(value: &Value) -> &[Value] {
+    match value {
+        Value::Array(items) => items,
+        one => std::slice::from_ref(one),
+    }
+}
+
 /// Parses exported documents: one set of papers, or a list of them.
 fn parse_documents(value: &Value) -> Result<Vec<Papers>, String> {
-    let papers: Result<Vec<Papers>, _> = match value {
-        Value::Array(matters) => matters.iter().map(Papers::deserialize).collect(),
-        _ => Papers::deserialize(value).map(|papers| vec![papers]),
-    };
+    let papers: Result<Vec<Papers>, _> = items(value).iter().map(Papers::deserialize).collect();
     let papers = papers.map_err(|why| format!("not the documents of a purchase: {why}"))?;
     if papers.iter().all(|paper| *paper == Papers::default()) {
         return Err("not the documents of a purchase: there are none in it".into());
@@ -305,7 +314,7 @@ fn charge_word(charge: &Charge) -> &'static str {
     }
 }
 
-fn proves_nothing(why: &str) -> Report {
+pub(super) fn proves_nothing(why: &str) -> Report {
     Report {
         text: format!("nothing is proven: {}", Shown(why)),
         json: json!({ "verdict": "proves_nothing", "reason": why }),

@@ -7,6 +7,7 @@ use super::{
     front::{Cheat, Honest, refuse},
     machine::Death,
     money::spendable,
+    network::Sent,
     shopping::{REDEEMED, SENT, WITHDRAWN, request_of_bob, restored, withdrawn_in},
     stories::arrives_again,
     world::World,
@@ -15,6 +16,7 @@ use async_trait::async_trait;
 use farthing_bank::rows::RESERVES;
 use farthing_client::{
     error::WalletError,
+    pay_uri::PayUri,
     rows::{CoinStatus, DepositState},
     wallet::Wallet,
 };
@@ -26,6 +28,7 @@ use farthing_node::{
 use farthing_protocol::{
     api::BankRequest,
     denial::{CoinDenial, Denial, DenialCause, RequestKind},
+    deposited::Payee,
     documents::{CoinUse, EarlierUse},
     money::Amount,
     refusal::Refusal,
@@ -33,6 +36,9 @@ use farthing_protocol::{
     reserve_sums::{ReserveFault, ReserveSums},
 };
 use std::sync::Arc;
+
+/// The name of a donor.
+const DONOR: &str = "Erika Mustermann";
 
 /// Whether a request asks the bank to carry a deposit out.
 pub fn is_deposit(card: &Card, request: &[u8]) -> bool {
@@ -67,7 +73,10 @@ fn states(wallet: &Wallet) -> Vec<&'static str> {
 
 /// What the reserve of the other customer holds.
 fn bobs(world: &World) -> Amount {
-    let sums = RESERVES.peek(&world.bank().store().view(), &request_of_bob(world).to);
+    let Payee::Reserve(reserve) = request_of_bob(world).to else {
+        panic!("a request names a reserve");
+    };
+    let sums = RESERVES.peek(&world.bank().store().view(), &reserve);
     sums.expect("the bank's row").unwrap_or_default().balance()
 }
 
@@ -174,7 +183,7 @@ pub async fn a_restore_after_payments() {
     assert_eq!(spendable(&wallet), left, "money: a restore has lost coins");
     let known = wallet.requested().expect("the requests");
     assert!(
-        known.iter().any(|it| it.reserve == asked.to),
+        known.iter().any(|it| Payee::Reserve(it.reserve) == asked.to),
         "money: a restore does not find what others may pay"
     );
     let next = wallet
@@ -182,11 +191,101 @@ pub async fn a_restore_after_payments() {
         .await
         .expect("a request");
     assert!(
-        known.iter().all(|it| it.reserve != next.to),
+        known.iter().all(|it| Payee::Reserve(it.reserve) != next.to),
         "anonymity: a restored wallet requests under a key that was used"
     );
     let row = wallet.pay(&next, SENT, false).await.expect("a payment");
     assert!(row.number > 2, "anonymity: a salt is used twice");
+    world.check(&[&wallet]).await;
+}
+
+/// A donation whose first answer is lost. It is made once, its donor alone can prove it, and nobody else was told a name.
+pub async fn a_donation_is_made_once_and_proven_by_its_donor() {
+    let (world, customer, wallet) = withdrawn(86).await;
+    let charity = world.foundation.seed_of("charity").account_key().public();
+    world.open_account(charity, "charity").await;
+    let bank = world.parties().bank.identity;
+    let uri = PayUri::new(bank, Payee::Account(charity), None, "Charity").expect("a short name");
+    world.network.block(is_deposit);
+    for _ in 0..2 {
+        let sent = wallet.donate(&uri, SENT, DONOR, false).await;
+        assert!(sent.as_ref().is_err_and(WalletError::is_silence), "{sent:?}");
+    }
+    assert!(
+        wallet.payment_proof(0).is_err(),
+        "money: a donation is proven before it is made"
+    );
+    // The digest that was sent is of this name, so another name is no way to carry it on.
+    let other = wallet.donate(&uri, SENT, "Somebody Else", false).await;
+    assert!(
+        matches!(other, Err(WalletError::PaidBefore { number: 0, .. })),
+        "{other:?}"
+    );
+    drop(wallet);
+    world.network.unblock();
+    let wallet = customer.wallet_after(Death::PowerLost);
+    arrives_again(&world, is_deposit).await;
+    let carried_on = wallet.donate(&uri, SENT, DONOR, false).await.expect("an answer");
+    assert!(carried_on.is_carried_on && carried_on.number == 0);
+    assert_eq!(
+        world.account(charity).await,
+        SENT,
+        "money: a donation is made twice"
+    );
+    let again = wallet.donate(&uri, SENT, DONOR, false).await;
+    assert!(
+        matches!(again, Err(WalletError::PaidBefore { number: 0, .. })),
+        "{again:?}"
+    );
+    let second = wallet
+        .donate(&uri, SENT, DONOR, true)
+        .await
+        .expect("a second one");
+    assert_eq!(second.number, 1);
+    assert_eq!(world.account(charity).await.0, 2 * SENT.0);
+
+    let proofs = [0, 1].map(|number| wallet.payment_proof(number).expect("a proof"));
+    let [first, second] = proofs.each_ref().map(|proof| {
+        let deposited = proof.verify().expect("a proof that holds");
+        assert_eq!(deposited.credited(&Payee::Account(charity)), SENT);
+        assert_eq!((deposited.bank, proof.text.as_str()), (bank, DONOR));
+        (deposited.deposit_id(), deposited.text)
+    });
+    assert!(
+        first.0 != second.0 && first.1 != second.1,
+        "anonymity: two donations show the same digest of a name"
+    );
+    let names_the_donor = |message: &Sent| {
+        let mut windows = message.request.windows(DONOR.len());
+        windows.any(|bytes| bytes == DONOR.as_bytes())
+    };
+    let messages = [world.network.sent(), world.network.all_opened()].concat();
+    assert!(messages.iter().any(|message| {
+        let bank = world.parties().bank;
+        is_deposit(&bank, &message.request)
+    }));
+    assert!(
+        !messages.iter().any(names_the_donor),
+        "anonymity: a message names a donor"
+    );
+    world.check(&[&wallet]).await;
+}
+
+/// A donation to an account that the bank does not have is refused, and its coins are back. Once there is the account, it is
+/// made.
+pub async fn a_donation_to_no_account_is_refused() {
+    let (world, _, wallet) = withdrawn(87).await;
+    let bank = world.parties().bank.identity;
+    let charity = world.foundation.seed_of("charity").account_key().public();
+    let uri = PayUri::new(bank, Payee::Account(charity), None, "").expect("no name");
+    let refused = wallet.donate(&uri, SENT, DONOR, false).await;
+    assert!(matches!(refused, Err(WalletError::Refused { .. })), "{refused:?}");
+    assert_eq!(states(&wallet), ["refused"]);
+    assert_eq!(spendable(&wallet), WITHDRAWN, "money: the coins are not back");
+    world.open_account(charity, "charity").await;
+    let made = wallet.donate(&uri, SENT, DONOR, false).await.expect("an answer");
+    assert_eq!((made.number, made.is_carried_on), (1, false));
+    assert_eq!(world.account(charity).await, SENT);
     world.check(&[&wallet]).await;
 }
 

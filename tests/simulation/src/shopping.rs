@@ -263,7 +263,7 @@ pub async fn pay(world: &World, wallet: &Wallet) {
             };
             payments.iter().filter(is_it).count()
         };
-        match (done(Payee::Account(own)), done(Payee::Reserve(uri.to))) {
+        match (done(Payee::Account(own)), done(uri.to)) {
             (0, _) => silent_at_worst(wallet.redeem(&bank, REDEEMED, false).await),
             (1, 0) => silent_at_worst(wallet.pay(&uri, SENT, false).await),
             (1, 1) if wallet.requested().expect("the requests").is_empty() => {
@@ -280,7 +280,8 @@ pub async fn pay(world: &World, wallet: &Wallet) {
 pub fn request_of_bob(world: &World) -> PayUri {
     let bank = world.parties().bank.identity;
     let seed = world.foundation.seed_of("bob").for_bank(&bank);
-    PayUri::new(bank, seed.reserve_key(0).public(), Some(SENT), "lunch").expect("a short text")
+    let to = Payee::Reserve(seed.reserve_key(0).public());
+    PayUri::new(bank, to, Some(SENT), "lunch").expect("a short text")
 }
 
 /// Carries on everything. All parties are honest, so the only error is a late reply.
