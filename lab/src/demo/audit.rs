@@ -2,13 +2,19 @@
 //! every purchase with its decision. It reads the nodes' operator commands and the customers' wallets.
 
 use super::{amount::amount, scene::Scene, shopper::Shopper};
-use farthing_client::rows::{CoinStatus, Delivery};
+use farthing_client::{
+    request::Requested,
+    rows::{CoinStatus, Delivery, DepositState},
+};
 use farthing_kit::{
     books::{Books, EscrowDecision, decisions, expected_status, until},
     error::{RunError, must},
 };
-use farthing_node::table::{Align, table};
-use farthing_protocol::{money::Amount, purchase::Purchase};
+use farthing_node::{
+    card::RoleName,
+    table::{Align, table},
+};
+use farthing_protocol::{deposited::Payee, money::Amount, purchase::Purchase};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,17 +35,20 @@ pub struct PersonLine {
     in_account: Amount,
     coins: Amount,
     spent: Amount,
+    sent: Amount,
+    received: Amount,
 }
 
 impl PersonLine {
-    /// The withdrawn amount, by the bank's books.
+    /// What has left the account, less what the wallet has paid into it, by the bank's books.
     fn withdrawn(&self) -> Option<Amount> {
-        self.cash.checked_sub(self.in_account)
+        let came = self.cash.checked_add(self.received)?;
+        came.checked_sub(self.in_account)
     }
 
-    /// The withdrawn amount, by the wallet: coins plus spent.
+    /// The same, by the wallet: coins, spent, and paid to others.
     fn accounted_for(&self) -> Option<Amount> {
-        self.coins.checked_add(self.spent)
+        self.coins.checked_add(self.spent)?.checked_add(self.sent)
     }
 }
 
@@ -75,9 +84,14 @@ impl DemoAudit {
         let books = scene.books().await?;
         let decisions = decisions(&scene.escrow).await?;
         let merchant = books.balance(&scene.merchant_account);
+        let everyone: Vec<&Shopper> = people
+            .iter()
+            .flat_map(|person| &person.wallets)
+            .copied()
+            .collect();
         let lines: Vec<PersonLine> = people
             .iter()
-            .map(|person| person_line(person, &books))
+            .map(|person| person_line(person, &everyone, &books))
             .collect::<Result<_, _>>()?;
         let mut checks = money_checks(&books, merchant, &lines);
         checks.push(outcomes_check(people, &decisions)?);
@@ -112,9 +126,11 @@ impl DemoAudit {
             "IN ACCOUNT",
             "WITHDRAWN",
             "SPENT OR SOLD",
+            "SENT",
+            "RECEIVED",
             "COINS",
         ];
-        let mut rows: Vec<[String; 7]> = Vec::new();
+        let mut rows: Vec<[String; 9]> = Vec::new();
         let nothing = Amount(0);
         for person in &self.people {
             let withdrawn = person.withdrawn().unwrap_or_default();
@@ -124,17 +140,20 @@ impl DemoAudit {
                 person.in_account,
                 withdrawn,
                 person.spent,
+                person.sent,
+                person.received,
                 person.coins,
             ];
             rows.push(table_row(person.name, amounts));
         }
         let [paid_out, left] = [self.books.paid_out, self.merchant];
-        let sold = left.checked_add(paid_out).unwrap_or_default();
+        let sold = sold(&self.books, left).unwrap_or_default();
+        let refunded = self.books.reserves;
         rows.push(table_row(
             "merchant",
-            [nothing, paid_out, left, nothing, sold, nothing],
+            [nothing, paid_out, left, nothing, sold, refunded, nothing, nothing],
         ));
-        let mut columns = [("", Align::Left); 7];
+        let mut columns = [("", Align::Left); 9];
         for (column, heading) in columns.iter_mut().skip(1).zip(headings) {
             *column = (heading, Align::Right);
         }
@@ -160,6 +179,8 @@ impl DemoAudit {
                     "in_account": amount(person.in_account),
                     "withdrawn": amount(person.withdrawn().unwrap_or_default()),
                     "spent": amount(person.spent),
+                    "sent": amount(person.sent),
+                    "received": amount(person.received),
                     "coins": amount(person.coins),
                 })
             })
@@ -175,6 +196,7 @@ impl DemoAudit {
             "paid_in": amount(self.books.paid_in),
             "paid_out": amount(self.books.paid_out),
             "accounts": amount(self.books.accounts),
+            "reserves": amount(self.books.reserves),
             "unspent_coins": amount(self.books.outstanding),
             "held_coins": amount(self.books.held),
             "merchant": amount(self.merchant),
@@ -184,12 +206,18 @@ impl DemoAudit {
     }
 }
 
-fn table_row(name: &str, amounts: [Amount; 6]) -> [String; 7] {
-    let [a, b, c, d, e, f] = amounts.map(|amount| match amount {
+fn table_row(name: &str, amounts: [Amount; 8]) -> [String; 9] {
+    let [a, b, c, d, e, f, g, h] = amounts.map(|amount| match amount {
         Amount(0) => "-".to_owned(),
         amount => amount.to_string(),
     });
-    [name.to_owned(), a, b, c, d, e, f]
+    [name.to_owned(), a, b, c, d, e, f, g, h]
+}
+
+/// What the merchant has sold: the account, the payouts, and what was refunded. At the end only refunds wait in reserves.
+fn sold(books: &Books, merchant: Amount) -> Option<Amount> {
+    let kept = merchant.checked_add(books.paid_out)?;
+    kept.checked_add(books.reserves)
 }
 
 fn money_checks(books: &Books, merchant: Amount, people: &[PersonLine]) -> Vec<Equation> {
@@ -210,9 +238,9 @@ fn money_checks(books: &Books, merchant: Amount, people: &[PersonLine]) -> Vec<E
     let sum = |of: fn(&PersonLine) -> Amount| Amount::sum(people.iter().map(|person| of(person).0));
     let mut checks = vec![
         check(
-            "paid in less paid out at the cash desk = all accounts + all unspent coins",
+            "paid in less paid out at the cash desk = all accounts + all reserves + all unspent coins",
             books.paid_in.checked_sub(books.paid_out),
-            books.accounts.checked_add(books.outstanding),
+            Amount::sum([books.accounts.0, books.reserves.0, books.outstanding.0]),
         ),
         check(
             "unspent coins by the bank's books = coins in all wallets",
@@ -220,8 +248,8 @@ fn money_checks(books: &Books, merchant: Amount, people: &[PersonLine]) -> Vec<E
             sum(|p| p.coins),
         ),
         check(
-            "the merchant's account + the merchant's payouts = what the customers spent",
-            merchant.checked_add(books.paid_out),
+            "the merchant's account + payouts + refunds = what the customers spent",
+            sold(books, merchant),
             sum(|p| p.spent),
         ),
         check(
@@ -232,7 +260,7 @@ fn money_checks(books: &Books, merchant: Amount, people: &[PersonLine]) -> Vec<E
     ];
     for person in people {
         let what = format!(
-            "{}: withdrawn by the bank's books = spent + left by the wallet",
+            "{}: withdrawn by the bank's books = spent + sent + left by the wallet",
             person.name
         );
         checks.push(check(&what, person.withdrawn(), person.accounted_for()));
@@ -241,7 +269,7 @@ fn money_checks(books: &Books, merchant: Amount, people: &[PersonLine]) -> Vec<E
 }
 
 /// Computes the line of a person. A coin in several copies of the wallet counts once.
-fn person_line(person: &Person<'_>, books: &Books) -> Result<PersonLine, RunError> {
+fn person_line(person: &Person<'_>, everyone: &[&Shopper], books: &Books) -> Result<PersonLine, RunError> {
     let first = person
         .wallets
         .first()
@@ -271,7 +299,10 @@ fn person_line(person: &Person<'_>, books: &Books) -> Result<PersonLine, RunErro
             first.name
         ))
     };
+    let (sent, received) = moved(first, everyone)?;
     Ok(PersonLine {
+        sent,
+        received,
         name: first.name,
         cash: person.cash,
         in_account: books.balance(&first.account()?),
@@ -284,6 +315,43 @@ fn person_line(person: &Person<'_>, books: &Books) -> Result<PersonLine, RunErro
         .ok_or_else(too_much)?,
         spent: Amount::sum(spent.values().copied()).ok_or_else(too_much)?,
     })
+}
+
+/// What a customer has paid to others by deposit, and what others have paid to this customer.
+///
+/// # Errors
+/// When a wallet cannot be read.
+fn moved(customer: &Shopper, all: &[&Shopper]) -> Result<(Amount, Amount), RunError> {
+    let own = payees(customer)?;
+    let (mut sent, mut received) = (0, 0);
+    for payer in all {
+        let is_own = payer.name == customer.name;
+        for (_, row) in payer.wallet.payments().map_err(|error| payer.failed(error))? {
+            if !matches!(row.state, DepositState::Done(_)) {
+                continue;
+            }
+            for output in &row.deposit.outputs {
+                match (is_own, own.contains(&output.to)) {
+                    (true, false) => sent += output.amount.0,
+                    (false, true) => received += output.amount.0,
+                    _ => {}
+                }
+            }
+        }
+    }
+    Ok((Amount(sent), Amount(received)))
+}
+
+/// The account and the reserves of a customer.
+fn payees(customer: &Shopper) -> Result<Vec<Payee>, RunError> {
+    let failed = |error| customer.failed(error);
+    let bank = customer.wallet.party(RoleName::Bank, None).map_err(failed)?;
+    let account = customer.wallet.account(&bank.identity).map_err(failed)?;
+    let requested = customer.wallet.requested().map_err(failed)?;
+    let reserves = requested
+        .iter()
+        .map(|Requested { reserve, .. }| Payee::Reserve(*reserve));
+    Ok(reserves.chain([Payee::Account(account)]).collect())
 }
 
 /// Checks the purchases with coins: each has one decision, which the wallet knows, and it has the goods if and only if
@@ -352,6 +420,8 @@ mod tests {
             in_account: Amount(40),
             coins: Amount(coins),
             spent: Amount(20),
+            sent: Amount(0),
+            received: Amount(0),
         };
         let merchant = Amount(20);
         let checks = money_checks(&books, merchant, std::slice::from_ref(&person));
@@ -395,6 +465,13 @@ mod tests {
             audit(
                 Books {
                     paid_out: Amount(1),
+                    ..balanced()
+                },
+                40,
+            ),
+            audit(
+                Books {
+                    reserves: Amount(1),
                     ..balanced()
                 },
                 40,

@@ -52,6 +52,18 @@ const ALICE_WITHDRAWS: Amount = Amount(2500);
 /// The withdrawal of alice whose reply is lost.
 const ALICE_WITHDRAWS_AGAIN: Amount = Amount(1000);
 
+/// What alice pays back into the account.
+const REDEEMED: Amount = Amount(500);
+
+/// What alice pays dave.
+const LUNCH: Amount = Amount(250);
+
+/// What the merchant refunds of alice's first purchase.
+const REFUNDED: Amount = Amount(100);
+
+/// What alice gives to the charity.
+const DONATED: Amount = Amount(300);
+
 /// The merchant's payout.
 const PAYOUT: Amount = Amount(1000);
 
@@ -146,6 +158,12 @@ async fn steps(scene: &Scene, report: &mut DemoReport) -> Result<DemoAudit, RunE
     steps::killed::merchant(scene, &bob, report).await?;
     let twins = steps::twice::spend_twice(scene, carol, report).await?;
     steps::lost::reply_to_withdrawal(scene, &alice, ALICE_WITHDRAWS_AGAIN, report).await?;
+    steps::payments::redeemed(scene, &alice, REDEEMED, report).await?;
+    let dave = scene.shopper("dave", Amount(0)).await?;
+    let dave = steps::payments::to_a_person(scene, &alice, dave, LUNCH, report).await?;
+    steps::payments::refund(scene, &alice, 0, REFUNDED, report).await?;
+    let charity = scene.charity().await?;
+    steps::payments::donation(scene, &alice, &charity, DONATED, report).await?;
     steps::ordinary::payout(scene, PAYOUT, report).await?;
     let people = [
         Person {
@@ -159,6 +177,10 @@ async fn steps(scene: &Scene, report: &mut DemoReport) -> Result<DemoAudit, RunE
         Person {
             cash: TRIFLE_PRICE,
             wallets: vec![&twins.first, &twins.second],
+        },
+        Person {
+            cash: Amount(0),
+            wallets: vec![&dave],
         },
     ];
     DemoAudit::take(scene, &people).await

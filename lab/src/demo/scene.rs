@@ -1,12 +1,14 @@
 //! The scene of the demonstration: a bank, an escrow, a merchant and a relay as separate processes, the goods, and a
 //! network between wallets, relay and nodes that can lose messages.
 
+use farthing_coin::Seed;
 use farthing_kit::{
     error::RunError,
     lines::Lines,
     market::{Layout, Market, Offers, WalletRoute},
 };
 use farthing_protocol::money::Amount;
+use farthing_store::entropy::{Entropy, SystemEntropy};
 use std::{
     ops::Deref,
     path::{Path, PathBuf},
@@ -67,6 +69,20 @@ impl Scene {
             goods,
             trifle,
         })
+    }
+
+    /// Opens the account of a charity, and returns its key (hex).
+    ///
+    /// # Errors
+    /// When the bank refuses.
+    pub async fn charity(&self) -> Result<String, RunError> {
+        let entropy: &dyn Entropy = &SystemEntropy;
+        let key = Seed::generate(&mut entropy.rng())
+            .account_key()
+            .public()
+            .to_string();
+        self.open_account(&key, "charity").await?;
+        Ok(key)
     }
 
     /// The balance of the merchant's account.

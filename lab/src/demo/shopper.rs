@@ -304,7 +304,7 @@ impl Scene {
         Ok(decisions(&self.escrow).await?.remove(&of.purchase_id(number)?))
     }
 
-    /// Creates a customer with an account at the bank, which the cash desk credits with `cash`.
+    /// Creates a customer with an account at the bank, which the cash desk credits with `cash`, if it is more than 0.
     ///
     /// # Errors
     /// When the wallet cannot be created, or the bank refuses.
@@ -324,7 +324,9 @@ impl Scene {
         let shopper = Shopper::open(name, dir, &self.wallet_lines)?;
         let account = shopper.account()?;
         self.open_account(&account, name).await?;
-        self.pay_in(&account, cash).await?;
+        if cash > Amount(0) {
+            self.pay_in(&account, cash).await?;
+        }
         Ok(shopper)
     }
 }

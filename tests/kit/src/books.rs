@@ -25,6 +25,8 @@ pub struct Books {
     pub paid_out: Amount,
     /// The sum of all account balances.
     pub accounts: Amount,
+    /// The sum of the balances of all reserves.
+    pub reserves: Amount,
     /// The worth of all outstanding coins, including held coins.
     pub outstanding: Amount,
     /// The worth of the held coins.
@@ -62,6 +64,7 @@ impl Books {
             paid_in: amount(&audit, "paid_in")?,
             paid_out: amount(&audit, "paid_out")?,
             accounts: amount(&audit, "accounts")?,
+            reserves: amount(&audit, "reserves")?,
             outstanding: amount(&audit, "outstanding")?,
             held,
             balances,

@@ -151,6 +151,19 @@ impl Customer {
     }
 }
 
+/// Runs a command of the wallet's program that needs no wallet, to its end. `program` is the executable with all programs.
+///
+/// # Errors
+/// When it cannot be started, or does not end.
+pub async fn run_without_wallet(program: &Path, args: &[&str]) -> Result<Said, ProcessError> {
+    let mut command = Command::new(program);
+    command
+        .env_remove(LOG_VARIABLE)
+        .args([ROLE_COMMAND, CUSTOMER, "--json"])
+        .args(args);
+    Running::start(command, &typed(args))?.end().await
+}
+
 fn typed(args: &[&str]) -> String {
     format!("farthing {}", args.join(" "))
 }

@@ -6,6 +6,7 @@
 pub mod killed;
 pub mod lost;
 pub mod ordinary;
+pub mod payments;
 pub mod twice;
 
 use super::{
