@@ -95,10 +95,10 @@ fn start_logs() -> Result<()> {
 
 /// Runs a command. Commands with a network run in a runtime, and end on ctrl-c.
 fn start(options: Options, command: Command) -> Result<Report> {
-    if let Command::Receipt(ReceiptCommand::Verify { files, register }) = &command {
-        return match register {
-            Some(register) => paid::register_all(files, register),
-            None => receipt::verify(files),
+    if let Command::Receipt(ReceiptCommand::Verify(asked)) = &command {
+        return match &asked.register {
+            Some(register) => paid::register_all(asked, register),
+            None => receipt::verify(asked),
         };
     }
     opening::settle(&options)?;

@@ -107,7 +107,7 @@ fn each_link_is_paid_by_its_command() {
     let long = "x".repeat(129);
     for (args, expected) in [
         (vec!["donate", &request, "5.00"], "farthing send"),
-        (vec!["send", &account, "--amount", "5.00"], "farthing donate"),
+        (vec!["send", &account], "farthing donate"),
         (vec!["donate", &account, "0"], "nothing to pay"),
         (vec!["donate", &bound, "4.00"], "5.00"),
         (vec!["donate", &account, "5.00", "--for", &long], "128"),
@@ -152,6 +152,20 @@ fn the_document_of_a_donation_says_what_the_bank_has_signed() {
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
+
+    let [bank, charity, other] = [1, 2, 3].map(|who| secret(who).public().to_string());
+    let named = |bank: &str, account: &str, code| {
+        let keys = ["--bank-key", bank, "--account-key", account];
+        let args = [&["receipt", "verify", "donation.json"], &keys[..]].concat();
+        json(&dir, code, &args, "");
+        let args = [&args[..], &["--register", "named"]].concat();
+        json(&dir, code, &args, "");
+    };
+    for (bank, account) in [(&other, &charity), (&bank, &other)] {
+        named(bank, account, 6);
+        assert!(!dir.join("named").exists());
+    }
+    named(&bank, &charity, 0);
 
     let mut forged = proof(1, "Erika");
     forged.text = "Max".into();

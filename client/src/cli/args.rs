@@ -268,6 +268,7 @@ pub(super) enum Command {
         The bank and the charity learn the amount and the time, and not who gave. The bank signs a digest of your name \
         with a secret salt, so the name cannot be changed later, and nobody finds it. Whoever gets the document learns \
         both. An amount that nobody else gives, soon after you have withdrawn the same, is a hint to you.\n\n\
+        Write the document at once, and keep it: a wallet that is restored from its words does not have it.\n\n\
         If the command is interrupted, the same command or `farthing resume` carries the donation on. It is never made \
         twice. `farthing give-up` takes back what the bank does not confirm.")]
     Donate {
@@ -404,6 +405,23 @@ impl Command {
                 | Command::Receipt(Show { .. } | Payment { .. } | Denied { .. } | Keys { .. })
         )
     }
+}
+
+/// Arguments of `receipt verify`.
+#[derive(Debug, Args)]
+pub(super) struct Verify {
+    /// Files of documents from other `receipt` commands, a merchant or a bank, and encrypted goods, in any order.
+    #[arg(required = true, value_name = "FILE")]
+    pub(super) files: Vec<PathBuf>,
+    /// Accept each payment once: refuse what is in the file REGISTER, and add what is accepted.
+    #[arg(long, value_name = "REGISTER")]
+    pub(super) register: Option<PathBuf>,
+    /// Take no payment that another bank has signed. Repeat the option for each bank.
+    #[arg(long = "bank-key", value_name = "KEY")]
+    pub(super) banks: Vec<PublicKey>,
+    /// Take no payment into another account. Repeat the option for each account.
+    #[arg(long = "account-key", value_name = "KEY")]
+    pub(super) accounts: Vec<PublicKey>,
 }
 
 /// Options of `account` for a link.
@@ -571,22 +589,15 @@ pub(super) enum ReceiptCommand {
         farthing receipt verify receipt.json ~/.farthing/goods/NAME.sealed\n  \
         farthing receipt payment 3 -o donation.json\n  \
         farthing receipt verify donation.json\n  \
-        farthing receipt verify donation.json --register 2026.register     for a tax office\n\n\
+        farthing receipt verify donation.json --register 2026.register --bank-key KEY --account-key KEY\n\n\
         Files that a merchant or a bank has exported count too: all documents are judged together. \
         Exit codes: 0 delivered as described, or paid; 4 the merchant broke the contract, 5 the escrow did, 7 the bank \
         broke its word, 8 a server signed two encryption keys for one day, 6 the documents prove nothing, 9 a payment is \
         in the register already.\n\n\
         A register is a file with the ids of all deposits that were accepted, one on each line. It is made if it is \
-        missing. A deposit is accepted once, also if another file shows it. Compare the keys of the bank and of the \
-        account with those that the bank and the charity publish.")]
-    Verify {
-        /// Files of documents from other `receipt` commands, a merchant or a bank, and encrypted goods, in any order.
-        #[arg(required = true, value_name = "FILE")]
-        files: Vec<PathBuf>,
-        /// Accept each payment once: refuse what is in the file REGISTER, and add what is accepted.
-        #[arg(long, value_name = "REGISTER")]
-        register: Option<PathBuf>,
-    },
+        missing. A deposit is accepted once, also if another file shows it. The document does not prove whose its keys \
+        are: name those that the bank and the charity publish with --bank-key and --account-key.")]
+    Verify(Verify),
 }
 
 fn long_help() -> String {

@@ -39,7 +39,13 @@ pub(super) async fn donate(
         .await
         .map_err(unfinished)?;
     let text = format!("paid {asked} into {}{}", owner(charity), from(donor));
-    done(wallet, &text, paid)
+    let mut report = done(wallet, &text, paid)?;
+    report.text.push_str(&format!(
+        "\nwrite its document now with `farthing receipt payment {} -o FILE`, and keep it: a wallet that is restored from its \
+         words does not have it",
+        paid.number
+    ));
+    Ok(report)
 }
 
 /// The payee of a link to an account: its name there, and the beginning of its key.

@@ -1,6 +1,7 @@
 //! What the document of a payment proves, and the register of a tax office.
 
 use super::{
+    args::Verify,
     exit::Exit,
     payments::output_json,
     receipt::{items, proves_nothing, read_json},
@@ -11,6 +12,7 @@ use crate::{
     proof_register::{RegisterError, register},
 };
 use anyhow::{Context, Result};
+use farthing_coin::PublicKey;
 use farthing_node::terminal::Shown;
 use farthing_protocol::{
     deposited::{Deposited, Payee},
@@ -18,11 +20,14 @@ use farthing_protocol::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+/// A proof, and what the bank has signed in it.
+type Paid<'p> = (&'p PaymentProof, &'p Deposited);
 
 /// What the document of a payment leaves to its reader.
-const UNPROVEN: &str =
-    "it does not prove whose these keys are: compare them with the keys that the bank and the payee publish";
+const UNPROVEN: &str = "it does not prove whose these keys are: compare them with the keys that the bank and the payee \
+                        publish, or name those with --bank-key and --account-key";
 
 /// The proof of a payment in a document, if it has the form of one.
 pub(super) fn proof_in(item: &Value) -> Option<PaymentProof> {
@@ -30,26 +35,40 @@ pub(super) fn proof_in(item: &Value) -> Option<PaymentProof> {
 }
 
 /// What these proofs prove: all of them, or nothing.
-pub(super) fn judged(proofs: &[PaymentProof]) -> Report {
-    let checked: Result<Vec<_>, _> = proofs
-        .iter()
-        .map(|proof| proof.verify().map(|it| (proof, it)))
-        .collect();
-    match checked {
-        Ok(paid) => report(
-            &paid,
-            "paid",
-            "the bank has signed that this was paid",
-            Exit::Done,
-        ),
-        Err(why) => proves_nothing(&format!("the document of a payment is not valid: {why}")),
+pub(super) fn judged(proofs: &[PaymentProof], asked: &Verify) -> Report {
+    let says = "the bank has signed that this was paid";
+    match checked(proofs, asked) {
+        Ok(paid) => report(&paid, asked, "paid", says, Exit::Done),
+        Err(why) => proves_nothing(&format!("the document of a payment is refused: {why}")),
     }
 }
 
+/// What the bank has signed in each of these proofs, if all of them are valid and about the keys that are asked for.
+fn checked<'p>(proofs: &'p [PaymentProof], asked: &Verify) -> Result<Vec<Paid<'p>>, String> {
+    let mut paid = Vec::new();
+    for proof in proofs {
+        let deposited = proof.verify().map_err(|fault| fault.to_string())?;
+        if !asked.banks.is_empty() && !asked.banks.contains(&deposited.bank) {
+            return Err(format!(
+                "it is of the bank {}, which was not named",
+                deposited.bank
+            ));
+        }
+        for output in &deposited.outputs {
+            let is_named = |key: &PublicKey| output.to == Payee::Account(*key);
+            if !asked.accounts.is_empty() && !asked.accounts.iter().any(is_named) {
+                return Err("it pays somebody else than the accounts that were named".into());
+            }
+        }
+        paid.push((proof, deposited));
+    }
+    Ok(paid)
+}
+
 /// Accepts the payments of these files, each once: all of them, or none.
-pub(super) fn register_all(files: &[PathBuf], path: &Path) -> Result<Report> {
+pub(super) fn register_all(asked: &Verify, path: &Path) -> Result<Report> {
     let mut proofs = Vec::new();
-    for file in files {
+    for file in &asked.files {
         let json = read_json(file).with_context(|| format!("cannot read {}", file.display()))?;
         let nothing = |why: &str| {
             Ok(proves_nothing(&format!(
@@ -65,16 +84,16 @@ pub(super) fn register_all(files: &[PathBuf], path: &Path) -> Result<Report> {
             let Some(proof) = proof_in(item) else {
                 return nothing("not the document of a payment; `farthing receipt payment` writes one");
             };
-            if let Err(why) = proof.verify() {
-                return nothing(&why.to_string());
+            if let Err(why) = checked(std::slice::from_ref(&proof), asked) {
+                return nothing(&why);
             }
             proofs.push(proof);
         }
     }
-    let paid: Vec<_> = proofs
-        .iter()
-        .filter_map(|proof| Some((proof, proof.verify().ok()?)))
-        .collect();
+    let paid = match checked(&proofs, asked) {
+        Ok(paid) => paid,
+        Err(why) => return Ok(proves_nothing(&why)),
+    };
     let ids: Vec<DepositId> = paid.iter().map(|(_, deposited)| deposited.deposit_id()).collect();
     match register(path, &ids) {
         Ok(()) => {
@@ -83,23 +102,25 @@ pub(super) fn register_all(files: &[PathBuf], path: &Path) -> Result<Report> {
                 count(ids.len() as u64, "payment"),
                 path.display()
             );
-            Ok(report(&paid, "registered", &says, Exit::Done))
+            Ok(report(&paid, asked, "registered", &says, Exit::Done))
         }
         Err(repeated @ RegisterError::Repeated(_)) => {
             let says = format!("refused: {repeated}; nothing was registered");
-            Ok(report(&paid, "registered_before", &says, Exit::Registered))
+            Ok(report(&paid, asked, "registered_before", &says, Exit::Registered))
         }
         Err(other) => Err(other.into()),
     }
 }
 
-fn report(paid: &[(&PaymentProof, &Deposited)], verdict: &str, reason: &str, exit: Exit) -> Report {
+fn report(paid: &[Paid<'_>], asked: &Verify, verdict: &str, reason: &str, exit: Exit) -> Report {
     let lines = paid
         .iter()
         .map(|(proof, deposited)| payment_text(proof, deposited));
+    let are_named = !asked.banks.is_empty() && !asked.accounts.is_empty();
+    let unproven = (!are_named).then(|| UNPROVEN.to_owned());
     let lines: Vec<String> = std::iter::once(Shown(reason).to_string())
         .chain(lines)
-        .chain([UNPROVEN.to_owned()])
+        .chain(unproven)
         .collect();
     let payments: Vec<Value> = paid.iter().map(|(proof, it)| payment_json(proof, it)).collect();
     Report {

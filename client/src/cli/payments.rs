@@ -57,6 +57,9 @@ pub(super) async fn send(
     asked: Option<Amount>,
     again: bool,
 ) -> Result<Report> {
+    if matches!(uri.to, Payee::Account(_)) {
+        return Err(WalletError::NotARequest.into());
+    }
     let asked = amount_of(uri, asked)?;
     let paid = wallet.pay(uri, asked, again).await.map_err(unfinished)?;
     done(wallet, &format!("paid {asked}{}", for_text(&uri.text)), paid)

@@ -1,6 +1,7 @@
 //! Commands for evidence.
 
 use super::{
+    args::Verify,
     exit::Exit,
     paid,
     purchases::find,
@@ -18,11 +19,7 @@ use farthing_protocol::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::{
-    fs::File,
-    io::Read,
-    path::{Path, PathBuf},
-};
+use std::{fs::File, io::Read, path::Path};
 
 /// Upper bound of the size of a file of documents (bytes).
 const DOCUMENTS_MAX_BYTES: u64 = 1024 * 1024;
@@ -129,9 +126,9 @@ fn give(
 }
 
 /// Judges documents, and the encrypted goods if they are among the files.
-pub(super) fn verify(files: &[PathBuf]) -> Result<Report> {
+pub(super) fn verify(asked: &Verify) -> Result<Report> {
     let (mut papers, mut proofs, mut goods) = (Vec::new(), Vec::new(), None);
-    for path in files {
+    for path in &asked.files {
         let json = read_json(path).with_context(|| format!("cannot read {}", path.display()))?;
         proofs.extend(json.iter().flat_map(items).filter_map(paid::proof_in));
         match json.as_ref().map(parse_documents) {
@@ -165,7 +162,7 @@ pub(super) fn verify(files: &[PathBuf]) -> Result<Report> {
     };
     let mut report = match (convictions.is_empty(), delivery) {
         (true, Some(delivery)) => delivery,
-        (true, None) if !proofs.is_empty() => paid::judged(&proofs),
+        (true, None) if !proofs.is_empty() => paid::judged(&proofs, asked),
         (true, None) => proves_nothing(
             "these documents convict nobody; with the encrypted goods, what was delivered can be judged",
         ),

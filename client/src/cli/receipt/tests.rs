@@ -16,6 +16,16 @@ use farthing_protocol::{
     oblivious::EncryptionKey,
     seal::{WrappedKey, commit_goods_key, seal_goods_key, wrap},
 };
+use std::path::PathBuf;
+
+fn verify(files: &[PathBuf]) -> Result<Report> {
+    super::verify(&Verify {
+        files: files.to_vec(),
+        register: None,
+        banks: Vec::new(),
+        accounts: Vec::new(),
+    })
+}
 
 const GOODS: &[u8] = b"a view of the harbour in the evening";
 
