@@ -32,7 +32,7 @@ pub async fn escrow(scene: &Scene, alice: &Shopper, report: &mut DemoReport) -> 
     alice.script.once(Moment::Answered(Question::Hold), move || {
         killer.kill();
     });
-    lose_once_held(scene, alice, number, &before).await?;
+    lose_once_held(scene, alice, number, &before, Some(&scene.escrow)).await?;
     report.line(
         Label::Sent,
         "alice's coins were held; the wallet sent the hold to the merchant",
@@ -140,7 +140,7 @@ async fn kill_merchant(
     bob.script.once(Moment::Answered(Question::Hold), move || {
         killer.kill();
     });
-    lose_once_held(scene, bob, number, before).await?;
+    lose_once_held(scene, bob, number, before, Some(&scene.merchant)).await?;
     report.line(
         Label::Sent,
         format!(

@@ -36,7 +36,7 @@ pub async fn reply_to_hold(scene: &Scene, alice: &Shopper, report: &mut DemoRepo
         Label::Sent,
         format!("alice asked the escrow to hold coins worth {}", goods.price),
     );
-    lose_once_held(scene, alice, number, &before).await?;
+    lose_once_held(scene, alice, number, &before, None).await?;
     let asked = alice.script.count(Moment::Asked(Question::Hold));
     let lost = scene.wallet_lines.lost_answers_of(RoleName::Escrow) - lost_before;
     report.line(

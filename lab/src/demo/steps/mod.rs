@@ -16,6 +16,7 @@ use super::{
 use farthing_kit::{
     books::{seen_within, until},
     error::{RunError, must},
+    nodes::Node,
 };
 use farthing_protocol::money::Amount;
 use std::{future::Future, time::Duration};
@@ -78,17 +79,20 @@ where
     Err(RunError::Broken(format!("this did not happen: {what}")))
 }
 
-/// Runs a purchase into a loss after the hold. The bank then holds the price, the escrow has not decided, and the
-/// merchant was not paid.
+/// Runs a purchase into a loss after the hold, and until the node that the step kills has ended. The bank then holds the
+/// price, the escrow has not decided, and the merchant was not paid.
 async fn lose_once_held(
     scene: &Scene,
     customer: &Shopper,
     number: u64,
     before: &Before,
+    killed: Option<&Node>,
 ) -> Result<(), RunError> {
     let price = scene.goods.price;
     lose(customer, number, "the bank holds the coins", || async {
-        Ok(scene.books().await?.held == price)
+        // On a busy machine the wallet may have missed the answer at which it kills the node.
+        let is_killed = killed.is_none_or(|node| !node.is_running());
+        Ok(scene.books().await?.held == price && is_killed)
     })
     .await?;
     must_be("the merchant's credit", scene.credited().await?, before.credited)?;
