@@ -98,7 +98,7 @@ fn choices(count: usize) -> Vec<Vec<bool>> {
 }
 
 /// The kinds of documents: each field of [`Papers`], and each kind of denial and use that a judge tells apart.
-pub const KINDS: [&str; 25] = [
+pub const KINDS: [&str; 33] = [
     "contract",
     "terms",
     "escrow",
@@ -116,14 +116,22 @@ pub const KINDS: [&str; 25] = [
     "denials",
     "uses",
     "encryption_keys",
+    "deposits",
+    "refunds",
+    "balances",
+    "debits",
     "denial: held",
     "denial: spent, with the commit",
     "denial: spent, without",
     "denial: exchanged, with what was given",
     "denial: expired",
+    "denial: deposited, with what was credited",
+    "denial: of a reserve",
     "use: exchange",
     "use: purchase",
     "use: what was given",
+    "use: deposit",
+    "use: what was credited",
 ];
 
 /// The [`KINDS`] that occur in these papers.
@@ -149,10 +157,10 @@ pub fn kinds(papers: &Papers) -> Vec<&'static str> {
         denials,
         uses,
         encryption_keys,
-        deposits: _,
-        refunds: _,
-        balances: _,
-        debits: _,
+        deposits,
+        refunds,
+        balances,
+        debits,
     } = papers;
     let fields = [
         contract.is_some(),
@@ -172,11 +180,16 @@ pub fn kinds(papers: &Papers) -> Vec<&'static str> {
         !denials.is_empty(),
         !uses.is_empty(),
         !encryption_keys.is_empty(),
+        !deposits.is_empty(),
+        !refunds.is_empty(),
+        !balances.is_empty(),
+        !debits.is_empty(),
     ];
     let fields = KINDS.into_iter().zip(fields);
     let fields = fields.filter_map(|(kind, occurs)| occurs.then_some(kind));
     let denied = denials.iter().filter_map(|denial| match &denial.body.cause {
         DenialCause::Coin { what, .. } => denial_kind(what),
+        DenialCause::Reserve(_) => Some("denial: of a reserve"),
         _ => None,
     });
     let used = uses.iter().map(|shown| match shown.used.operation {
@@ -186,7 +199,14 @@ pub fn kinds(papers: &Papers) -> Vec<&'static str> {
     });
     let given = uses.iter().filter_map(|shown| shown.issued.as_ref());
     let given = given.map(|_| "use: what was given");
-    fields.chain(denied).chain(used).chain(given).collect()
+    let credited = uses.iter().filter_map(|shown| shown.deposited.as_ref());
+    let credited = credited.map(|_| "use: what was credited");
+    fields
+        .chain(denied)
+        .chain(used)
+        .chain(given)
+        .chain(credited)
+        .collect()
 }
 
 fn denial_kind(what: &CoinDenial) -> Option<&'static str> {

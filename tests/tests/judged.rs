@@ -11,9 +11,12 @@
 
 use farthing_bank::evidence::About;
 use farthing_client::{error::WalletError, rows::CoinStatus};
-use farthing_coin::{Coin, PublicKey, Seed};
+use farthing_coin::{Coin, PublicKey, Seed, Signed};
+use farthing_merchant::secret::MerchantSecret;
 use farthing_node::admin::AdminHandler;
 use farthing_protocol::{
+    denial::DenialCause,
+    deposited::Payee,
     documents::AbortReason,
     evidence::{Culprit, Papers},
     money::Amount,
@@ -43,6 +46,9 @@ use std::{cell::RefCell, collections::BTreeSet, ops::Deref};
 const ESCROW: Party = Party::Escrow(0);
 const MERCHANT: Party = Party::Merchant(0);
 const FUNDS: Amount = Amount(2000);
+
+/// Coins worth the price.
+const EXACT: [u64; 6] = [512, 128, 64, 16, 4, 1];
 
 thread_local! {
     /// The kinds of documents in the runs of this thread.
@@ -470,6 +476,79 @@ fn a_bank_that_denies_a_held_a_spent_or_an_exchanged_coin_is_honest() {
 }
 
 #[test]
+fn a_bank_that_denies_a_deposited_coin_is_honest() {
+    run(21, Population::default(), async |it| {
+        let hand = by_hand(it, "mallory").await;
+        let purse = hand.withdraw(&[8]).await;
+        let payee = |number| [(Payee::Reserve(hand.seed.reserve_key(number).public()), 8)];
+        hand.ask(hand.deposit_of(&purse, &payee(0))).await.unwrap();
+        let again = hand.deposit_of(&purse, &payee(1));
+        let denied = hand.ask(again).await.unwrap_err();
+        it.accuses(purse.coins[0], denied);
+        it.coins_judged(&[]);
+    });
+}
+
+/// A purchase is refunded to a reserve that has every kind of debit. The bank then denies a withdrawal. If it `lies`, it
+/// denies what it could pay.
+fn a_reserve_is_denied(seed: u64, lies: bool) {
+    run(seed, Population::default(), async |it| {
+        let hand = by_hand(it, "mallory").await;
+        let bought = hand.order(&hand.withdraw(&EXACT).await).await;
+        let hold = hand.held(&bought).await;
+        hand.ask(bought.deliver(&hold)).await.unwrap();
+        it.world.settle().await;
+        let merchant = MerchantSecret::load(&it.world.merchant_home(0)).unwrap();
+        let (terms, reserve) = (&bought.order.contract.terms, &bought.purchase_key);
+        let refund = hand.refund(terms, 100, &merchant.account_key());
+        let refunded = hand.ask(refund).await.unwrap();
+        let purse = hand.withdraw(&[8]).await;
+        let filled = hand.deposit_of(&purse, &[(Payee::Reserve(reserve.public()), 8)]);
+        let deposited = hand.ask(filled).await.unwrap();
+        let withdrawal = hand.reserve_withdrawal(&reserve.public(), &[64]).await;
+        let begun = hand.reserve_begun(&withdrawal, reserve).await.unwrap();
+        hand.ask(hand.reserve_finish(&begun, reserve)).await.unwrap();
+        let payout = hand.deposit_from(reserve, &[(Payee::Account(hand.account()), 40)]);
+        hand.ask(payout).await.unwrap();
+        let last = hand.reserve_withdrawal(&reserve.public(), &[8]).await;
+        let Err(Refusal::Denied(denial)) = hand.reserve_begun(&last, reserve).await else {
+            panic!("the reserve has 4 left")
+        };
+        let mut denial = *denial;
+        if lies {
+            let DenialCause::Reserve(fault) = &mut denial.body.cause else {
+                panic!("{denial:?}")
+            };
+            fault.asked = Amount(4);
+            denial = Signed::sign(denial.body, &it.key(Party::Bank));
+        }
+        let customer = Papers {
+            keys: Some(hand.keys().await.signed().clone()),
+            deposits: vec![deposited],
+            refunds: vec![refunded],
+            denials: vec![denial],
+            ..Papers::default()
+        };
+        let own = it.banks_papers(&About::Reserve {
+            key: reserve.public(),
+        });
+        let witnesses = it.parties(vec![customer], own, Vec::new());
+        let guilty: &[(Culprit, &str)] = if lies { &[(it.bank(), "customer")] } else { &[] };
+        all_judged(&witnesses, guilty);
+    });
+}
+
+#[test]
+fn a_bank_that_denies_more_than_a_reserve_holds_is_honest() {
+    a_reserve_is_denied(22, false);
+}
+
+#[test]
+fn a_bank_that_denies_what_a_reserve_holds_is_never_cleared() {
+    a_reserve_is_denied(23, true);
+}
+
+#[test]
 fn an_older_list_of_keys_convicts_no_bank_that_shows_its_own() {
     run(20, Population::default(), async |it| {
         let hand = by_hand(it, "mallory").await;
@@ -521,6 +600,8 @@ fn everything_that_papers_have_occurs_in_a_run() {
         a_server_that_signs_two_encryption_keys_for_one_day_is_never_cleared,
         a_bank_that_takes_no_coin_back_is_cleared_by_nothing_that_it_has,
         a_bank_that_denies_a_held_a_spent_or_an_exchanged_coin_is_honest,
+        a_bank_that_denies_a_deposited_coin_is_honest,
+        a_bank_that_denies_more_than_a_reserve_holds_is_honest,
     ];
     runs.iter().for_each(|run| run());
     let missing: Vec<&str> = OCCURRED.with_borrow(|occurred| {
