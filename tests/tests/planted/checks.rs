@@ -1,6 +1,6 @@
 //! The checks, the cheapest first: stories of one schedule each, then days with faults at every message.
 
-use crate::{clones, copies, denials, disks, heads, homes, links, lists, local, papers, strangers};
+use crate::{clones, copies, denials, disks, heads, homes, links, lists, local, papers, payments, strangers};
 use farthing_client::rows::Delivery;
 use farthing_node::admin::AdminHandler;
 use farthing_protocol::money::Amount;
@@ -136,6 +136,18 @@ pub(crate) const CHECKS: &[Check] = &[
     ),
     story!("a list that is too long", strangers::a_list_that_is_too_long),
     story!(
+        "a deposit that arrives twice",
+        payments::a_deposit_that_arrives_twice
+    ),
+    story!(
+        "two withdrawals from one reserve",
+        payments::two_withdrawals_from_one_reserve
+    ),
+    story!(
+        "a refund that arrives twice",
+        payments::a_refund_that_arrives_twice
+    ),
+    story!(
         "other keys for an escrow after a restart",
         lists::other_keys_for_an_escrow_after_a_restart
     ),
@@ -256,6 +268,10 @@ pub(crate) const CHECKS: &[Check] = &[
     story!(
         "a payment arrives after the restore",
         stories::a_payment_arrives_after_the_restore
+    ),
+    story!(
+        "a payment that was given up arrives",
+        farthing_simulation::payments::a_payment_that_was_given_up_arrives
     ),
     story!(
         "an escrow that holds and is silent",

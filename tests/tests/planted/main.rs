@@ -5,6 +5,7 @@
 //! |---|---|
 //! | the checks, in their order | [`checks`] |
 //! | requests of strangers | [`strangers`] |
+//! | deposits, reserves and refunds | [`payments`] |
 //! | false documents and goods | [`papers`] |
 //! | what a store finds on its disk | [`disks`] |
 //! | a bank that runs from an older copy | [`copies`] |
@@ -33,6 +34,7 @@ mod homes;
 mod links;
 mod lists;
 mod papers;
+mod payments;
 mod strangers;
 mod table;
 

@@ -26,14 +26,14 @@ use std::sync::Arc;
 const FUNDS: Amount = Amount(1500);
 
 /// Coins worth the price.
-const EXACT: [u64; 6] = [512, 128, 64, 16, 4, 1];
+pub(crate) const EXACT: [u64; 6] = [512, 128, 64, 16, 4, 1];
 
 fn seed(number: u64) -> Seed {
     let entropy: &dyn Entropy = &SeededEntropy::new(number);
     Seed::generate(&mut entropy.rng())
 }
 
-fn key() -> SecretKey {
+pub(crate) fn key() -> SecretKey {
     seed(66).account_key()
 }
 
