@@ -11,6 +11,7 @@ use crate::{
         farthing::{Defect, Farthing, Offer},
         first_virtual::FirstVirtual,
         netbill::NetBill,
+        payment::{self, Payment},
         postage::Postage,
         set::Set,
         ssl::Ssl,
@@ -197,13 +198,22 @@ fn today(rows: &mut Rows) {
 }
 
 fn ours(rows: &mut Rows) {
-    let [failures, _, _, bank] = SCENARIOS;
+    let [failures, customer, _, bank] = SCENARIOS;
     let withdrawal = (
         "Farthing, withdrawal",
         "farthing-withdrawal",
         "An account is debited, and coins are issued for it.",
     );
     rows.add(withdrawal, &[failures, bank], |scenario| Withdrawal {
+        scenario,
+        defect: None,
+    });
+    let payment = (
+        "Farthing, payment",
+        "farthing-payment",
+        "A coin is deposited for another person, who need not be there. The wallet has two coins.",
+    );
+    rows.add(payment, &[failures, customer, bank], |scenario| Payment {
         scenario,
         defect: None,
     });
@@ -260,6 +270,14 @@ pub fn planted() -> Vec<Planted> {
             "Farthing’s withdrawal with a mistake.",
         );
         rows.add(planted, &[Scenario::FAILURES], |scenario| Withdrawal {
+            scenario,
+            defect: Some(defect),
+        });
+    }
+    for defect in payment::Defect::ALL {
+        names.push(format!("{defect:?}"));
+        let planted = ("planted defect", "planted", "Farthing’s payment with a mistake.");
+        rows.add(planted, &[Scenario::FAILURES], |scenario| Payment {
             scenario,
             defect: Some(defect),
         });

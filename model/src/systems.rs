@@ -6,6 +6,7 @@ pub mod digicash;
 pub mod farthing;
 pub mod first_virtual;
 pub mod netbill;
+pub mod payment;
 pub mod postage;
 pub mod set;
 pub mod ssl;

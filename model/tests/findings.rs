@@ -95,6 +95,13 @@ fn the_trust_of_farthing() {
         }
     }
     assert_eq!(failing("farthing-withdrawal", "failures"), NOTHING);
+    for (scenario, expected) in [
+        ("failures", NOTHING),
+        ("customer cheats", NOTHING),
+        ("bank cheats", &[MONEY, PROGRESS]),
+    ] {
+        assert_eq!(failing("farthing-payment", scenario), expected, "{scenario}");
+    }
 }
 
 /// A property that no defect breaks is not tested.

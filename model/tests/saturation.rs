@@ -11,6 +11,7 @@ use farthing_model::{
         farthing::{Farthing, Offer},
         first_virtual::FirstVirtual,
         netbill::NetBill,
+        payment::Payment,
         taler::Taler,
         withdrawal::Withdrawal,
     },
@@ -60,6 +61,8 @@ fn small_systems_have_the_same_states() {
         assert_same(Cashu(scenario, Cache::Expires));
         let defect = None;
         assert_same(Withdrawal { scenario, defect });
+        let defect = None;
+        assert_same(Payment { scenario, defect });
     }
     assert_same(Taler(FAILURES));
 }
