@@ -6,8 +6,8 @@ use std::{fs, process::Command};
 const PROGRAM: &str = env!("CARGO_BIN_EXE_farthing-tested");
 
 /// One cell of each kind: lost, late, dead, killed and frozen on both sides, at a write, on a full disk. Also the
-/// exchange after a cancel, which an earlier command left open.
-const CELLS: [&str; 10] = [
+/// exchange after a cancel, which an earlier command left open, and payments and a refund.
+const CELLS: [&str; 13] = [
     "escrow → bank: hold / answer lost",
     "escrow → bank: hold / request late",
     "merchant → escrow: release / server killed, answering",
@@ -18,6 +18,9 @@ const CELLS: [&str; 10] = [
     "bank writes, asked “hold” / killed after the sync",
     "customer writes the merchant’s “deliver” / killed before the sync",
     "bank writes, asked “hold” / disk full",
+    "A payment to another person / customer → bank: deposit / answer lost",
+    "Coins paid back into the account / bank writes, asked “deposit” / killed after the sync",
+    "A refund of a purchase / merchant → bank: refund / server killed, answering",
 ];
 
 #[test]

@@ -2,8 +2,9 @@
 
 use super::{
     director::Director,
-    errand::{PATIENCE_S, goods_of, unseen, worth},
-    stage::{CASH, PRICE, Stage},
+    errand::{PATIENCE_S, Payee, goods_of, payments, unseen, worth},
+    matrix::Route,
+    stage::{CASH, PRICE, REDEEMED, SENT, Stage},
 };
 use farthing_client::cli::Exit;
 use farthing_kit::{
@@ -51,6 +52,19 @@ pub enum End {
     Goods,
     /// The customer has the coins back.
     Coins,
+    /// The payment or the refund is made.
+    Paid,
+}
+
+/// The people of a run, and what it was about.
+#[derive(Clone, Copy)]
+pub struct RunParties<'r> {
+    /// The route.
+    pub route: Route,
+    /// The customer.
+    pub customer: &'r Customer,
+    /// Whom the customer has paid, on [`Route::Sent`].
+    pub payee: Option<&'r Payee>,
 }
 
 /// The result of the audit.
@@ -63,7 +77,7 @@ pub struct RunAudit {
 }
 
 impl RunAudit {
-    /// Counts the money of one customer and of the books. `before` are the books before the customer's first purchase.
+    /// Counts the money of one customer and of the books. `before` are the books before the customer's first command.
     /// `settled` says whether the settlement in the background was done in time.
     ///
     /// # Errors
@@ -71,7 +85,7 @@ impl RunAudit {
     pub async fn take(
         stage: &Stage,
         before: &Books,
-        customer: &Customer,
+        of: RunParties<'_>,
         settled: bool,
     ) -> Result<RunAudit, RunError> {
         let mut checks = vec![check(
@@ -80,7 +94,7 @@ impl RunAudit {
             settled,
             true,
         )];
-        let customer = &unseen(customer);
+        let customer = &unseen(of.customer);
         let resumed = customer.done(&["--patience", PATIENCE_S, "resume"]).await?;
         let under_way =
             ["ended", "open"].map(|list| resumed.get(list).and_then(Value::as_array).map_or(0, Vec::len));
@@ -90,11 +104,23 @@ impl RunAudit {
             under_way.iter().sum::<usize>(),
             0,
         ));
+        if let Some(payee) = of.payee {
+            payee.customer.done(&["collect"]).await?;
+        }
         let books = stage.books().await?;
         let purchases = customer.purchases().await?;
         let end = goods(stage, customer, &purchases, &mut checks)?;
         outcome(stage, &purchases, &mut checks).await?;
-        money(stage, before, &books, customer, end, &mut checks).await?;
+        let moved = Moved::of(of.route, end);
+        money(stage, before, &books, customer, moved, &mut checks).await?;
+        let end = match of.route {
+            Route::Redeemed | Route::Sent => {
+                paid(&books, of, &mut checks).await?;
+                End::Paid
+            }
+            Route::Refunded => End::Paid,
+            _ => end,
+        };
         evidence(customer, &purchases, &mut checks).await?;
         Ok(RunAudit { end, checks })
     }
@@ -211,30 +237,85 @@ async fn outcome(stage: &Stage, purchases: &[Value], checks: &mut Vec<Check>) ->
     Ok(())
 }
 
+/// What a run must have moved.
+struct Moved {
+    /// From the customer to a merchant or a payee.
+    paid: Amount,
+    /// To the merchant, less refunds.
+    earned: Amount,
+    /// To the reserve of the customer's purchase.
+    refunded: Amount,
+}
+
+impl Moved {
+    fn of(route: Route, end: End) -> Moved {
+        let nothing = Amount(0);
+        let price = if end == End::Goods { PRICE } else { nothing };
+        let (paid, refunded) = match route {
+            Route::Sent => (SENT, nothing),
+            Route::Refunded => (price, price),
+            _ => (price, nothing),
+        };
+        let earned = if route == Route::Sent {
+            nothing
+        } else {
+            less(price, refunded)
+        };
+        Moved {
+            paid,
+            earned,
+            refunded,
+        }
+    }
+}
+
+fn less(a: Amount, b: Amount) -> Amount {
+    Amount(a.0.wrapping_sub(b.0))
+}
+
+fn plus(a: Amount, b: Amount) -> Amount {
+    Amount(a.0.wrapping_add(b.0))
+}
+
+/// Checks that a payment was made, and once.
+async fn paid(books: &Books, of: RunParties<'_>, checks: &mut Vec<Check>) -> Result<(), RunError> {
+    let states = payments(of.customer).await?.join(", ");
+    checks.push(check("finality", "the wallet's payments", states, "done"));
+    let (to, must_be) = match of.payee {
+        Some(payee) => (&payee.customer, plus(CASH, SENT)),
+        None => (of.customer, REDEEMED),
+    };
+    let balance = books.balance(&to.account);
+    checks.push(check("money", "the account that was paid", balance, must_be));
+    Ok(())
+}
+
 /// Checks the sums of all money.
 async fn money(
     stage: &Stage,
     before: &Books,
     books: &Books,
     customer: &Customer,
-    end: End,
+    moved: Moved,
     checks: &mut Vec<Check>,
 ) -> Result<(), RunError> {
-    let less = |a: Amount, b: Amount| Amount(a.0.wrapping_sub(b.0));
-    let plus = |a: Amount, b: Amount| Amount(a.0.wrapping_add(b.0));
-    let paid = if end == End::Goods { PRICE } else { Amount(0) };
     let worth = worth(customer).await?;
     let account = books.balance(&customer.account);
     let mut add = |what: &str, is: Amount, must_be: Amount| checks.push(check("money", what, is, must_be));
     add(
-        "the bank's accounts + unspent coins = paid in less paid out",
-        plus(books.accounts, books.outstanding),
+        "the bank's accounts and reserves + unspent coins = paid in less paid out",
+        plus(plus(books.accounts, books.reserves), books.outstanding),
         less(books.paid_in, books.paid_out),
     );
     add(
-        "the customer's account + coins + price paid = cash paid in",
-        plus(plus(account, worth), paid),
+        "the customer's account + coins + what was paid = cash paid in",
+        plus(plus(account, worth), moved.paid),
         CASH,
+    );
+    add(
+        "reserves of this run = what was refunded",
+        less(books.reserves, before.reserves),
+        moved.refunded,
     );
     add(
         "unspent coins of this run, by the bank = coins in the wallet",
@@ -245,7 +326,7 @@ async fn money(
     add(
         "credited to the merchant",
         less(books.balance(merchant), before.balance(merchant)),
-        paid,
+        moved.earned,
     );
     add("coins that are still held", books.held, Amount(0));
     let problems = books.problems.join("; ");

@@ -120,6 +120,16 @@ impl Director {
         self.state().on_route
     }
 
+    /// Lets the places of the route begin, if they have not begun.
+    pub fn enter_route(&self) {
+        let mut state = self.state();
+        if !state.on_route {
+            state.enter_route();
+            // An operator's command writes without a point before it.
+            self.fill_before_write(&mut state);
+        }
+    }
+
     /// Handles every point. Never returns.
     pub async fn conduct(&self, points: &mut Points) {
         loop {

@@ -1,10 +1,11 @@
 //! The customer's commands on each route, and the customer's reaction when a command fails.
 
 use super::{
+    audit::settles,
     director::Director,
     matrix::Route,
     record::Action,
-    stage::{CASH, SEALED_TITLE, TITLE},
+    stage::{CASH, REDEEMED, SEALED_TITLE, SENT, Stage, TITLE},
 };
 use farthing_client::cli::Exit;
 use farthing_kit::{customer::Customer, error::RunError, process::Said};
@@ -22,17 +23,54 @@ const TRIES_MAX: usize = 12;
 /// The customer's pause before the next command.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// The errand of a customer: to get the goods, or the coins back.
-pub struct Errand {
-    director: Director,
-    customer: Customer,
+/// A person who has requested a payment, and is not there when it is paid.
+pub struct Payee {
+    /// The person.
+    pub customer: Customer,
+    /// The request, as its payer gets it.
+    uri: String,
 }
 
-impl Errand {
+impl Payee {
+    /// A payee with an account, and a request for [`SENT`]. No director observes it.
+    ///
+    /// # Errors
+    /// As [`Stage::newcomer`].
+    pub async fn at(stage: &Stage, name: &str) -> Result<Payee, RunError> {
+        let customer = unseen(&stage.newcomer(name).await?);
+        let asked = customer
+            .done(&["request", &SENT.to_string(), "--for", "lunch"])
+            .await?;
+        let uri = asked.get("uri").and_then(Value::as_str);
+        let uri = uri.ok_or_else(|| RunError::Broken(format!("`farthing request` says {asked}")))?;
+        let uri = uri.to_owned();
+        Ok(Payee { customer, uri })
+    }
+}
+
+/// The errand of a customer: to get the goods, or the coins back, or to pay.
+pub struct Errand<'r> {
+    director: Director,
+    stage: &'r Stage,
+    customer: Customer,
+    payee: Option<&'r Payee>,
+}
+
+impl<'r> Errand<'r> {
     /// The errand of this customer, observed by this director.
     #[must_use]
-    pub fn new(director: Director, customer: Customer) -> Errand {
-        Errand { director, customer }
+    pub fn new(
+        director: Director,
+        stage: &'r Stage,
+        customer: Customer,
+        payee: Option<&'r Payee>,
+    ) -> Errand<'r> {
+        Errand {
+            director,
+            stage,
+            customer,
+            payee,
+        }
     }
 
     /// Runs a command of the wallet, observed by the director.
@@ -53,12 +91,61 @@ impl Errand {
     /// # Errors
     /// When the customer makes no progress, which is a broken promise.
     pub async fn goes(&self, route: Route) -> Result<usize, RunError> {
-        let mut more = self.gets_coins().await?;
-        more += self.buys().await?;
-        if route == Route::Cancelled {
-            more += self.cancels().await?;
+        let coins = self.gets_coins().await?;
+        let more = match route {
+            Route::Redeemed => self.pays(&["redeem", &REDEEMED.to_string()]).await?,
+            Route::Sent => {
+                let payee = self
+                    .payee
+                    .ok_or_else(|| RunError::Broken("there is no payee".into()))?;
+                self.pays(&["send", &payee.uri]).await?
+            }
+            Route::Cancelled => self.buys().await? + self.cancels().await?,
+            Route::Refunded => self.buys().await? + self.is_refunded().await?,
+            Route::Bought | Route::ReceiptLost | Route::BothLost | Route::Sealed => self.buys().await?,
+        };
+        Ok(coins + more)
+    }
+
+    /// Pays with this command. The places of the route begin with it.
+    async fn pays(&self, command: &[&str]) -> Result<usize, RunError> {
+        self.director.enter_route();
+        let mut carried_on = 0;
+        for more in 0..TRIES_MAX {
+            if is_done(&self.runs(command).await?) {
+                return Ok(more + carried_on);
+            }
+            carried_on += self.carries_on().await?;
+            if payments(&self.customer).await? == ["done"] {
+                return Ok(more + carried_on);
+            }
+            sleep(PAUSE).await;
         }
-        Ok(more)
+        Err(RunError::Broken("the customer cannot pay".into()))
+    }
+
+    /// The merchant's operator gives the price back once the sale is credited. The places of the route begin with that.
+    async fn is_refunded(&self) -> Result<usize, RunError> {
+        let purchases = unseen(&self.customer).purchases().await?;
+        let sale = purchases.iter().find_map(|one| one.get("purchase_id")?.as_str());
+        let sale = sale.ok_or_else(|| RunError::Broken("nothing was bought".into()))?;
+        if !settles(self.stage, &self.director).await? {
+            return Err(RunError::Broken("the sale is not credited".into()));
+        }
+        self.director.enter_route();
+        for more in 0..TRIES_MAX {
+            // An operator's command opens the directory of a node that is down, and the node could not start in it.
+            while self.director.is_mending() {
+                sleep(PAUSE).await;
+            }
+            let typed = format!("farthing-merchant refund {}", sale.get(..8).unwrap_or(sale));
+            self.director.record(Action::Operates(typed));
+            if self.stage.merchant.admin(&["refund"], &[sale]).await.is_ok() {
+                return Ok(more);
+            }
+            sleep(PAUSE).await;
+        }
+        Err(RunError::Broken("the merchant cannot give the price back".into()))
     }
 
     async fn gets_coins(&self) -> Result<usize, RunError> {
@@ -82,7 +169,7 @@ impl Errand {
         let output = output.to_string_lossy();
         let title = match self.director.route() {
             Route::Sealed => SEALED_TITLE,
-            Route::Bought | Route::Cancelled | Route::ReceiptLost | Route::BothLost => TITLE,
+            _ => TITLE,
         };
         for more in 0..TRIES_MAX {
             let said = self.runs(&["buy", "studio", title, "-o", &output]).await?;
@@ -148,6 +235,17 @@ pub fn unseen(customer: &Customer) -> Customer {
     customer.clone().with_probe(None)
 }
 
+/// The states of a customer's payments.
+///
+/// # Errors
+/// When the wallet cannot be read.
+pub async fn payments(customer: &Customer) -> Result<Vec<String>, RunError> {
+    let listed = unseen(customer).done(&["payments"]).await?;
+    let sent = listed.get("sent").and_then(Value::as_array);
+    let status = |payment: &Value| payment.get("status")?.as_str().map(str::to_owned);
+    Ok(sent.into_iter().flatten().filter_map(status).collect())
+}
+
 /// The worth of a customer's wallet, including coins that are in use.
 ///
 /// # Errors
@@ -184,6 +282,7 @@ fn shown(args: &[&str]) -> String {
     for arg in args {
         words.push(match *arg {
             _ if is_path => "postcard.txt".into(),
+            uri if uri.starts_with("farthing:") => "\"farthing:pay?...\"".into(),
             spaced if spaced.contains(' ') => format!("\"{spaced}\""),
             word => word.to_owned(),
         });

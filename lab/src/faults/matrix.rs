@@ -29,16 +29,25 @@ pub enum Route {
     BothLost,
     /// Goods are bought on a sealed offer.
     Sealed,
+    /// Coins are paid back into the customer's account.
+    Redeemed,
+    /// Coins are paid to another person, who is not there.
+    Sent,
+    /// The merchant gives the price of a purchase back.
+    Refunded,
 }
 
 impl Route {
     /// Every route.
-    pub const ALL: [Route; 5] = [
+    pub const ALL: [Route; 8] = [
         Route::Bought,
         Route::Cancelled,
         Route::ReceiptLost,
         Route::BothLost,
         Route::Sealed,
+        Route::Redeemed,
+        Route::Sent,
+        Route::Refunded,
     ];
 
     /// The name of the route.
@@ -50,6 +59,9 @@ impl Route {
             Route::ReceiptLost => "A purchase whose receipt is lost",
             Route::BothLost => "A purchase whose receipt is lost, and the escrow’s word too",
             Route::Sealed => "A purchase on a sealed offer",
+            Route::Redeemed => "Coins paid back into the account",
+            Route::Sent => "A payment to another person",
+            Route::Refunded => "A refund of a purchase",
         }
     }
 
@@ -70,7 +82,19 @@ impl Route {
             Route::Sealed => {
                 "The key is in the offer, sealed to the escrow, which commits as soon as the coins are held."
             }
+            Route::Redeemed => {
+                "Coins are withdrawn, and the customer pays some of them back into the account."
+            }
+            Route::Sent => "The payee has requested the payment, and collects it at the end.",
+            Route::Refunded => {
+                "The merchant’s operator types the refund when the bank has credited the sale; nobody knows the customer."
+            }
         }
+    }
+
+    /// Whether other money moves on it than on the routes before it, with the same messages.
+    const fn moves_other_money(self) -> bool {
+        matches!(self, Route::Cancelled | Route::Sent | Route::Refunded)
     }
 }
 
@@ -253,8 +277,8 @@ fn is_asked_by_itself(message: &Message) -> bool {
 
 /// The places of all routes, in the order in which they were passed.
 ///
-/// A place that an earlier route has too is not repeated. Exception: on a route on which coins come back, the same
-/// message is about other coins.
+/// A place that an earlier route has too is not repeated. Exceptions: where coins come back, where another person is paid,
+/// and at a refund, the same message or write is about other money.
 #[must_use]
 pub fn places(passed: &[(Route, Vec<(What, usize)>)]) -> Vec<Place> {
     let mut known: BTreeSet<(What, usize)> = BTreeSet::new();
@@ -262,7 +286,7 @@ pub fn places(passed: &[(Route, Vec<(What, usize)>)]) -> Vec<Place> {
     for (route, of_route) in passed {
         for (what, nth) in of_route {
             let new = known.insert((what.clone(), *nth));
-            if new || *route == Route::Cancelled {
+            if new || route.moves_other_money() {
                 places.push(Place {
                     route: *route,
                     what: what.clone(),

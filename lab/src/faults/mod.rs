@@ -1,5 +1,5 @@
-//! `farthing-lab faults`: every message and every durable write of a purchase, under every kind of fault, on real
-//! processes over real QUIC. It writes an HTML page with the results.
+//! `farthing-lab faults`: every message and every durable write of a purchase, a payment and a refund, under every kind of
+//! fault, on real processes over real QUIC. It writes an HTML page with the results.
 //!
 //! | what | file |
 //! |---|---|

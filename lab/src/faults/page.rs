@@ -93,8 +93,8 @@ fn head(html: &mut Html, results: &Results, info: &RunInfo) {
     html.text("h1", "Farthing: the fault matrix");
     html.text(
         "p class=\"lead\"",
-        "Every message and every durable write of a purchase, under every kind of fault, on real processes over \
-        real QUIC. After each fault everything is mended, the customer continues with the wallet’s commands, and all \
+        "Every message and every durable write of a purchase, a payment and a refund, under every kind of fault, on real \
+        processes over real QUIC. After each fault everything is mended, the customer continues with the wallet’s commands, and all \
         money is counted to the unit.",
     );
     let (class, verdict) = match violated {
@@ -108,6 +108,7 @@ fn head(html: &mut Html, results: &Results, info: &RunInfo) {
         CellResult::Bought,
         CellResult::Retried(1),
         CellResult::CoinsBack(0),
+        CellResult::Paid(0),
         CellResult::NotRun(String::new()),
         CellResult::Violated(Vec::new()),
     ];
@@ -212,7 +213,7 @@ impl Matrix<'_> {
         let (class, sign, _) = look(&ended.outcome);
         let label = format!("{place}, {}: {}", fault.name(), ended.outcome.words());
         let more = match ended.outcome {
-            CellResult::Retried(more) | CellResult::CoinsBack(more @ 1..) => {
+            CellResult::Retried(more) | CellResult::CoinsBack(more @ 1..) | CellResult::Paid(more @ 1..) => {
                 format!("<small aria-hidden=\"true\">{more}</small>")
             }
             _ => String::new(),

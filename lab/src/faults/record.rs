@@ -15,6 +15,8 @@ pub enum Action {
     Runs(String),
     /// The command has ended with this result.
     Ends(String),
+    /// The operator of the merchant runs this command.
+    Operates(String),
     /// The party got SIGKILL.
     Killed(Party),
     /// The party runs again.

@@ -1,9 +1,9 @@
 //! Runs the cells of the matrix, in several theatres at the same time. Each theatre runs one purchase at a time.
 
 use super::{
-    audit::{Check, End, RunAudit, settles},
+    audit::{Check, End, RunAudit, RunParties, settles},
     director::Director,
-    errand::Errand,
+    errand::{Errand, Payee},
     matrix::{Cell, Place, Route, What, cells, places},
     record::Log,
     stage::Theatre,
@@ -34,6 +34,8 @@ pub enum CellResult {
     Retried(usize),
     /// The customer has the coins back, after this number of additional commands.
     CoinsBack(usize),
+    /// The payment or the refund is made, after this number of additional commands.
+    Paid(usize),
     /// These promises are broken.
     Violated(Vec<String>),
     /// The fault could not be caused, for this reason.
@@ -49,6 +51,8 @@ impl CellResult {
             CellResult::Retried(more) => format!("bought, after {}", commands(*more)),
             CellResult::CoinsBack(0) => "coins back".into(),
             CellResult::CoinsBack(more) => format!("coins back, after {}", commands(*more)),
+            CellResult::Paid(0) => "paid".into(),
+            CellResult::Paid(more) => format!("paid, after {}", commands(*more)),
             CellResult::Violated(what) => format!("violated: {}", what.join("; ")),
             CellResult::NotRun(why) => format!("not run: {why}"),
         }
@@ -292,7 +296,11 @@ async fn once(
     let name = customer_name(stage.dir())?;
     let work = async {
         let customer = stage.newcomer(&name).await?;
-        let errand = Errand::new(director.clone(), customer.clone());
+        let payee = match route {
+            Route::Sent => Some(Payee::at(&stage, &format!("{name}-payee")).await?),
+            _ => None,
+        };
+        let errand = Errand::new(director.clone(), &stage, customer.clone(), payee.as_ref());
         let before = stage.books().await?;
         director.begin();
         let went = errand.goes(route).await;
@@ -303,7 +311,12 @@ async fn once(
         let log = director.end();
         let audit = async {
             let (more, settled) = (went?, settled?);
-            let audit = RunAudit::take(&stage, &before, &customer, settled).await?;
+            let of = RunParties {
+                route,
+                customer: &customer,
+                payee: payee.as_ref(),
+            };
+            let audit = RunAudit::take(&stage, &before, of, settled).await?;
             Ok((audit, more))
         };
         let audit = audit.await;
@@ -341,6 +354,7 @@ fn judge(log: &Log, audit: Result<(RunAudit, usize), RunError>) -> (CellResult, 
     let outcome = match (violated.is_empty(), audit.end, more) {
         (false, ..) => CellResult::Violated(violated),
         (true, End::Coins, more) => CellResult::CoinsBack(more),
+        (true, End::Paid, more) => CellResult::Paid(more),
         (true, End::Goods, 0) => CellResult::Bought,
         (true, End::Goods, more) => CellResult::Retried(more),
     };
@@ -377,6 +391,7 @@ pub fn tally(results: &Results) -> Vec<(&'static str, usize)> {
             count(|it| matches!(it, CellResult::Retried(_))),
         ),
         ("coins back", count(|it| matches!(it, CellResult::CoinsBack(_)))),
+        ("paid", count(|it| matches!(it, CellResult::Paid(_)))),
         ("not run", count(|it| matches!(it, CellResult::NotRun(_)))),
         ("violated", count(|it| matches!(it, CellResult::Violated(_)))),
     ]

@@ -33,6 +33,13 @@ pub const PRICE: Amount = Amount(350);
 /// The amount that every customer pays in and withdraws.
 pub const CASH: Amount = Amount(500);
 
+/// The amount that is paid back into the account on [`Route::Redeemed`](super::matrix::Route::Redeemed). No coins of a
+/// withdrawal of [`CASH`] are worth it, so a coin is exchanged first.
+pub const REDEEMED: Amount = Amount(333);
+
+/// The amount that another person gets on [`Route::Sent`](super::matrix::Route::Sent).
+pub const SENT: Amount = Amount(100);
+
 /// The goods.
 const GOODS: &[u8] = include_bytes!("../../sample/postcard.txt");
 

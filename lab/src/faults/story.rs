@@ -271,6 +271,11 @@ fn told(action: &Action) -> (Kind, Party, String, String) {
             let text = format!("the command ends: {how}");
             (Kind::Command, Party::Wallet, String::new(), text)
         }
+        Action::Operates(command) => {
+            let merchant = Party::Node(RoleName::Merchant);
+            let text = format!("the merchant’s operator types {command}");
+            (Kind::Command, merchant, command.clone(), text)
+        }
         Action::Killed(of) => the(Kind::Fault, of, "killed", "is killed (SIGKILL)"),
         Action::Restarted(of) => the(Kind::Mended, of, "restarted", "is started again"),
         Action::Frozen(of) => the(Kind::Fault, of, "frozen", "is frozen (SIGSTOP)"),

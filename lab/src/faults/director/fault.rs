@@ -36,9 +36,8 @@ impl Director {
         if let (Fault::DiskFull, What::Write { party, .. }) = (cell.fault, &cell.place.what) {
             let before =
                 !matches!(&reached.point, Point::Store(name) if name != AFTER_OPEN && name != AFTER_REPLY);
-            if before && reached.party == *party && state.tracker.next_write(*party) == target {
-                state.phase = Phase::Over;
-                self.fill_disk(state, *party);
+            if before && reached.party == *party {
+                self.fill_before_write(state);
             }
             return;
         }
@@ -53,6 +52,17 @@ impl Director {
                 }
                 What::Write { party, .. } => self.act_on_write(state, &reached, cell.fault, *party),
             }
+        }
+    }
+
+    /// Fills the disk of the fault's writer if its next write is the place of the fault.
+    pub(super) fn fill_before_write(&self, state: &mut State) {
+        if let Some(cell) = &self.0.cell
+            && let (Fault::DiskFull, What::Write { party, .. }) = (cell.fault, &cell.place.what)
+            && state.tracker.next_write(*party) == (cell.place.what.clone(), cell.place.nth)
+        {
+            state.phase = Phase::Over;
+            self.fill_disk(state, *party);
         }
     }
 

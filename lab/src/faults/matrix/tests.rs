@@ -52,7 +52,7 @@ fn a_nodes_upkeep_is_no_place() {
 }
 
 #[test]
-fn a_place_is_repeated_only_on_a_route_on_which_coins_come_back() {
+fn a_place_is_repeated_only_on_a_route_on_which_other_money_moves() {
     let settle = What::Message {
         asker: Party::Node(RoleName::Escrow),
         message: message(RoleName::Bank, "settle"),
@@ -60,6 +60,9 @@ fn a_place_is_repeated_only_on_a_route_on_which_coins_come_back() {
     let passed = Route::ALL.map(|route| (route, vec![(settle.clone(), 0)]));
     let places = places(&passed);
     let routes: Vec<Route> = places.iter().map(|place| place.route).collect();
-    assert_eq!(routes, [Route::Bought, Route::Cancelled]);
-    assert_eq!(cells(&places).len(), 2 * Fault::ON_MESSAGES.len());
+    assert_eq!(
+        routes,
+        [Route::Bought, Route::Cancelled, Route::Sent, Route::Refunded]
+    );
+    assert_eq!(cells(&places).len(), 4 * Fault::ON_MESSAGES.len());
 }

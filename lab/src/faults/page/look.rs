@@ -8,6 +8,7 @@ pub(super) fn look(outcome: &CellResult) -> (&'static str, &'static str, &'stati
         CellResult::Bought => ("bought", "✓", "bought"),
         CellResult::Retried(_) => ("retried", "↻", "bought after retry"),
         CellResult::CoinsBack(_) => ("back", "↩", "coins back"),
+        CellResult::Paid(_) => ("bought", "✓", "paid"),
         CellResult::NotRun(_) => ("not-run", "–", "not run"),
         CellResult::Violated(_) => ("violated", "✗", "violated"),
     }
