@@ -25,6 +25,8 @@ use farthing_protocol::{
     api::{Call, KeysRequest, SettleOne},
     decision::{Committed, Outcome, SignedDecision},
     denial::{CoinDenial, DenialCause},
+    deposit::DepositFrom,
+    deposited::Payee,
     documents::{Abort, AbortReason, CoinUse, Commit, Hold, PurchaseKeyUse, Receipt, Settled},
     exchange::{Authorized, Exchange, ExchangeBegin, authorize},
     goods::GoodsKey,
@@ -38,6 +40,7 @@ use farthing_protocol::{
         AccountFault, CoinFault, CoinsFault, ContractFault, GoodsFault, IssueFault, Later, PurchaseFault,
         Refusal, RequestFault,
     },
+    reserve::ReserveRequest,
     restore::{BucketRequest, Shelf},
     sealed::SalesRequest,
     withdraw::Withdrawal,
@@ -1040,6 +1043,145 @@ async fn corrupted_goods_are_refused_by_the_wallet_before_anything_is_paid() {
         .await
         .unwrap();
     world.check(&[&wallet]).await;
+}
+
+// ---- payments -----------------------------------------------------------------------------------------------------
+
+#[tokio::test(start_paused = true)]
+async fn payments() {
+    let desk = Desk::open(8).await;
+    deposits(&desk).await;
+    reserves(&desk).await;
+    refunds(&desk).await;
+    desk.balanced().await;
+}
+
+async fn deposits(desk: &Desk) {
+    let hand = &desk.hand;
+    let purse = hand.withdraw(&[8, 4]).await;
+    let (mine, others) = (
+        Payee::Account(hand.account()),
+        Payee::Reserve(stranger().public()),
+    );
+    let pays = |outputs: &[(Payee, u64)]| hand.deposit_of(&purse, outputs);
+    let good = pays(&[(mine, 12)]);
+    let four = [0, 1, 2, 3].map(|number| (Payee::Reserve(hand.seed.reserve_key(number).public()), 3));
+    let twice = hand.deposit_of(&purse.and(&purse), &[(mine, 24)]);
+    let no_coins = hand.deposit(DepositFrom::Coins(Vec::new()), &[(mine, 12)]);
+    let nobodys = pays(&[(Payee::Account(stranger().public()), 12)]);
+    refused! { desk,
+        "for another bank", with(&good, |d| d.body.bank = stranger().public())
+            => request!(RequestFault::NotForMe { .. }),
+        "no payee", pays(&[]) => request!(RequestFault::ListLength { got: 0, .. }),
+        "four payees", pays(&four) => request!(RequestFault::Malformed(_)),
+        "a payee twice", pays(&[(mine, 4), (mine, 8)]) => request!(RequestFault::Output),
+        "nothing for a payee", pays(&[(mine, 12), (others, 0)]) => request!(RequestFault::Output),
+        "more than the coins are worth", pays(&[(mine, 13)])
+            => issue!(IssueFault::Unbalanced { inputs: Amount(12), outputs: Amount(13) }),
+        "less than the coins are worth", pays(&[(mine, 11)]) => issue!(IssueFault::Unbalanced { .. }),
+        "a sum that overflows", pays(&[(mine, u64::MAX), (others, 13)]) => issue!(IssueFault::Overflow),
+        "no coins", no_coins.authorized(&[]) => request!(RequestFault::ListLength { got: 0, .. }),
+        "the same coin twice", twice => coin!(2, CoinFault::Twice),
+        "an authorization too few", with(&good, |d| d.authorizations.truncate(1))
+            => request!(RequestFault::ListMismatch { got: 1, expected: 2, .. }),
+        "swapped authorizations", with(&good, |d| d.authorizations.swap(0, 1))
+            => coin!(0, CoinFault::Authorization(_)),
+        "another payee than the coins have signed for", with(&good, |d| d.body.outputs[0].to = others)
+            => coin!(0, CoinFault::Authorization(_)),
+        "an account that is not there", nobodys => said if denied!(desk, said, DenialCause::UnknownAccount(_)),
+    }
+    let held = hand.withdraw(&EXACT).await;
+    hand.held(&hand.order(&held).await).await;
+    hand.ask(good).await.unwrap();
+    refused! { desk,
+        "coins that are held", hand.deposit_of(&held, &[(mine, PRICE)])
+            => said if coin_denied!(desk, said, CoinDenial::Held(_)),
+        "coins that were deposited for another payee", pays(&[(others, 12)])
+            => said if coin_denied!(desk, said, CoinDenial::Deposited { deposited: Some(_), .. }),
+    }
+}
+
+async fn reserves(desk: &Desk) {
+    let hand = &desk.hand;
+    let (reserve, thief) = (hand.seed.reserve_key(7), stranger());
+    hand.fill(&reserve.public(), &[8]).await;
+    let asked = ReserveRequest {
+        bank: hand.key(Bank),
+        reserve: reserve.public(),
+    };
+    let mine = Payee::Account(hand.account());
+    let pays = |amount| hand.deposit_from(&reserve, &[(mine, amount)]);
+    let stolen = hand.deposit(DepositFrom::Reserve(reserve.public()), &[(mine, 8)]);
+    refused! { desk,
+        "the sums for another bank", Signed::sign(with(&asked, |r| r.bank = thief.public()), &reserve)
+            => request!(RequestFault::NotForMe { .. }),
+        "the sums of another's reserve", Signed::sign(asked, &thief) => request!(RequestFault::Signature { .. }),
+        "a deposit of another's reserve", stolen.authorized(std::slice::from_ref(&thief))
+            => request!(RequestFault::Signature { .. }),
+        "a deposit that nobody has signed", with(&pays(8), |d| d.authorizations.clear())
+            => request!(RequestFault::ListMismatch { got: 0, expected: 1, .. }),
+        "a deposit of more than the reserve has", pays(9)
+            => said if denied!(desk, said, DenialCause::Reserve(fault) if fault.asked == Amount(9)),
+    }
+    let planned = hand.reserve_withdrawal(&reserve.public(), &[8]).await;
+    let begin = hand.reserve_begin(&planned, &reserve);
+    let dear = hand.reserve_withdrawal(&reserve.public(), &[16]).await;
+    let as_account = Signed {
+        body: begin.body.0.clone(),
+        signature: begin.signature,
+    };
+    refused! { desk,
+        "a withdrawal that another begins", hand.reserve_begin(&planned, &thief)
+            => request!(RequestFault::Signature { .. }),
+        "a withdrawal of more than the reserve has", hand.reserve_begin(&dear, &reserve)
+            => said if denied!(desk, said, DenialCause::Reserve(fault) if fault.asked == Amount(16)),
+        "a reserve as an account", as_account => request!(RequestFault::Signature { .. }),
+    }
+    let begun = hand.reserve_begun(&planned, &reserve).await.unwrap();
+    hand.ask(pays(8)).await.unwrap();
+    refused! { desk,
+        "a withdrawal that another finishes", hand.reserve_finish(&begun, &thief)
+            => request!(RequestFault::Signature { .. }),
+        "a withdrawal of what the reserve has no more", hand.reserve_finish(&begun, &reserve)
+            => said if denied!(desk, said, DenialCause::Reserve(_)),
+        "the same again", hand.reserve_finish(&begun, &reserve) => issue!(IssueFault::SessionGone),
+    }
+}
+
+async fn refunds(desk: &Desk) {
+    let hand = &desk.hand;
+    let merchant = MerchantSecret::load(&desk.world.merchant_home(0)).unwrap();
+    let (merchant, customer) = (merchant.account_key(), hand.seed.account_key());
+    let sold = hand.order(&hand.withdraw(&EXACT).await).await;
+    let aborted = hand.order(&hand.withdraw(&EXACT).await).await;
+    let terms = &sold.order.contract.terms;
+    let hold = hand.held(&sold).await;
+    refused! { desk,
+        "before the bank has credited it", hand.refund(terms, 1, &merchant)
+            => purchase!(PurchaseFault::Unknown(_)),
+    }
+    hand.ask(sold.deliver(&hold)).await.unwrap();
+    hand.held(&aborted).await;
+    hand.ask(aborted.cancel()).await.unwrap();
+    desk.world.settle().await;
+    let good = hand.refund(terms, 1, &merchant);
+    refused! { desk,
+        "for another bank", Signed::sign(with(&good.body, |r| r.bank = stranger().public()), &merchant)
+            => request!(RequestFault::NotForMe { .. }),
+        "signed by another", Signed::sign(good.body, &customer) => request!(RequestFault::Signature { .. }),
+        "another's sale", hand.refund(terms, 1, &customer) => purchase!(PurchaseFault::Unknown(_)),
+        "more than the price", hand.refund(terms, PRICE + 1, &merchant)
+            => purchase!(PurchaseFault::RefundTooHigh { .. }),
+        "an aborted purchase", hand.refund(&aborted.order.contract.terms, 1, &merchant)
+            => purchase!(PurchaseFault::Aborted(_)),
+    }
+    hand.ask(hand.refund(terms, 100, &merchant)).await.unwrap();
+    for total in [0, 1, 100] {
+        assert_eq!(
+            desk.told(hand.refund(terms, total, &merchant)).await.body.total,
+            Amount(total)
+        );
+    }
 }
 
 #[tokio::test(start_paused = true)]

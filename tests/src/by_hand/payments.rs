@@ -15,7 +15,7 @@ use farthing_protocol::{
     refusal::Refusal,
     reserve::{FromReserve, ReserveRequest},
     reserve_sums::ReserveSums,
-    withdraw::{ReserveWithdrawal, WithdrawFinish, Withdrawal},
+    withdraw::{ReserveWithdrawal, WithdrawBegin, WithdrawFinish, Withdrawal},
 };
 
 impl ByHand {
@@ -75,6 +75,18 @@ impl ByHand {
         })
     }
 
+    /// The request that begins it.
+    pub fn reserve_begin(
+        &self,
+        withdrawal: &ReserveWithdrawal,
+        reserve: &SecretKey,
+    ) -> Signed<FromReserve<WithdrawBegin>> {
+        match withdrawal.ask(reserve, &self.seed) {
+            IssuanceAsk::Begin(begin) => begin,
+            _ => panic!("it is not beginning"),
+        }
+    }
+
     /// The withdrawal with its session open.
     ///
     /// # Errors
@@ -84,9 +96,7 @@ impl ByHand {
         withdrawal: &ReserveWithdrawal,
         reserve: &SecretKey,
     ) -> Result<ReserveWithdrawal, Refusal> {
-        let IssuanceAsk::Begin(begin) = withdrawal.ask(reserve, &self.seed) else {
-            panic!("it is not beginning")
-        };
+        let begin = self.reserve_begin(withdrawal, reserve);
         let (begun, keys) = (self.ask(begin).await?, self.keys().await);
         let begun = withdrawal.on_begun(&begun, &keys, &self.seed);
         Ok(begun.expect("a good session"))
