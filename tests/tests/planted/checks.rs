@@ -211,6 +211,11 @@ pub(crate) const CHECKS: &[Check] = &[
         "a file that is not the goods",
         papers::a_file_that_is_not_the_goods
     ),
+    story!("a donation in another name", papers::a_donation_in_another_name),
+    story!(
+        "a donation that is shown twice",
+        papers::a_donation_that_is_shown_twice
+    ),
     story!("a refusal of 100 KB", papers::a_refusal_of_100_kb),
     story!(
         "papers of an abort without a cause",

@@ -1,11 +1,16 @@
 //! False documents and goods that a wallet and a judge are shown.
 
-use farthing_client::{error::WalletError, purchase::goods::judge, wallet::Wallet};
+use farthing_client::{
+    error::WalletError, pay_uri::PayUri, payment_proof::PaymentProof, proof_register::register,
+    purchase::goods::judge, wallet::Wallet,
+};
 use farthing_coin::{Seed, Signed};
 use farthing_protocol::{
+    deposited::Payee,
     documents::{Abort, AbortReason, Receipt},
     evidence::{Charge, NoVerdict, Papers, judge as lay_side_by_side},
     goods::GoodsKey,
+    ids::DepositId,
     money::Amount,
     purchase::{Purchase, PurchaseError},
 };
@@ -23,6 +28,9 @@ use std::{
 
 /// What the account has. The customer withdraws all of it.
 const FUNDS: Amount = Amount(2000);
+
+/// What the customer gives to a charity.
+const GIVEN: Amount = Amount(250);
 
 async fn withdrawn(seed: u64) -> (Arc<World>, Wallet) {
     let world = World::new(seed).await;
@@ -124,6 +132,44 @@ pub async fn a_file_that_is_not_the_goods() {
     let verdict = judge(&papers, &sealed).expect("the file is read");
     let proves_nothing = matches!(verdict, Err(NoVerdict::OtherFile { .. }));
     assert!(proves_nothing, "evidence: an honest merchant is convicted");
+}
+
+/// The document of a donation, and its deposit.
+async fn donation(seed: u64) -> (PaymentProof, DepositId) {
+    let (world, wallet) = withdrawn(seed).await;
+    let charity = world.foundation.seed_of("charity").account_key().public();
+    world.open_account(charity, "charity").await;
+    let bank = world.parties().bank.identity;
+    let uri = PayUri::new(bank, Payee::Account(charity), None, "Charity").expect("a short name");
+    let paid = wallet
+        .donate(&uri, GIVEN, "Erika", false)
+        .await
+        .expect("a donation");
+    let proof = wallet.payment_proof(paid.number).expect("its document");
+    let id = proof.verify().expect("a valid document").deposit_id();
+    (proof, id)
+}
+
+/// Somebody puts another name into the document of a donation.
+pub async fn a_donation_in_another_name() {
+    let (mut proof, _) = donation(46).await;
+    proof.text = "Max".into();
+    assert!(
+        proof.verify().is_err(),
+        "evidence: a donation is proven in another name"
+    );
+}
+
+/// A donor shows the tax office one donation twice.
+pub async fn a_donation_that_is_shown_twice() {
+    let (_, id) = donation(47).await;
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("register");
+    register(&path, &[id]).expect("it is new");
+    assert!(
+        register(&path, &[id]).is_err(),
+        "evidence: a donation is accepted twice"
+    );
 }
 
 /// Flips a bit in the middle of a file.
