@@ -201,6 +201,48 @@ pub fn select<T: Clone + Ord>(purse: &[(T, u64)], price: Amount) -> Selection<T>
     }
 }
 
+/// Chooses at most `most` coins from `purse` (coin and value) that are worth at least `price` and at most `bound` more, with
+/// the least excess. `None` if there are none.
+///
+/// Each coin that does not fit is a candidate for the last one, after the larger coins that fit. If each value divides the
+/// next one, no other selection has less excess.
+pub fn select_above<T: Clone>(
+    purse: &[(T, u64)],
+    price: Amount,
+    bound: Amount,
+    most: usize,
+) -> Option<Vec<T>> {
+    let mut coins: Vec<&(T, u64)> = purse.iter().collect();
+    coins.sort_by_key(|(_, value)| std::cmp::Reverse(*value));
+    let (mut left, mut fitting) = (price.0, Vec::new());
+    let mut best: Option<(u64, usize, &T)> = None;
+    for (coin, value) in coins {
+        if fitting.len() >= most {
+            break;
+        }
+        match left.checked_sub(*value) {
+            Some(rest) => {
+                left = rest;
+                fitting.push(coin.clone());
+                if left == 0 {
+                    return Some(fitting);
+                }
+            }
+            None => {
+                let excess = value.saturating_sub(left);
+                if excess <= bound.0 && best.is_none_or(|(least, ..)| excess < least) {
+                    best = Some((excess, fitting.len(), coin));
+                }
+            }
+        }
+    }
+    best.map(|(_, larger, last)| {
+        fitting.truncate(larger);
+        fitting.push(last.clone());
+        fitting
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -284,6 +326,27 @@ mod tests {
                     matches!(select(&purse, Amount(price)), Selection::Exact(_)),
                     "{price} of {value}"
                 );
+            }
+        }
+    }
+
+    #[test]
+    fn the_selection_above_a_price_has_the_least_excess() {
+        let purse: Vec<(usize, u64)> = [8, 4, 4, 2, 16, 32].into_iter().enumerate().collect();
+        for most in [1, 2, 3, 6] {
+            for price in 1..=66u64 {
+                for bound in [0, 7, 66] {
+                    let within = |sum: &u64| (price..=price + bound).contains(sum);
+                    let sums = (0u32..1 << purse.len()).filter(|mask| mask.count_ones() <= most);
+                    let sums = sums.map(|mask| {
+                        let chosen = purse.iter().filter(|(i, _)| mask >> i & 1 == 1);
+                        chosen.map(|(_, v)| v).sum::<u64>()
+                    });
+                    let least = sums.filter(within).min();
+                    let found = select_above(&purse, Amount(price), Amount(bound), most as usize);
+                    let worth = found.map(|coins| coins.iter().map(|i| purse[*i].1).sum());
+                    assert_eq!(worth, least, "{price}, at most {bound} more, in {most} coins");
+                }
             }
         }
     }
