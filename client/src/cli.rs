@@ -18,6 +18,9 @@
 //! | coins and accounts | `money` |
 //! | the catalogue, and purchases | `catalog`, `purchases` |
 //! | payments by deposit, and requests for them | `payments` |
+//! | gifts | `gift` |
+//! | `open`, for every kind of link | `link` |
+//! | what banks owe | `receive` |
 //! | donations, and links to accounts | `donation` |
 //! | everything that was done | `history` |
 //! | `run`, and the end of other commands | `upkeep` |
@@ -25,9 +28,12 @@
 
 mod args;
 mod catalog;
+mod documents;
 mod donation;
 mod exit;
+mod gift;
 mod history;
+mod link;
 mod money;
 mod network_check;
 mod opening;
@@ -37,6 +43,7 @@ mod payments;
 mod phrase;
 mod purchases;
 mod receipt;
+mod receive;
 pub(crate) mod report;
 mod screen;
 mod setup;
@@ -200,32 +207,6 @@ async fn carry_out(wallet: &Wallet, options: &Options, command: Command) -> Resu
         Command::Buy(buy) => purchases::buy(wallet, &buy).await,
         Command::Export { output, force } => setup::export(wallet, &output, Existing::by_force(force)),
         Command::Purchases => purchases::list(wallet),
-        Command::Redeem { amount, bank, again } => {
-            payments::redeem(wallet, amount, bank.as_deref(), again).await
-        }
-        Command::Request {
-            amount,
-            text,
-            bank,
-            qr,
-        } => payments::request(wallet, amount, &text, bank.as_deref(), qr).await,
-        Command::Send { uri, amount, again } => payments::send(wallet, &uri, amount, again).await,
-        Command::Donate {
-            charity,
-            amount,
-            donor,
-            bank,
-            again,
-        } => donation::donate(wallet, &charity, amount, &donor, bank.as_deref(), again).await,
-        Command::Open {
-            uri,
-            yes,
-            amount,
-            donor,
-        } => payments::open(wallet, options, &uri, yes, amount, donor.as_deref()).await,
-        Command::Payments => payments::list(wallet),
-        Command::Collect => payments::collect(wallet).await,
-        Command::GiveUp { payment } => payments::give_up(wallet, payment).await,
         Command::History { csv } => history::show(wallet, csv),
         Command::Resume { purchase, output } => purchases::resume(wallet, purchase.as_deref(), &output).await,
         Command::Cancel { purchase, output } => purchases::cancel(wallet, &purchase, &output).await,
@@ -252,5 +233,52 @@ async fn carry_out(wallet: &Wallet, options: &Options, command: Command) -> Resu
         | Command::Receipt(_)
         | Command::Restore(_)
         | Command::Run { .. } => Ok(Report::done("", serde_json::Value::Null)),
+        command => carry_out_payment(wallet, options, command).await,
+    }
+}
+
+/// The commands for payments by deposit, gifts, and what banks owe.
+async fn carry_out_payment(wallet: &Wallet, options: &Options, command: Command) -> Result<Report> {
+    match command {
+        Command::Redeem { amount, bank, again } => {
+            payments::redeem(wallet, amount, bank.as_deref(), again).await
+        }
+        Command::Request {
+            amount,
+            text,
+            bank,
+            qr,
+        } => payments::request(wallet, amount, &text, bank.as_deref(), qr).await,
+        Command::Send { uri, amount, again } => payments::send(wallet, &uri, amount, again).await,
+        Command::Donate {
+            charity,
+            amount,
+            donor,
+            bank,
+            again,
+        } => donation::donate(wallet, &charity, amount, &donor, bank.as_deref(), again).await,
+        Command::Gift {
+            amount,
+            text,
+            bank,
+            qr,
+            again,
+        } => gift::give(wallet, amount, &text, bank.as_deref(), qr, again).await,
+        Command::Accept { uri } => gift::accept(wallet, &uri).await,
+        Command::TakeBack { payment } => gift::take_back(wallet, payment).await,
+        Command::Open {
+            uri,
+            yes,
+            amount,
+            donor,
+        } => {
+            let donor = donor.as_deref();
+            let asked = link::Asked { yes, amount, donor };
+            link::open(wallet, options, &uri, asked).await
+        }
+        Command::Payments => payments::list(wallet),
+        Command::Receive(receive) => receive::receive(wallet, &receive).await,
+        Command::GiveUp { payment } => payments::give_up(wallet, payment).await,
+        other => anyhow::bail!("{other:?} is no payment"),
     }
 }

@@ -10,7 +10,7 @@ use crate::{
 use farthing_coin::{Coin, Denomination, KeyBook, KeyId, PublicKey, SecretKey, Seed};
 use farthing_node::card::RoleName;
 use farthing_protocol::{money::Amount, restore::Origin};
-use farthing_store::{RowKey, StoreError, Transaction};
+use farthing_store::{RowKey, StoreError, Transaction, View};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Wallet {
@@ -55,6 +55,7 @@ impl Wallet {
             let rows = coins.iter().filter(|row| row.bank == bank);
             let mut balance = Balance::of(bank, keys.as_deref(), rows, self.now_ms());
             balance.in_withdrawals = self.in_withdrawals(&bank)?;
+            balance.in_reserves = self.in_reserves(&bank)?;
             Ok(balance)
         };
         banks.into_iter().map(of_bank).collect()
@@ -88,6 +89,8 @@ pub struct Balance {
     pub lost: Amount,
     /// In withdrawals that are under way. The bank may not have debited the account yet.
     pub in_withdrawals: Amount,
+    /// Owed by the bank in reserves of this wallet, as far as the wallet knows: change, refunds, paid requests.
+    pub in_reserves: Amount,
 }
 
 /// What a coin's dates say of a coin that is in no request.
@@ -146,6 +149,7 @@ impl Balance {
             in_exchanges: Amount(0),
             lost: Amount(0),
             in_withdrawals: Amount(0),
+            in_reserves: Amount(0),
         }
     }
 
@@ -172,7 +176,7 @@ impl Balance {
         part.0 = part.0.saturating_add(row.value);
     }
 
-    /// The sum of all coins that are not lost. Withdrawals under way are no coins yet.
+    /// The sum of all coins that are not lost, and of what the bank owes. Withdrawals under way are no coins yet.
     pub fn total(&self) -> Amount {
         let parts = [
             self.available,
@@ -180,6 +184,7 @@ impl Balance {
             self.in_purchases,
             self.in_payments,
             self.in_exchanges,
+            self.in_reserves,
         ];
         Amount(parts.iter().fold(0, |sum, part| sum.saturating_add(part.0)))
     }
@@ -228,6 +233,16 @@ pub(crate) fn have_status<'c>(
         }
     }
     Ok(true)
+}
+
+/// A coin's row as it is now, from either table. It may move from the second table to the first between two reads.
+pub(crate) fn peek_coin(view: &View, key: &(KeyId, PublicKey)) -> Result<Option<CoinRow>, StoreError> {
+    for table in [COINS, PAST_COINS, COINS] {
+        if let Some(row) = table.peek(view, key)? {
+            return Ok(Some(row));
+        }
+    }
+    Ok(None)
 }
 
 /// Writes a coin's row to the table for its status, and removes it from the other table.

@@ -1,6 +1,6 @@
 //! Errors of the wallet.
 
-use crate::pay_uri::PayUriError;
+use crate::{gift_uri::GiftUriError, pay_uri::PayUriError};
 use farthing_coin::{KeyListError, PublicKey};
 use farthing_node::{
     call::CallError, home::files::OutputError, network::NetworkError, network_file::NetworkFileError,
@@ -130,6 +130,18 @@ pub enum WalletError {
     /// There is no such payment.
     #[error("there is no payment {0}; `farthing payments` lists them")]
     NoPayment(u64),
+    /// A text is not a gift, or cannot be in one.
+    #[error(transparent)]
+    GiftUri(#[from] GiftUriError),
+    /// The payment with this number is no gift of this wallet.
+    #[error("payment {0} is no gift; `farthing payments` lists all")]
+    NoGift(u64),
+    /// A bank owes nothing for a purchase that has not paid.
+    #[error(
+        "purchase {0} was not paid with coins, so the bank owes neither change nor a refund for it; `farthing purchases` \
+         lists all"
+    )]
+    NothingOwed(u64),
     /// A text is not a request for a payment, or cannot be in one.
     #[error(transparent)]
     PayUri(#[from] PayUriError),

@@ -1,10 +1,10 @@
-//! Everything that a wallet has done: withdrawals, exchanges, purchases and payments.
+//! Everything that a wallet has done: withdrawals, exchanges, purchases, payments, and what it has received.
 
 use crate::{
     error::WalletError,
     rows::{
-        CoinStatus, DepositRow, EXCHANGE_TIMES, EXCHANGES, ExchangeRow, PurchaseRow, WITHDRAWAL_TIMES,
-        WITHDRAWALS, WITHDRAWN_AMOUNTS, all,
+        CoinStatus, DepositRow, EXCHANGE_TIMES, EXCHANGES, ExchangeRow, PurchaseRow, RESERVE_WITHDRAWALS,
+        ReserveOrigin, ReserveWithdrawalRow, WITHDRAWAL_TIMES, WITHDRAWALS, WITHDRAWN_AMOUNTS, all,
     },
     wallet::Wallet,
 };
@@ -32,6 +32,13 @@ pub enum HistoryMatter {
         /// Bank, amount and progress.
         issued: IssuanceEntry,
         /// Number of the purchase that returned the coins, if one did.
+        of_purchase: Option<u64>,
+    },
+    /// A withdrawal from a reserve: change and refunds of a purchase, or a payment that was requested.
+    Received {
+        /// Bank, amount and progress.
+        issued: IssuanceEntry,
+        /// Number of the purchase, unless a request was paid.
         of_purchase: Option<u64>,
     },
     /// The purchase with this number.
@@ -96,7 +103,11 @@ impl Wallet {
         for ((bank, number), row) in all(&self.rows(), &EXCHANGES)? {
             entries.push(exchange(self, bank, number, &row)?);
         }
-        entries.extend(self.purchases()?.into_iter().map(|(number, row)| HistoryEntry {
+        let purchases = self.purchases()?;
+        for (at, row) in all(&self.rows(), &RESERVE_WITHDRAWALS)? {
+            entries.push(received(self, at, &row, &purchases)?);
+        }
+        entries.extend(purchases.into_iter().map(|(number, row)| HistoryEntry {
             begun_ms: Some(row.begun_ms),
             matter: HistoryMatter::Purchase(number, Box::new(row)),
         }));
@@ -170,6 +181,29 @@ fn exchange(
                 CoinStatus::InPurchase(purchase) | CoinStatus::Released(purchase) => Some(purchase),
                 _ => None,
             },
+        },
+    })
+}
+
+fn received(
+    wallet: &Wallet,
+    at: (PublicKey, u64),
+    row: &ReserveWithdrawalRow,
+    purchases: &[(u64, PurchaseRow)],
+) -> Result<HistoryEntry, WalletError> {
+    let withdrawal = &row.withdrawal.0;
+    let amount = wallet.worth(&at.0, &withdrawal.outputs)?;
+    let is_its = |(_, purchase): &&(u64, PurchaseRow)| {
+        let order = purchase.purchase.order();
+        order.is_some_and(|order| {
+            order.contract.terms.bank == at.0 && ReserveOrigin::Order(order.counter) == row.origin
+        })
+    };
+    Ok(HistoryEntry {
+        begun_ms: Some(row.begun_ms),
+        matter: HistoryMatter::Received {
+            issued: wallet.issued(at, amount, IssuanceProgress::of(&withdrawal.state))?,
+            of_purchase: purchases.iter().find(is_its).map(|(number, _)| *number),
         },
     })
 }

@@ -46,7 +46,8 @@
 //! | payments by deposit | [`deposit`] |
 //! | requests for payments, and donations; their URIs | [`request`], [`pay_uri`] |
 //! | what proves a payment; the list of proofs that were shown | [`payment_proof`], [`proof_register`] |
-//! | what was paid for them, taken into the account | [`collect`] |
+//! | gifts, as URIs | [`gift`], [`gift_uri`]; what a link is, [`link`]; the common form, `uri` |
+//! | what banks owe: paid requests, change, refunds | [`receive`], `reserves` |
 //! | a merchant's catalogue | [`catalog`] |
 //! | purchases and their goods | [`purchase`] |
 //! | everything that was done, with dates | [`history`] |
@@ -72,18 +73,20 @@ pub mod cli;
 mod coin_finding;
 mod coin_memory;
 pub mod coins;
-pub mod collect;
 mod counters;
 pub mod deposit;
 pub mod error;
 pub mod evidence;
 pub mod exported;
 mod file_names;
+pub mod gift;
+pub mod gift_uri;
 mod goods_names;
 pub mod history;
 pub mod holder;
 mod issuance;
 mod keys;
+pub mod link;
 mod migrate;
 pub mod network_check;
 pub mod observer;
@@ -92,14 +95,17 @@ pub mod payment_proof;
 pub mod peer_client;
 pub mod proof_register;
 pub mod purchase;
+pub mod receive;
 mod recovery;
 pub mod relay_keys;
 pub mod request;
 mod rescan_schedule;
+mod reserves;
 pub mod restore;
 pub mod resume;
 pub mod rows;
 mod scan_record;
 pub mod upkeep;
+mod uri;
 pub mod vault;
 pub mod wallet;

@@ -23,15 +23,14 @@
 //! # Ok::<(), farthing_client::pay_uri::PayUriError>(())
 //! ```
 
+pub use crate::uri::TEXT_MAX_BYTES;
+use crate::uri::{Parts, bytes_of, decoded, is_fitting, write_encoded};
 use farthing_coin::PublicKey;
 use farthing_protocol::{deposited::Payee, money::Amount};
-use std::{fmt, fmt::Write, str::FromStr};
+use std::{fmt, str::FromStr};
 
 /// What every such URI begins with.
 pub const PREFIX: &str = "farthing:pay?";
-
-/// The longest text, and the longest name (bytes, UTF-8).
-pub const TEXT_MAX_BYTES: usize = 128;
 
 /// The longest URI (bytes): of an account, and every byte of the name is percent-encoded.
 pub const URI_MAX_BYTES: usize = PREFIX.len() + 5 + 32 + 9 + 64 + 8 + 21 + 6 + 3 * TEXT_MAX_BYTES;
@@ -80,6 +79,11 @@ pub enum PayUriError {
 }
 
 impl BankPrefix {
+    /// The prefix with these bytes.
+    pub(crate) fn from_bytes(bytes: [u8; BANK_BYTES]) -> BankPrefix {
+        BankPrefix(bytes)
+    }
+
     /// The prefix of this bank's key.
     #[must_use]
     pub fn of(bank: &PublicKey) -> BankPrefix {
@@ -127,7 +131,7 @@ impl PayUri {
 /// # Errors
 /// When it is too long or has control characters.
 pub fn check_text(text: &str) -> Result<(), PayUriError> {
-    match text.len() <= TEXT_MAX_BYTES && !text.chars().any(char::is_control) {
+    match is_fitting(text) {
         true => Ok(()),
         false => Err(PayUriError::Text),
     }
@@ -145,20 +149,10 @@ impl fmt::Display for PayUri {
         }
         if !self.text.is_empty() {
             write!(f, "&{words}=")?;
-            for byte in self.text.bytes() {
-                match is_plain(byte) {
-                    true => f.write_char(byte.into())?,
-                    false => write!(f, "%{byte:02X}")?,
-                }
-            }
+            write_encoded(&self.text, f)?;
         }
         Ok(())
     }
-}
-
-/// Whether a byte of the text stands for itself: RFC 3986, section 2.3.
-fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
 }
 
 impl FromStr for PayUri {
@@ -168,29 +162,27 @@ impl FromStr for PayUri {
         if text.len() > URI_MAX_BYTES {
             return Err(PayUriError::TooLong);
         }
-        let query = text.strip_prefix(PREFIX).ok_or(PayUriError::Prefix)?;
-        let mut parts = query.split('&').peekable();
-        let mut part = |name: &'static str| -> Option<&str> {
-            let value = |part: &&str| part.strip_prefix(name).is_some_and(|rest| rest.starts_with('='));
-            let found = parts.next_if(value)?;
-            found.split_once('=').map(|(_, value)| value)
-        };
-        let bank = key_bytes::<BANK_BYTES>(part("bank"), "bank")?;
-        let account = part("account");
-        let key = PublicKey(key_bytes::<32>(account.or_else(|| part("to")), "payee")?);
+        let mut parts = Parts::of(text.strip_prefix(PREFIX).ok_or(PayUriError::Prefix)?);
+        let bank = bytes_of(parts.next("bank")).ok_or(PayUriError::Part("bank"))?;
+        let account = parts.next("account");
+        let key = bytes_of(account.or_else(|| parts.next("to")));
+        let key = PublicKey(key.ok_or(PayUriError::Part("payee"))?);
         let (to, words) = match account {
             Some(_) => (Payee::Account(key), "name"),
             None => (Payee::Reserve(key), "for"),
         };
-        let amount = match part("amount") {
+        let amount = match parts.next("amount") {
             Some(amount) => Some(amount.parse().map_err(|_| PayUriError::Part("amount"))?),
             None => None,
         };
         let uri = PayUri {
-            bank: BankPrefix(bank),
+            bank: BankPrefix::from_bytes(bank),
             to,
             amount,
-            text: part(words).map_or(Ok(String::new()), decoded)?,
+            text: match parts.next(words) {
+                Some(text) => decoded(text).ok_or(PayUriError::Part("text"))?,
+                None => String::new(),
+            },
         };
         check_text(&uri.text)?;
         // Every other writing of the same request is refused, and so is everything after it.
@@ -202,33 +194,6 @@ impl FromStr for PayUri {
             false => Err(PayUriError::NoKey),
         }
     }
-}
-
-fn key_bytes<const N: usize>(part: Option<&str>, name: &'static str) -> Result<[u8; N], PayUriError> {
-    let mut bytes = [0; N];
-    let decoded = part.map(|part| hex::decode_to_slice(part, &mut bytes));
-    match decoded {
-        Some(Ok(())) => Ok(bytes),
-        _ => Err(PayUriError::Part(name)),
-    }
-}
-
-/// The text of a percent-encoded part.
-fn decoded(part: &str) -> Result<String, PayUriError> {
-    let refused = PayUriError::Part("text");
-    let mut bytes = Vec::with_capacity(part.len());
-    let mut rest = part.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let digits = [rest.next().ok_or(refused)?, rest.next().ok_or(refused)?];
-        let mut decoded = [0];
-        hex::decode_to_slice(digits, &mut decoded).map_err(|_| refused)?;
-        bytes.extend(decoded);
-    }
-    String::from_utf8(bytes).map_err(|_| refused)
 }
 
 #[cfg(test)]

@@ -58,7 +58,8 @@ pub(crate) use self::{
 
 impl Wallet {
     /// Buys an item and writes the goods to `output`, or beside it if another file is there. Returns the purchase's
-    /// number.
+    /// number. If the coins were worth more than the price, [`receive_change`](Wallet::receive_change) takes the rest, and so
+    /// does [`resume`](Wallet::resume).
     ///
     /// # Errors
     /// When a party refuses or does not answer. The purchase then stands where [`purchases`](Wallet::purchases) shows

@@ -5,20 +5,16 @@
 //! paid.
 
 use crate::{
-    counters::{bridged_reads, number_reads, take_numbers},
     deposit::{Order, Paid},
     error::WalletError,
     pay_uri::{BankPrefix, PayUri, check_text},
-    rows::{BRIDGED, Counter, REQUESTED, RequestedRow, all},
-    scan_record::reserve_next,
+    reserves::new_reserve,
+    rows::{REQUESTED, RequestedRow, all},
     wallet::Wallet,
 };
 use farthing_coin::PublicKey;
 use farthing_node::card::{Card, RoleName};
 use farthing_protocol::{deposited::Payee, money::Amount};
-
-/// How often a number is taken, if other tasks take the reserved ones.
-const TRIES_MAX: usize = 16;
 
 /// A payment that was requested.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,16 +52,9 @@ impl Wallet {
             text: text.to_owned(),
             requested_ms: Some(self.now_ms()),
         };
-        for _ in 0..TRIES_MAX {
-            reserve_next(self, bank, Counter::Reserves).await?;
-            if let Some(number) = take_reserve(self, identity, row.clone()).await? {
-                let to = Payee::Reserve(self.reserve_of(&identity, number));
-                return Ok(PayUri { to, ..unkeyed });
-            }
-        }
-        Err(WalletError::Inconsistent(
-            "the numbers of reserves are taken as fast as they are reserved",
-        ))
+        let number = new_reserve(self, bank, &REQUESTED, row).await?;
+        let to = Payee::Reserve(self.reserve_of(&identity, number));
+        Ok(PayUri { to, ..unkeyed })
     }
 
     /// The payments that were requested. Those that a restore has found have neither amount nor text.
@@ -158,26 +147,4 @@ impl Wallet {
         }
         self.pay_new(&bank, &order).await
     }
-}
-
-/// Takes the next number of a reserve, and stores what it is for; `None` if the scan record does not have the number yet.
-async fn take_reserve(
-    wallet: &Wallet,
-    bank: PublicKey,
-    row: RequestedRow,
-) -> Result<Option<u64>, WalletError> {
-    let counter = Counter::Reserves;
-    let reads = [bridged_reads(&bank, counter), number_reads(&bank, counter)];
-    wallet
-        .transact(reads, move |tx| {
-            let end = BRIDGED.get(tx, &(bank, counter as u8))?.unwrap_or(0);
-            let number = take_numbers(tx, &bank, counter, 1)?;
-            if number >= end {
-                // The number stays unused.
-                return Ok(None);
-            }
-            REQUESTED.put(tx, &(bank, number), &row)?;
-            Ok(Some(number))
-        })
-        .await
 }

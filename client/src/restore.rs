@@ -7,6 +7,7 @@
 //! | recovery records of orders | `records` |
 //! | used coins | `used_coins` |
 //! | purchases, built from their records | `purchases`, with the `record_index` |
+//! | reserves: requests, and change that was not received | `reserves` |
 //! | search after a gap, where coins show that there is more | `beyond` |
 //! | repeated scan for late requests | `rescan` |
 //! | the bank's public records | `buckets` |
@@ -21,6 +22,7 @@ mod purchases;
 mod record_index;
 mod records;
 pub(crate) mod rescan;
+mod reserves;
 mod search;
 mod used_coins;
 
@@ -28,30 +30,28 @@ pub use self::lacking::LackingParty;
 use self::{
     beyond::search_beyond,
     buckets::Fetched,
-    issued::{restore_exchanges, restore_withdrawals},
+    issued::{IssuedByNumber, restore_exchanges, restore_withdrawals},
     known::{issued_numbers, order_numbers},
     purchases::restore_purchase,
     record_index::record_index,
     records::find_records,
     rescan::rescan_bank,
+    reserves::{restore_change, restore_requested},
     search::skip_to,
     used_coins::find_used_coins,
 };
 use crate::{
     error::WalletError,
     keys::fetch_keys,
-    rows::{Counter, NO_BANK, REQUESTED, RESTORED, RequestedRow, RestoredRow},
+    rows::{Counter, NO_BANK, RESTORED, RestoredRow},
     scan_record::{extend_scan_record, scan_record},
     wallet::Wallet,
 };
 use farthing_coin::PublicKey;
 use farthing_node::card::Card;
 use farthing_protocol::{limits::DEADLINE_HORIZON_MS, restore::ScanRecord};
-use farthing_store::{Reads, RowKey};
+use farthing_store::Reads;
 use std::path::Path;
-
-/// The most reserves that a restore stores in one transaction.
-const RESERVES_AT_ONCE: usize = 256;
 
 /// What a wallet has of a bank after a restore.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -87,16 +87,18 @@ async fn restore_first(wallet: &Wallet, bank: &Card, goods_dir: &Path) -> Result
     let keys = fetch_keys(wallet, bank).await?;
     let mut asked = scan_record(wallet, bank).await?;
     restore_withdrawals(wallet, bank, &keys, &mut asked).await?;
-    restore_exchanges(wallet, bank, &keys, &mut asked).await?;
+    let mut issued = IssuedByNumber::new();
+    restore_exchanges(wallet, bank, &keys, &mut issued, &mut asked).await?;
     let mut fetched = Fetched::default();
     let mut records = find_records(wallet, bank, &mut fetched, &mut asked).await?;
     find_used_coins(wallet, bank, &mut fetched, |_| true).await?;
-    search_beyond(wallet, bank, &keys, &mut records, &mut asked).await?;
+    search_beyond(wallet, bank, &keys, &mut records, &mut issued, &mut asked).await?;
     let mut index = record_index(wallet, &bank.identity)?;
-    for record in records {
-        restore_purchase(wallet, &mut index, record, goods_dir, None).await?;
+    for record in &records {
+        restore_purchase(wallet, &mut index, record.clone(), goods_dir, None).await?;
     }
-    restore_reserves(wallet, bank, &asked).await?;
+    restore_change(wallet, &bank.identity, &records, &issued, &asked).await?;
+    restore_requested(wallet, bank, &asked).await?;
     // A payment leaves nothing that a restore could find, and the salt of its text must not be used again.
     skip_to(wallet, &NO_BANK, Counter::Deposits, began_ms / 1000).await?;
     // Before any new number is used: the next restore must know which numbers this one has reserved.
@@ -115,30 +117,6 @@ async fn restore_first(wallet: &Wallet, bank: &Card, goods_dir: &Path) -> Result
     wallet
         .transact(Reads::none(), move |tx| RESTORED.put(tx, &identity, &row))
         .await
-}
-
-/// Takes every reserved number of a reserve for one that was requested: the bank does not tell which were paid.
-async fn restore_reserves(wallet: &Wallet, bank: &Card, asked: &ScanRecord) -> Result<(), WalletError> {
-    let (identity, end) = (bank.identity, ScanRecord::end(&asked.reserves));
-    skip_to(wallet, &identity, Counter::Reserves, end).await?;
-    for first in (0..end).step_by(RESERVES_AT_ONCE) {
-        let numbers = first..end.min(first.saturating_add(RESERVES_AT_ONCE as u64));
-        let reads: Vec<RowKey> = numbers
-            .clone()
-            .map(|number| REQUESTED.key(&(identity, number)))
-            .collect();
-        wallet
-            .transact(reads, move |tx| {
-                for number in numbers.clone() {
-                    if REQUESTED.get(tx, &(identity, number))?.is_none() {
-                        REQUESTED.put(tx, &(identity, number), &RequestedRow::restored())?;
-                    }
-                }
-                Ok(())
-            })
-            .await?;
-    }
-    Ok(())
 }
 
 /// Counts what the wallet has of a bank.

@@ -7,7 +7,7 @@ use crate::{
     restore::rescan::{rescan_all, rescan_until_ms},
     rows::{
         COINS, COUNTERS, CoinRow, CoinStatus, DepositState, EXCHANGES, ExchangeRow, NO_BANK, PurchaseRow,
-        WITHDRAWALS, all, is_under_way,
+        RESERVE_WITHDRAWALS, ReserveWithdrawalRow, WITHDRAWALS, all, is_under_way,
     },
     scan_record::bridge_gaps_early,
     wallet::Wallet,
@@ -105,8 +105,20 @@ impl Wallet {
                 resumed.add(format!("exchange {}", at.1), outcome);
             }
         }
+        for (at, row) in all(&self.rows(), &RESERVE_WITHDRAWALS)? {
+            if is_under_way(&row.withdrawal.0.state) {
+                let outcome = resume::<ReserveWithdrawalRow>(self, at).await;
+                // Somebody else with the key was faster. What is still due is received below.
+                if !matches!(outcome, Err(WalletError::Refused { .. })) {
+                    resumed.add(format!("withdrawal {} from a reserve", at.1), outcome);
+                }
+            }
+        }
         drive_payments(self, &mut resumed).await?;
         drive_purchases(self, &mut resumed, driven).await?;
+        for (name, outcome) in self.receive_all_due().await? {
+            resumed.add(name, outcome);
+        }
         resumed.late_until_ms = rescan_until_ms(self)?;
         Ok(resumed)
     }

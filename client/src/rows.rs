@@ -1,5 +1,11 @@
 //! The tables and rows of a wallet's store.
 
+mod reserves;
+
+pub use reserves::{
+    GIFTS, GiftRow, RESERVE_WITHDRAWALS, RESERVES, ReserveOrigin, ReserveRow, ReserveWithdrawalRow,
+};
+
 use farthing_coin::{Coin, KeyId, KeyList, PublicKey, RequestId, Signed, StatementDigest};
 use farthing_node::{
     card::Card,

@@ -94,7 +94,11 @@ pub(crate) async fn bridge_gaps_early(wallet: &Wallet, bank: &Card) -> Result<()
     for counter in [Counter::Exchanges, Counter::Orders] {
         bridge_gap(wallet, bank, counter, 0, GAP_EARLY).await?;
     }
-    Ok(())
+    // A wallet that has had reserves needs the next number soon, perhaps for a gift that no name must stand beside.
+    match next_number(&wallet.rows(), &bank.identity, Counter::Reserves)? {
+        0 => Ok(()),
+        _ => reserve_next(wallet, bank, Counter::Reserves).await,
+    }
 }
 
 /// How many numbers in a row, up to the next one, a restore may find empty.

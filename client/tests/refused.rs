@@ -8,9 +8,11 @@
 mod support;
 
 use farthing_client::{
+    gift_uri::GiftUri,
     pay_uri::PayUri,
     wallet::{Env, Wallet},
 };
+use farthing_coin::SecretKey;
 use farthing_node::card::{Card, RoleName};
 use farthing_protocol::{deposited::Payee, money::Amount};
 use std::{collections::BTreeSet, fs, path::Path};
@@ -29,8 +31,8 @@ const SITUATIONS: [&str; 6] = [
     "the store is gone",
 ];
 
-/// All commands. `CARD` stands for the bank's card, `URI` for a request of a payment at that bank, and `LINK` for an account
-/// there.
+/// All commands. `CARD` stands for the bank's card, `URI` for a request of a payment at that bank, `LINK` for an account
+/// there, and `GIFT` for a gift there.
 const COMMANDS: &[Row] = &[
     ("network add CARD", [1, 0, 0, 0, 0, 0]),
     ("network list", [1, 0, 0, 0, 0, 0]),
@@ -62,8 +64,12 @@ const COMMANDS: &[Row] = &[
     ("donate LINK 1.00 --for donor", [1, 1, 10, 1, 3, 1]),
     ("open --yes URI", [1, 1, 10, 1, 3, 1]),
     ("open --yes LINK --amount 1.00", [1, 1, 10, 1, 3, 1]),
+    ("gift 1.00", [1, 1, 10, 1, 3, 1]),
+    ("open --yes GIFT", [1, 1, 10, 1, 3, 1]),
+    ("accept GIFT", [1, 1, 10, 1, 3, 1]),
+    ("take-back 0", [1, 1, 1, 1, 3, 1]),
     ("payments", [1, 0, 0, 0, 3, 1]),
-    ("collect", [1, 0, 0, 1, 3, 1]),
+    ("receive", [1, 0, 0, 1, 3, 1]),
     ("give-up 0", [1, 1, 1, 1, 3, 1]),
     ("receipt payment 0", [1, 1, 1, 1, 3, 1]),
     ("export -o exported --force", [1, 1, 0, 0, 3, 1]),
@@ -92,24 +98,27 @@ fn typed_commands(dir: &Path) -> BTreeSet<String> {
     commands.map(|name| name.replacen("farthing ", "", 1)).collect()
 }
 
-/// A request of a payment at the bank of `check`, and a link to an account there.
-fn links() -> (String, String) {
+/// A request of a payment at the bank of `check`, a link to an account there, and a gift.
+fn links() -> (String, String, String) {
     let card: Card = card(RoleName::Bank, "central", 1).parse().unwrap();
     let (bank, key) = (card.identity, card.identity);
     let request = PayUri::new(bank, Payee::Reserve(key), Some(Amount(100)), "").unwrap();
     let link = PayUri::new(bank, Payee::Account(key), None, "Charity").unwrap();
-    (request.to_string(), link.to_string())
+    let secret = SecretKey::from_bytes(&[7; 32]).unwrap();
+    let gift = GiftUri::new(bank, &secret, Amount(100), "").unwrap();
+    (request.to_string(), link.to_string(), gift.to_string())
 }
 
 /// Runs every command in the situation of this number.
 fn check(dir: &Path, situation: usize) {
     let bank = card(RoleName::Bank, "central", 1);
-    let (request, link) = links();
+    let (request, link, gift) = links();
     for (line, codes) in COMMANDS {
         let line = line
             .replace("CARD", &bank)
             .replace("URI", &request)
-            .replace("LINK", &link);
+            .replace("LINK", &link)
+            .replace("GIFT", &gift);
         let mut args: Vec<&str> = line.split(' ').collect();
         args.extend(["--patience", "1", "--wait", "0"]);
         let said = farthing(dir, &[&args[..], &["--json"]].concat(), "");

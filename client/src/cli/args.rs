@@ -1,7 +1,7 @@
 //! The commands and options of `farthing`.
 
 use super::exit::Exit;
-use crate::pay_uri::PayUri;
+use crate::{gift_uri::GiftUri, link::Link, pay_uri::PayUri};
 use clap::{Args, Parser, Subcommand, builder::FalseyValueParser};
 use farthing_coin::PublicKey;
 use farthing_node::{
@@ -292,11 +292,55 @@ pub(super) enum Command {
         #[arg(long)]
         again: bool,
     },
+    /// Give an amount as a link: whoever opens it first has the money, and you can take it back until then.
+    #[command(after_long_help = "Examples:\n  \
+        farthing gift 5.00 --for \"Happy birthday\"     prints the link, and the command that takes it back\n  \
+        farthing gift 5.00 --qr                        draws it, too\n\n\
+        The money waits at the bank under a key that names nobody. The recipient needs a wallet that knows the bank \
+        (`farthing accept`). If the command is interrupted, type it again or `farthing resume`: the gift is carried on. \
+        `farthing payments` prints the links of all gifts. After a restore, `farthing receive` takes back what nobody has \
+        accepted.")]
+    Gift {
+        /// Amount, for example 5.00.
+        amount: Amount,
+        /// Words for the recipient. The bank does not see them.
+        #[arg(
+            long = "for",
+            value_name = "TEXT",
+            default_value = "",
+            hide_default_value = true
+        )]
+        text: String,
+        /// Name of the bank whose coins pay, if the wallet knows several.
+        #[arg(long, value_name = "NAME")]
+        bank: Option<String>,
+        /// Draw the link as a QR code too.
+        #[arg(long, conflicts_with = "json")]
+        qr: bool,
+        /// Give once more, even if the same gift is under way.
+        #[arg(long)]
+        again: bool,
+    },
+    /// Accept a gift: its money becomes coins of this wallet.
+    #[command(
+        after_long_help = "Exit code 1 with `nothing is in this gift` means that somebody was faster, or that the giver \
+        has taken it back."
+    )]
+    Accept {
+        /// The link, as `farthing gift` printed it. Put it in quotes.
+        #[arg(value_name = "URI")]
+        uri: GiftUri,
+    },
+    /// Take a gift back that nobody has accepted.
+    TakeBack {
+        /// Number of its payment, as `farthing payments` lists it.
+        payment: u64,
+    },
     /// Say what a `farthing:` link does, and do it if you agree.
     Open {
         /// The link.
         #[arg(value_name = "URI")]
-        uri: PayUri,
+        uri: Link,
         /// Do it without a question.
         #[arg(long)]
         yes: bool,
@@ -309,10 +353,16 @@ pub(super) enum Command {
     },
     /// List the payments that were sent and requested, and their states.
     Payments,
-    /// Take what was paid for your requests into your account at the bank. `farthing withdraw` makes coins of it.
-    ///
-    /// The bank then knows that your account was paid. It does not know by whom.
-    Collect,
+    /// Receive what the bank owes you, as fresh coins: what others have paid for your requests, or the change and the refunds of
+    /// a purchase.
+    #[command(after_long_help = "Examples:\n  \
+        farthing receive                   what was paid for your requests\n  \
+        farthing receive --purchase 3      what the bank owes for purchase 3\n  \
+        farthing receive --into-account    the way out of a bank that issues no coins any more\n\n\
+        Requests that were paid in full and received are not asked for again. The bank learns that somebody takes the money of \
+        one request, over a connection that it cannot link to anything else. With --into-account it learns that it was you. With \
+        --purchase, too, it learns that you made this purchase.")]
+    Receive(Receive),
     /// Give up a payment that the bank does not confirm: its coins are exchanged for fresh ones.
     ///
     /// If the bank has carried the payment out, it stays, and you get its receipt.
@@ -382,8 +432,11 @@ impl Command {
                 | Command::Redeem { .. }
                 | Command::Send { .. }
                 | Command::Donate { .. }
+                | Command::Gift { .. }
+                | Command::Accept { .. }
+                | Command::TakeBack { .. }
                 | Command::Open { .. }
-                | Command::Collect
+                | Command::Receive(_)
                 | Command::GiveUp { .. }
         )
     }
@@ -468,6 +521,20 @@ pub(super) struct Buy {
     /// Buy another one, even if a purchase of this item is under way. Without it, that purchase is carried on.
     #[arg(long)]
     pub(super) again: bool,
+}
+
+/// Arguments of `receive`.
+#[derive(Debug, Args)]
+pub(super) struct Receive {
+    /// Receive the change and the refunds of this purchase: its number, or the first characters of its id.
+    #[arg(long, value_name = "PURCHASE")]
+    pub(super) purchase: Option<String>,
+    /// Put the money into your account at the bank, by name, and not into coins.
+    #[arg(long)]
+    pub(super) into_account: bool,
+    /// Ask also for requests that were paid in full and received. Somebody may have paid one twice.
+    #[arg(long, conflicts_with = "purchase")]
+    pub(super) all: bool,
 }
 
 /// Another file for the goods of a purchase.

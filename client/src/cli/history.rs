@@ -61,6 +61,16 @@ fn line(wallet: &Wallet, entry: HistoryEntry, file: &NetworkFile) -> Result<Line
         HistoryMatter::Exchange { issued, of_purchase } => {
             issued_line(begun_ms, "exchange", issued, of_purchase, file)
         }
+        HistoryMatter::Received { issued, of_purchase } => {
+            let text = match of_purchase {
+                Some(number) => format!("owed for purchase {number}"),
+                None => "a request or a gift".into(),
+            };
+            Line {
+                text,
+                ..issued_line(begun_ms, "received", issued, of_purchase, file)
+            }
+        }
         HistoryMatter::Purchase(number, row) => {
             let offer = &row.purchase.offer().body;
             let merchant = file.by_identity(&row.merchant.identity);

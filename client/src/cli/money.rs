@@ -189,6 +189,10 @@ fn balance_text(bank: Option<&Card>, balance: &Balance) -> String {
             "is being exchanged, or waits for that (`farthing resume`, `farthing exchange`)".into(),
         ),
         (
+            balance.in_reserves,
+            "is owed by the bank, and not in coins yet (`farthing resume`, `farthing receive`)".into(),
+        ),
+        (
             balance.lost,
             "is lost: it was not exchanged in time, and the bank does not take it any more".into(),
         ),
@@ -215,6 +219,7 @@ fn balance_json(bank: Option<&Card>, balance: &Balance) -> Value {
         "in_purchases": amount(balance.in_purchases),
         "in_payments": amount(balance.in_payments),
         "in_exchanges": amount(balance.in_exchanges),
+        "in_reserves": amount(balance.in_reserves),
         "lost": amount(balance.lost),
         "in_withdrawals": amount(balance.in_withdrawals),
         "total": amount(balance.total()),

@@ -2,9 +2,9 @@
 
 use super::{
     args::Verify,
+    documents::{items, proves_nothing, read_json},
     exit::Exit,
     payments::output_json,
-    receipt::{items, proves_nothing, read_json},
     report::{Report, count, date},
 };
 use crate::{

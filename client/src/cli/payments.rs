@@ -1,16 +1,13 @@
 //! Commands for payments by deposit, and for requests of payments.
 
 use super::{
-    args::Options,
-    donation,
-    exit::Exit,
     money::balances,
     report::{Align, Report, amount, bank_name, date, short, table},
 };
 use crate::{
-    collect::Collected,
     deposit::Paid,
     error::WalletError,
+    gift::Gift,
     pay_uri::PayUri,
     request::Requested,
     rows::{DepositRow, DepositState},
@@ -21,7 +18,7 @@ use farthing_coin::PublicKey;
 use farthing_node::{
     card::RoleName,
     network_file::NetworkFile,
-    terminal::{Shown, one_line, print_prompt},
+    terminal::{Shown, one_line},
 };
 use farthing_protocol::{
     api::Question,
@@ -30,10 +27,6 @@ use farthing_protocol::{
 };
 use fast_qr::QRBuilder;
 use serde_json::{Value, json};
-use std::io::{BufRead, IsTerminal, Read};
-
-/// The longest answer to a question that is read (bytes).
-const ANSWER_MAX_BYTES: u64 = 64;
 
 // ---- paying -------------------------------------------------------------------------------------------------------
 
@@ -66,7 +59,7 @@ pub(super) async fn send(
 }
 
 /// The amount that is paid for a request.
-fn amount_of(uri: &PayUri, asked: Option<Amount>) -> Result<Amount> {
+pub(super) fn amount_of(uri: &PayUri, asked: Option<Amount>) -> Result<Amount> {
     match (uri.amount, asked) {
         (Some(wanted), Some(other)) if wanted != other => {
             bail!(
@@ -121,56 +114,6 @@ pub(super) fn done(wallet: &Wallet, says: &str, paid: Paid) -> Result<Report> {
         "balances": balances,
     });
     Ok(Report::done(text, json))
-}
-
-/// Says what a link does, and does it if the customer agrees.
-pub(super) async fn open(
-    wallet: &Wallet,
-    options: &Options,
-    uri: &PayUri,
-    yes: bool,
-    asked: Option<Amount>,
-    donor: Option<&str>,
-) -> Result<Report> {
-    let (asked, bank) = (amount_of(uri, asked)?, wallet.bank_of(&uri.bank)?);
-    let at = Shown(&bank.title()).to_string();
-    let says = match uri.to {
-        Payee::Account(_) => {
-            let donor = donor.unwrap_or_default();
-            format!(
-                "this link pays {asked} into {} at {at}{}",
-                donation::owner(uri),
-                donation::from(donor)
-            )
-        }
-        Payee::Reserve(_) if donor.is_some() => {
-            bail!("this link is a request for one payment, which names no donor; leave out `--for`")
-        }
-        Payee::Reserve(key) => format!(
-            "this link asks for {asked}{}, to {} at {at}",
-            for_text(&uri.text),
-            short(&key.0),
-        ),
-    };
-    if !yes {
-        if options.json || !std::io::stdin().is_terminal() {
-            bail!("{says}; nothing was paid. `farthing open --yes` pays it");
-        }
-        print_prompt(&format!("{says}. Pay it? [y/N] "));
-        let mut answer = String::new();
-        let mut input = std::io::stdin().lock().take(ANSWER_MAX_BYTES);
-        input.read_line(&mut answer).context("cannot read the answer")?;
-        if !matches!(answer.trim(), "y" | "Y" | "yes") {
-            return Ok(Report::done("nothing was paid", json!({ "payment": null })));
-        }
-    }
-    match uri.to {
-        Payee::Account(_) => {
-            let donor = donor.unwrap_or_default();
-            donation::donate(wallet, uri, asked, donor, None, false).await
-        }
-        Payee::Reserve(_) => send(wallet, uri, Some(asked), false).await,
-    }
 }
 
 /// Gives a payment up.
@@ -240,8 +183,14 @@ pub(super) fn list(wallet: &Wallet) -> Result<Report> {
         sent_json.push(payment_json(wallet, *number, row)?);
     }
     let requested_json: Vec<Value> = requested.iter().map(requested_json).collect();
-    let json = json!({ "sent": sent_json, "requested": requested_json });
+    let gifts = wallet.gifts()?;
+    let gifts_json = gifts.iter().map(|gift| gift_json(wallet, gift));
+    let gifts_json = gifts_json.collect::<Result<Vec<Value>>>()?;
+    let json = json!({ "sent": sent_json, "requested": requested_json, "gifts": gifts_json });
     let mut lines = vec![sent_table(wallet, &sent)?];
+    for gift in &gifts {
+        lines.push(gift_text(wallet, gift)?);
+    }
     if !requested.is_empty() {
         lines.push(requested_table(&requested, &file));
     }
@@ -345,7 +294,7 @@ fn payee_key(payee: &Payee) -> PublicKey {
 }
 
 /// A payment for programs.
-fn payment_json(wallet: &Wallet, number: u64, row: &DepositRow) -> Result<Value> {
+pub(super) fn payment_json(wallet: &Wallet, number: u64, row: &DepositRow) -> Result<Value> {
     let own = Payee::Account(wallet.account(&row.deposit.bank)?);
     let outputs: Vec<Value> = row
         .deposit
@@ -381,45 +330,8 @@ fn payment_json(wallet: &Wallet, number: u64, row: &DepositRow) -> Result<Value>
     }))
 }
 
-/// Takes what was paid for requests into the account.
-pub(super) async fn collect(wallet: &Wallet) -> Result<Report> {
-    let all = wallet.collect().await?;
-    if all.is_empty() {
-        let text = "you have requested nothing; `farthing request` asks for a payment";
-        return Ok(Report::done(text, json!({ "collected": [] })));
-    }
-    let (mut lines, mut values, mut exit) = (Vec::new(), Vec::new(), Exit::Done);
-    for Collected { requested, outcome } in &all {
-        let number = requested.number;
-        let line = match outcome {
-            Ok((Amount(0), _)) => format!("request {number}: nothing was paid yet"),
-            Ok((paid, Amount(0))) => format!("request {number}: {paid} were paid and collected before"),
-            Ok((paid, now)) => {
-                format!("request {number}: {paid} were paid, {now} went into your account now")
-            }
-            Err(error) => {
-                exit = Exit::of_wallet(error);
-                format!("request {number}: {error}")
-            }
-        };
-        let answer = outcome.as_ref();
-        values.push(json!({
-            "request": requested_json(requested),
-            "paid": answer.ok().map(|(paid, _)| amount(*paid)),
-            "collected": answer.ok().map(|(_, now)| amount(*now)),
-            "error": answer.err().map(ToString::to_string),
-        }));
-        lines.push(line);
-    }
-    Ok(Report {
-        text: lines.join("\n"),
-        json: json!({ "collected": values }),
-        exit,
-    })
-}
-
 /// A request for programs.
-fn requested_json(it: &Requested) -> Value {
+pub(super) fn requested_json(it: &Requested) -> Value {
     json!({
         "number": it.number,
         "bank": it.bank.to_string(),
@@ -428,6 +340,29 @@ fn requested_json(it: &Requested) -> Value {
         "text": it.row.text,
         "requested_ms": it.row.requested_ms,
     })
+}
+
+/// A gift with its link, for people.
+fn gift_text(wallet: &Wallet, gift: &Gift) -> Result<String> {
+    let uri = wallet.gift_uri(&gift.bank, gift.number, &gift.row)?;
+    let paid = match &gift.payment {
+        Some((number, row)) => format!("payment {number}, {}", row.state.word()),
+        None => "not paid".into(),
+    };
+    let words = for_text(&gift.row.text);
+    Ok(format!("gift of {}{words}, {paid}:\n{uri}", gift.row.amount))
+}
+
+/// A gift for programs.
+fn gift_json(wallet: &Wallet, gift: &Gift) -> Result<Value> {
+    let uri = wallet.gift_uri(&gift.bank, gift.number, &gift.row)?;
+    Ok(json!({
+        "payment": gift.payment.as_ref().map(|(number, _)| number),
+        "amount": amount(gift.row.amount),
+        "text": gift.row.text,
+        "given_ms": gift.row.given_ms,
+        "uri": uri.to_string(),
+    }))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use super::{
 use crate::{
     error::WalletError,
     purchase::{Output, Parties, Wanted},
+    receive::Change,
     rows::{Delivery, PurchaseRow},
     wallet::Wallet,
 };
@@ -20,6 +21,7 @@ use farthing_node::{
 };
 use farthing_protocol::{
     documents::AbortReason,
+    money::Amount,
     purchase::{Proof, Purchase},
 };
 use serde_json::{Value, json};
@@ -168,7 +170,34 @@ pub(super) async fn buy(wallet: &Wallet, buy: &Buy) -> Result<Report> {
         existing,
     };
     let number = wallet.buy(&parties, wanted, output).await?;
-    Ok(outcome(number, &one_purchase(wallet, number)?, Some(&path)))
+    let report = outcome(number, &one_purchase(wallet, number)?, Some(&path));
+    with_change(wallet, number, report).await
+}
+
+/// Receives what the bank still owes for a purchase, and adds to its report what became of its change.
+async fn with_change(wallet: &Wallet, number: u64, mut report: Report) -> Result<Report> {
+    let failed = wallet.receive_change(number).await.err();
+    let Change {
+        amount: change, due, ..
+    } = wallet.change_of_purchase(number)?;
+    if let Some(members) = report.json.as_object_mut() {
+        members.insert("change".into(), amount(change));
+        members.insert("change_due".into(), amount(due));
+    }
+    let says = match (due, failed) {
+        (Amount(0), _) if change == Amount(0) => return Ok(report),
+        (Amount(0), _) => format!("the coins were worth {change} more, and this change is in your wallet"),
+        (due, Some(why)) => {
+            let why = chain(&why.into());
+            format!(
+                "the bank still owes {due} of change: {}; `farthing resume` receives it",
+                Shown(&why)
+            )
+        }
+        (due, None) => format!("the bank still owes {due} of change; `farthing resume` receives it"),
+    };
+    report.text = format!("{}\n{says}", report.text);
+    Ok(report)
 }
 
 /// Carries on a purchase of an item that is bought again. `None` if it ended without any coin at stake.
@@ -202,7 +231,7 @@ async fn carry_on(wallet: &Wallet, number: u64, row: &PurchaseRow, buy: &Buy) ->
     if let Some(members) = report.json.as_object_mut() {
         members.insert("carried_on".into(), Value::Bool(true));
     }
-    Ok(Some(report))
+    Ok(Some(with_change(wallet, number, report).await?))
 }
 
 /// Checks that the goods can be written to a file, before any party is asked. Returns its absolute path.
@@ -354,7 +383,7 @@ pub(super) async fn resume(wallet: &Wallet, named: Option<&str>, other: &OtherOu
             report.text
         );
     }
-    Ok(report)
+    with_change(wallet, number, report).await
 }
 
 /// Has the goods of a purchase go to the file that the customer has named, and returns its absolute path.
@@ -445,7 +474,7 @@ pub(super) async fn cancel(wallet: &Wallet, named: &str, other: &OtherOutput) ->
         }
         _ => {}
     }
-    Ok(report)
+    with_change(wallet, number, report).await
 }
 
 /// Finds a purchase by its number, or by a prefix of its id.

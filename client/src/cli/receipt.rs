@@ -2,6 +2,7 @@
 
 use super::{
     args::Verify,
+    documents::{items, proves_nothing, read_json},
     exit::Exit,
     paid,
     purchases::find,
@@ -19,10 +20,7 @@ use farthing_protocol::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::{fs::File, io::Read, path::Path};
-
-/// Upper bound of the size of a file of documents (bytes).
-const DOCUMENTS_MAX_BYTES: u64 = 1024 * 1024;
+use std::path::Path;
 
 /// Prints the documents of a purchase, or writes them to a file.
 pub(super) fn show(
@@ -175,23 +173,6 @@ pub(super) fn verify(asked: &Verify) -> Result<Report> {
     Ok(report)
 }
 
-/// The JSON value of a file; `None` if it is not JSON.
-pub(super) fn read_json(path: &Path) -> std::io::Result<Option<Value>> {
-    let mut bytes = Vec::new();
-    File::open(path)?
-        .take(DOCUMENTS_MAX_BYTES)
-        .read_to_end(&mut bytes)?;
-    Ok(serde_json::from_slice(&bytes).ok())
-}
-
-/// The sets of documents in a file: one, or a list of them.
-pub(super) fn items(value: &Value) -> &[Value] {
-    match value {
-        Value::Array(items) => items,
-        one => std::slice::from_ref(one),
-    }
-}
-
 /// Parses exported documents: one set of papers, or a list of them.
 fn parse_documents(value: &Value) -> Result<Vec<Papers>, String> {
     let papers: Result<Vec<Papers>, _> = items(value).iter().map(Papers::deserialize).collect();
@@ -308,14 +289,6 @@ fn charge_word(charge: &Charge) -> &'static str {
         Charge::CoinDenied(_) => "coin_denied",
         Charge::ReserveDenied(_) => "reserve_denied",
         Charge::TwoEncryptionKeys { .. } => "two_encryption_keys",
-    }
-}
-
-pub(super) fn proves_nothing(why: &str) -> Report {
-    Report {
-        text: format!("nothing is proven: {}", Shown(why)),
-        json: json!({ "verdict": "proves_nothing", "reason": why }),
-        exit: Exit::ProvesNothing,
     }
 }
 

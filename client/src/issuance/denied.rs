@@ -9,7 +9,7 @@ use super::{
 use crate::{
     coin_finding::{CoinFinding, finding_of_exchange, keys_needed},
     error::WalletError,
-    rows::{CoinStatus, EXCHANGES, ExchangeRow},
+    rows::{CoinStatus, EXCHANGES, ExchangeRow, ReserveWithdrawalRow},
 };
 use farthing_coin::{Coin, Signed};
 use farthing_protocol::{
@@ -22,9 +22,24 @@ impl Refused for Withdrawal {
         refusal: &Refusal,
         _denial: Option<&Signed<Denial>>,
     ) -> Result<Step<Self>, WalletError> {
-        let next = Issuance::on_refused(known.row, refusal);
-        Ok(Step::moved(known, next).fails(refused(known, refusal)))
+        Ok(ended(known, refusal))
     }
+}
+
+impl Refused for ReserveWithdrawalRow {
+    fn on_refused(
+        known: &Known<'_, Self>,
+        refusal: &Refusal,
+        _denial: Option<&Signed<Denial>>,
+    ) -> Result<Step<Self>, WalletError> {
+        Ok(ended(known, refusal))
+    }
+}
+
+/// The step after a final refusal of a withdrawal, which has no coins to return.
+fn ended<R: IssuanceRow>(known: &Known<'_, R>, refusal: &Refusal) -> Step<R> {
+    let next = known.row.with(known.row.issuance().on_refused(refusal));
+    Step::moved(known, next).fails(refused(known, refusal))
 }
 
 impl Refused for ExchangeRow {

@@ -139,12 +139,12 @@ impl<R: IssuanceRow> Write<R> {
             Write::Begun { .. } => remember_finish(tx, at, id, next.issuance().finish_digest())?,
             Write::Moved { asked, .. } => remember_finish(tx, at, id, *asked)?,
             Write::Issued { coins, .. } => {
-                next.settle(tx, at.1)?;
+                next.settle(tx, at.1, coins)?;
                 add_coins(tx, coins)?;
                 mark_bridged(tx, &at.0, R::COUNTER, at.1.saturating_add(1))?;
             }
             Write::Denied(denied, _) => {
-                next.settle(tx, at.1)?;
+                next.settle(tx, at.1, &[])?;
                 denied.apply(tx, at)?;
             }
         }

@@ -1,11 +1,15 @@
-//! The row of an issuance: a withdrawal or an exchange.
+//! The row of an issuance: a withdrawal from an account or a reserve, or an exchange.
 
 use crate::{
     accounts::key_of,
     coins::{coin_keys, coin_reads, set_status},
     error::WalletError,
     recovery::{again_reads, status_again},
-    rows::{CoinStatus, Counter, EXCHANGES, ExchangeRow, WITHDRAWALS},
+    reserves::{count_received, received_reads},
+    rows::{
+        CoinRow, CoinStatus, Counter, EXCHANGES, ExchangeRow, RESERVE_WITHDRAWALS, ReserveWithdrawalRow,
+        WITHDRAWALS,
+    },
     wallet::Wallet,
 };
 use farthing_coin::{PublicKey, SecretKey, Signed};
@@ -18,7 +22,7 @@ use farthing_protocol::{
     issuance::Issuance,
     issue::{Begun, IssueState},
     restore::Origin,
-    withdraw::Withdrawal,
+    withdraw::{ReserveWithdrawal, Withdrawal},
 };
 use farthing_store::{RowKey, StoreError, Table, Transaction};
 use serde::{Serialize, de::DeserializeOwned};
@@ -67,8 +71,9 @@ pub(crate) trait IssuanceRow: Clone + Serialize + DeserializeOwned + Send + Sync
         Vec::new()
     }
 
-    /// Updates the coins that paid for it, after it has ended with a reply.
-    fn settle(&self, _tx: &mut Transaction<'_>, _number: u64) -> Result<(), StoreError> {
+    /// Updates what paid for it, after it has ended with a reply. `issued` are its new coins, which are not in the store
+    /// yet.
+    fn settle(&self, _tx: &mut Transaction<'_>, _number: u64, _issued: &[CoinRow]) -> Result<(), StoreError> {
         Ok(())
     }
 
@@ -147,7 +152,7 @@ impl IssuanceRow for ExchangeRow {
         coins.chain(again_reads(self.before)).collect()
     }
 
-    fn settle(&self, tx: &mut Transaction<'_>, number: u64) -> Result<(), StoreError> {
+    fn settle(&self, tx: &mut Transaction<'_>, number: u64, _: &[CoinRow]) -> Result<(), StoreError> {
         let status = match self.exchange.state {
             IssueState::Done => CoinStatus::Exchanged(number),
             // A copy of this wallet used the number for other coins, so these return to their earlier status.
@@ -167,6 +172,50 @@ impl IssuanceRow for ExchangeRow {
         match self.before {
             CoinStatus::InDeposit(number) => Some(number),
             _ => None,
+        }
+    }
+}
+
+impl IssuanceRow for ReserveWithdrawalRow {
+    type Issuance = ReserveWithdrawal;
+    type Signers = SecretKey;
+
+    const QUESTION: Question = Question::Reserve;
+    const BEGIN: RequestKind = RequestKind::ReserveBegin;
+    const FINISH: RequestKind = RequestKind::ReserveFinish;
+    const COUNTER: Counter = Counter::Exchanges;
+    const LANE: Lane = Lane::Anonymous;
+    const TABLE: Table<At, Self> = RESERVE_WITHDRAWALS;
+
+    fn issuance(&self) -> &ReserveWithdrawal {
+        &self.withdrawal
+    }
+
+    fn with(&self, withdrawal: ReserveWithdrawal) -> Self {
+        ReserveWithdrawalRow {
+            withdrawal,
+            origin: self.origin.clone(),
+            begun_ms: self.begun_ms,
+        }
+    }
+
+    fn signers(&self, wallet: &Wallet) -> Result<SecretKey, WalletError> {
+        self.origin.key(&wallet.seed_for(&self.withdrawal.0.bank))
+    }
+
+    fn origin(number: u64, slot: u8) -> Origin {
+        Origin::exchanged(number as u32, slot)
+    }
+
+    fn settle_reads(&self) -> Vec<RowKey> {
+        vec![received_reads(&self.withdrawal.0)]
+    }
+
+    fn settle(&self, tx: &mut Transaction<'_>, _: u64, issued: &[CoinRow]) -> Result<(), StoreError> {
+        match self.withdrawal.0.state {
+            IssueState::Done => count_received(tx, &self.withdrawal.0, issued),
+            // A copy of this wallet used the number for something else, and nothing was debited here.
+            _ => Ok(()),
         }
     }
 }

@@ -2,16 +2,20 @@
 
 use crate::{
     coin_finding::CoinFinding,
-    coins::{coin_reads, have_status, set_status},
+    coins::{coin_reads, coin_row, have_status, set_status},
     counters::{bridged_reads, mark_bridged, number_reads, take_numbers},
     recovery::{end_recovered, recovered_reads},
+    reserves::{change_reads, owe_change},
     rows::{
         COUNTERS, CoinRow, CoinStatus, Counter, FileId, NO_BANK, PURCHASES, PurchaseRow, REPLACEABLE,
         SMALL_GOODS, SmallGoods,
     },
 };
 use farthing_coin::{Coin, PublicKey};
-use farthing_protocol::purchase::{Order, Purchase};
+use farthing_protocol::{
+    money::Amount,
+    purchase::{Order, Purchase},
+};
 use farthing_store::{Reads, RowKey, StoreError, Transaction};
 
 /// A write of a step of a purchase.
@@ -117,8 +121,11 @@ pub(crate) fn reads(writes: &[Write]) -> Reads {
             }
             Write::Save { number, row, .. } => {
                 let order = row.purchase.order();
+                let terms = order.map(|order| &order.contract.terms);
+                let change = terms.map(|terms| change_reads(&terms.bank, &terms.purchase_key));
                 let order = order.map(|order| order_reads(order, bridged_reads));
-                reads.and([PURCHASES.key(number)]).and(order.unwrap_or_default())
+                let reads = reads.and([PURCHASES.key(number)]).and(change);
+                reads.and(order.unwrap_or_default())
             }
             Write::Used {
                 bank, coins, finding, ..
@@ -285,6 +292,7 @@ fn save(
         Purchase::Committed(order, _) => {
             let spent = CoinStatus::Spent(number);
             set_status(tx, &order.payment.coins, |coin| ended(coin, number, spent))?;
+            keep_change(tx, order)?;
         }
         Purchase::Aborted(order, _) => {
             let released = CoinStatus::Released(number);
@@ -294,6 +302,20 @@ fn save(
     }
     PURCHASES.put(tx, &number, row)?;
     Ok(Written::Done)
+}
+
+/// Records what the bank owes if the coins of an order were worth more than the price.
+fn keep_change(tx: &mut Transaction<'_>, order: &Order) -> Result<(), StoreError> {
+    let mut worth = 0u64;
+    for coin in &order.payment.coins {
+        let row = coin_row(tx, &(coin.key_id, coin.public))?;
+        worth = worth.saturating_add(row.map_or(0, |row| row.value));
+    }
+    let terms = &order.contract.terms;
+    match terms.change(Amount(worth)) {
+        Some(change) => owe_change(tx, (terms.bank, terms.purchase_key), order.counter, change),
+        None => Ok(()),
+    }
 }
 
 /// The status of a coin after its purchase has ended. A coin that turned out to be used elsewhere keeps its status.

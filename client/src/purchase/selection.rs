@@ -1,5 +1,5 @@
-//! Selection of the coins that pay exactly the price of a purchase or the amount of a deposit, after exchanges for change
-//! if needed.
+//! Selection of the coins that pay the price of a purchase or the amount of a deposit. A purchase may be paid with coins that
+//! are worth more, and the bank owes the change. A deposit is paid exactly, after exchanges for change if needed.
 
 use crate::{
     coins::Validity,
@@ -14,7 +14,7 @@ use farthing_coin::{Denomination, KeyBook, PublicKey};
 use farthing_node::card::Card;
 use farthing_protocol::{
     limits::{COINS_PER_REQUEST_MAX, DEADLINE_HORIZON_MS, SETTLEMENT_MARGIN_MS},
-    money::{Amount, Selection, most_payable, select},
+    money::{Amount, Selection, most_payable, select, select_above},
     purchase::Plan,
 };
 use farthing_store::StoreError;
@@ -26,6 +26,10 @@ const EXCHANGES_MAX: usize = 4;
 /// How far ahead a deadline is at most, by this machine's clock (ms). It decides nothing: if the clock is wrong, the
 /// escrow refuses the hold, and the wallet cancels.
 const DEADLINE_AHEAD_MS: u64 = DEADLINE_HORIZON_MS / 2;
+
+/// What coins may be worth more than any price. It is as much as the price itself for larger prices: a dead escrow freezes at
+/// most twice the price.
+const OVERPAID_MAX: Amount = Amount(100);
 
 /// What coins are chosen for.
 #[derive(Debug, Clone, Copy)]
@@ -43,13 +47,21 @@ impl Purpose<'_> {
             Purpose::Deposit(amount) => amount,
         }
     }
+
+    /// What the coins may be worth more. Only a purchase gives change.
+    fn overpaid_max(self) -> Amount {
+        match self {
+            Purpose::Purchase(plan) => plan.offer.body.price.max(OVERPAID_MAX),
+            Purpose::Deposit(_) => Amount(0),
+        }
+    }
 }
 
 /// The next step towards coins that pay a price. It names coins by their place in a list.
 #[derive(Debug, PartialEq, Eq)]
 enum Selected {
-    /// These coins pay the exact price.
-    Exact(Vec<usize>),
+    /// These coins pay. The bank owes what they are worth above the price.
+    Paying(Vec<usize>),
     /// The coins would pay, but are too many. The small ones among them are exchanged for a few large ones.
     TooMany {
         /// How many would pay.
@@ -102,8 +114,8 @@ pub(crate) fn check_payable(price: Amount, values: &[u64]) -> Result<(), WalletE
     }
 }
 
-/// Chooses coins worth exactly the amount of the payment. First exchanges coins for change if needed, small coins for large
-/// ones if there are too many. If the coins are too few, exchanges that were interrupted are carried on, and coins whose keys
+/// Chooses coins that pay an amount: exactly if there are any, otherwise with the least change. If the change would be too
+/// much, exchanges a coin for change first, and small coins for large ones if there are too many. If the coins are too few, exchanges that were interrupted are carried on, and coins whose keys
 /// end before settlement are exchanged. Without a purse, the coins are read from the store.
 ///
 /// Each exchange is an ordinary one, carried on by [`resume`](Wallet::resume). So the choice may be interrupted at any
@@ -142,8 +154,8 @@ pub(crate) async fn choose(
             let rows = chosen.into_iter().filter_map(|index| fit.get(index));
             rows.cloned().collect()
         };
-        match selected(&values, price) {
-            Selected::Exact(chosen) => return Ok(take(chosen)),
+        match selected(&values, price, purpose.overpaid_max()) {
+            Selected::Paying(chosen) => return Ok(take(chosen)),
             Selected::TooMany { coins, small } => {
                 if !std::mem::replace(&mut is_told, true) {
                     wallet.observer().on_event(&WalletEvent::Consolidates { coins });
@@ -208,17 +220,18 @@ fn must_choose_again(
 /// If a payment of the price is possible at all ([`check_payable`]) and the coins are worth enough, the steps end with
 /// coins that pay:
 ///
+/// - If at most `overpaid_max` is enough, no exchange is made.
 /// - After change for one coin, some coins are worth exactly the price.
 /// - If more than [`COINS_PER_REQUEST_MAX`] coins pay, two of the smallest ones have the same value, below the largest
 ///   one. So an exchange of the smallest ones for the fewest coins of the same worth leaves fewer coins that pay.
-fn selected(values: &[u64], price: Amount) -> Selected {
+fn selected(values: &[u64], price: Amount, overpaid_max: Amount) -> Selected {
     let purse: Vec<(usize, u64)> = values.iter().copied().enumerate().collect();
+    if let Some(paying) = select_above(&purse, price, overpaid_max, COINS_PER_REQUEST_MAX) {
+        return Selected::Paying(paying);
+    }
     match select(&purse, price) {
         Selection::Exact(chosen) => {
             let coins = chosen.len();
-            if coins <= COINS_PER_REQUEST_MAX {
-                return Selected::Exact(chosen);
-            }
             // The largest come first, so the last ones are the smallest.
             let small = chosen.get(coins - COINS_PER_REQUEST_MAX..).unwrap_or_default();
             Selected::TooMany {
@@ -268,13 +281,14 @@ mod tests {
     }
 
     /// Takes the steps to a payment. Returns how many exchanges it took.
-    fn pays(mut coins: Vec<u64>, price: Amount, values: &[u64]) -> usize {
+    fn pays(mut coins: Vec<u64>, price: Amount, overpaid_max: Amount, values: &[u64]) -> usize {
         let most = coins.len() + EXCHANGES_MAX;
         for exchanges in 0..most {
-            let (inputs, outputs) = match selected(&coins, price) {
-                Selected::Exact(chosen) => {
+            let (inputs, outputs) = match selected(&coins, price, overpaid_max) {
+                Selected::Paying(chosen) => {
                     assert!(chosen.len() <= COINS_PER_REQUEST_MAX);
-                    assert_eq!(chosen.iter().map(|index| coins[*index]).sum::<u64>(), price.0);
+                    let worth = chosen.iter().map(|index| coins[*index]).sum::<u64>();
+                    assert!((price.0..=price.0 + overpaid_max.0).contains(&worth));
                     return exchanges;
                 }
                 Selected::TooMany { small, .. } => {
@@ -304,19 +318,33 @@ mod tests {
             count in 1u32..20,
             exponents in prop::collection::vec(0u32..20, 1..600),
             part in 0.0..=1.0f64,
+            overpaid_max in prop_oneof![Just(0u64), 0u64..100_000],
         ) {
             let values = series(count);
             let coins: Vec<u64> = exponents.iter().map(|exponent| 1 << (exponent % count)).collect();
             let wanted = (coins.iter().sum::<u64>() as f64 * part) as u64;
             let price = most_payable(Amount(wanted.max(1)), &values, COINS_PER_REQUEST_MAX);
-            pays(coins, price, &values);
+            pays(coins, price, Amount(overpaid_max), &values);
         }
     }
 
     #[test]
     fn three_hundred_coins_of_one_cent_pay_in_few_exchanges() {
-        assert_eq!(pays(vec![1; 300], Amount(280), &series(16)), 4);
-        assert_eq!(pays(vec![1; 300], Amount(64), &series(16)), 0);
+        let pays = |coins, price| pays(coins, Amount(price), Amount(0), &series(16));
+        assert_eq!(pays(vec![1; 300], 280), 4);
+        assert_eq!(pays(vec![1; 300], 64), 0);
+    }
+
+    #[test]
+    fn no_exchange_is_made_where_the_change_is_within_its_bound() {
+        let pays = |coins, price: u64| pays(coins, Amount(price), Amount(price.max(100)), &series(16));
+        assert_eq!(pays(vec![64], 3), 0);
+        assert_eq!(pays(vec![512, 1, 1], 300), 0);
+        // The coins that fit are too many, and a larger one is not.
+        let many = [vec![1; 300], vec![512]].concat();
+        assert_eq!(pays(many, 280), 0);
+        // 1.25 of change for 0.03 would be too much.
+        assert_eq!(pays(vec![128], 3), 1);
     }
 
     #[test]

@@ -6,9 +6,10 @@
 
 use super::{
     buckets::Fetched,
-    issued::restore_exchange,
+    issued::{IssuedByNumber, restore_exchange},
     known::issued_numbers,
     records::{FoundRecord, records_of_order},
+    reserves::from_reserves,
     search::{ASKED_AHEAD, ask_for, skip_to},
     used_coins::find_used_coins,
 };
@@ -46,13 +47,15 @@ pub(crate) async fn search_beyond(
     bank: &Card,
     keys: &KeyBook,
     records: &mut Vec<FoundRecord>,
+    issued: &mut IssuedByNumber,
     asked: &mut ScanRecord,
 ) -> Result<(), WalletError> {
     loop {
-        let missing = missing(wallet, &bank.identity, records)?;
+        let by_reserves = from_reserves(wallet, &bank.identity, records, issued, asked)?;
+        let missing = missing(wallet, &bank.identity, records, &by_reserves.numbers)?;
         let mut found = false;
         if missing.exchanges {
-            found |= exchanges_beyond(wallet, bank, keys, asked).await?;
+            found |= exchanges_beyond(wallet, bank, keys, issued, asked).await?;
         }
         if missing.orders {
             found |= records_beyond(wallet, bank, records, asked).await?;
@@ -67,7 +70,13 @@ pub(crate) async fn search_beyond(
     }
 }
 
-fn missing(wallet: &Wallet, bank: &PublicKey, records: &[FoundRecord]) -> Result<Missing, WalletError> {
+/// `by_reserves` are the numbers of exchanges under which reserves have paid for coins.
+fn missing(
+    wallet: &Wallet,
+    bank: &PublicKey,
+    records: &[FoundRecord],
+    by_reserves: &BTreeSet<u64>,
+) -> Result<Missing, WalletError> {
     let claimed: BTreeSet<Origin> = records
         .iter()
         .flat_map(|found| found.record.coins.iter().copied())
@@ -75,7 +84,11 @@ fn missing(wallet: &Wallet, bank: &PublicKey, records: &[FoundRecord]) -> Result
     let (mut taken_in, mut issued) = (0u64, 0u64);
     let mut orders = false;
     for row in wallet.coins()?.into_iter().filter(|row| row.bank == *bank) {
-        if row.origin.exchange().is_some() {
+        if row
+            .origin
+            .exchange()
+            .is_some_and(|number| !by_reserves.contains(&number))
+        {
             issued = issued.saturating_add(row.value);
         }
         match row.status {
@@ -99,6 +112,7 @@ async fn exchanges_beyond(
     wallet: &Wallet,
     bank: &Card,
     keys: &KeyBook,
+    issued: &mut IssuedByNumber,
     asked: &mut ScanRecord,
 ) -> Result<bool, WalletError> {
     let (_, known) = issued_numbers(wallet, &bank.identity)?;
@@ -106,7 +120,8 @@ async fn exchanges_beyond(
     let mut fetched = Fetched::default();
     while let Some(number) = search.next(|number| known.contains(&number)) {
         ask_for(wallet, &bank.identity, Counter::Exchanges, number).await?;
-        if restore_exchange(wallet, bank, keys, &mut fetched, number).await? {
+        if let Some(record) = restore_exchange(wallet, bank, keys, &mut fetched, number).await? {
+            issued.insert(number, record);
             search.found();
         }
     }

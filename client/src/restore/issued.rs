@@ -21,6 +21,7 @@ use farthing_protocol::{
     ids::IssueSource,
     issue::{IssuanceFault, finish},
     limits::RESTORE_GAP,
+    money::Amount,
     restore::{BucketRecord, Origin, ScanRecord, Shelf, WithdrawalsRequest},
 };
 use std::collections::BTreeMap;
@@ -114,10 +115,15 @@ pub(crate) async fn restore_withdrawal(
     restore_coins(wallet, bank, keys, &request_id, record, &source, origin).await
 }
 
+/// What was issued under the numbers of exchanges: what paid for it, and what it is worth.
+pub(crate) type IssuedByNumber = BTreeMap<u64, (IssueSource, Amount)>;
+
+/// Finds the exchanges, and the withdrawals from reserves, which have numbers of exchanges.
 pub(crate) async fn restore_exchanges(
     wallet: &Wallet,
     bank: &Card,
     keys: &KeyBook,
+    issued: &mut IssuedByNumber,
     asked: &mut ScanRecord,
 ) -> Result<(), WalletError> {
     let mut fetched = Fetched::default();
@@ -125,7 +131,8 @@ pub(crate) async fn restore_exchanges(
     let mut found = 0;
     while let Some(number) = search.next(RESTORE_GAP) {
         ask_for(wallet, &bank.identity, Counter::Exchanges, number).await?;
-        if restore_exchange(wallet, bank, keys, &mut fetched, number).await? {
+        if let Some(record) = restore_exchange(wallet, bank, keys, &mut fetched, number).await? {
+            issued.insert(number, record);
             found += 1;
             search.found();
         }
@@ -144,14 +151,15 @@ pub(crate) async fn restore_exchanges(
     .await
 }
 
-/// Adds the coins of the exchange with this number. Returns whether there is one.
+/// Adds the coins of the exchange with this number. Returns what paid for them and what they are worth; `None` if there is no
+/// such exchange.
 pub(crate) async fn restore_exchange(
     wallet: &Wallet,
     bank: &Card,
     keys: &KeyBook,
     fetched: &mut Fetched,
     number: u64,
-) -> Result<bool, WalletError> {
+) -> Result<Option<(IssueSource, Amount)>, WalletError> {
     let request_id = wallet.seed_for(&bank.identity).exchange_id(number);
     let bucket = bucket(wallet, bank, fetched, Shelf::Exchanges, &request_id.into()).await?;
     let record = bucket.iter().find_map(|record| match record {
@@ -159,12 +167,15 @@ pub(crate) async fn restore_exchange(
         _ => None,
     });
     let Some(record) = record else {
-        return Ok(false);
+        return Ok(None);
     };
     let source = record.body.source;
     let origin = |slot| Origin::exchanged(number as u32, slot);
     restore_coins(wallet, bank, keys, &request_id, &record, &source, origin).await?;
-    Ok(true)
+    Ok(Some((
+        source,
+        wallet.worth(&bank.identity, &record.body.outputs)?,
+    )))
 }
 
 pub(crate) async fn restore_coins(

@@ -5,13 +5,14 @@
 
 use super::records::FoundRecord;
 use crate::{
+    coins::peek_coin,
     error::WalletError,
-    rows::{COINS, CoinRow, PAST_COINS, PURCHASES, all_from},
+    rows::{CoinRow, PURCHASES, all_from},
     wallet::Wallet,
 };
 use farthing_coin::{KeyId, PublicKey};
 use farthing_protocol::{documents::PurchaseId, restore::Origin};
-use farthing_store::{StoreError, View};
+use farthing_store::StoreError;
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Bound,
@@ -79,19 +80,9 @@ pub(crate) fn rows_of(
 ) -> Result<Option<Vec<CoinRow>>, WalletError> {
     let view = wallet.rows();
     let row = |origin| match index.coins.get(origin) {
-        Some(key) => row_of(&view, key),
+        Some(key) => peek_coin(&view, key),
         None => Ok(None),
     };
     let rows: Result<Vec<Option<CoinRow>>, StoreError> = origins.iter().map(row).collect();
     Ok(rows?.into_iter().collect())
-}
-
-/// A coin's row, from either table. It may move from the second table to the first between two reads.
-fn row_of(view: &View, key: &(KeyId, PublicKey)) -> Result<Option<CoinRow>, StoreError> {
-    for table in [COINS, PAST_COINS, COINS] {
-        if let Some(row) = table.peek(view, key)? {
-            return Ok(Some(row));
-        }
-    }
-    Ok(None)
 }

@@ -36,7 +36,9 @@ pub struct PersonLine {
     coins: Amount,
     spent: Amount,
     sent: Amount,
+    /// From others, and refunds.
     received: Amount,
+    refunded: Amount,
 }
 
 impl PersonLine {
@@ -147,8 +149,8 @@ impl DemoAudit {
             rows.push(table_row(person.name, amounts));
         }
         let [paid_out, left] = [self.books.paid_out, self.merchant];
-        let sold = sold(&self.books, left).unwrap_or_default();
-        let refunded = self.books.reserves;
+        let refunded = refunded(&self.people).unwrap_or_default();
+        let sold = sold(&self.books, left, refunded).unwrap_or_default();
         rows.push(table_row(
             "merchant",
             [nothing, paid_out, left, nothing, sold, refunded, nothing, nothing],
@@ -214,10 +216,15 @@ fn table_row(name: &str, amounts: [Amount; 8]) -> [String; 9] {
     [name.to_owned(), a, b, c, d, e, f, g, h]
 }
 
-/// What the merchant has sold: the account, the payouts, and what was refunded. At the end only refunds wait in reserves.
-fn sold(books: &Books, merchant: Amount) -> Option<Amount> {
+/// What the merchant has sold: the account, the payouts, and what was refunded.
+fn sold(books: &Books, merchant: Amount, refunded: Amount) -> Option<Amount> {
     let kept = merchant.checked_add(books.paid_out)?;
-    kept.checked_add(books.reserves)
+    kept.checked_add(refunded)
+}
+
+/// What was refunded to all of them.
+fn refunded(people: &[PersonLine]) -> Option<Amount> {
+    Amount::sum(people.iter().map(|person| person.refunded.0))
 }
 
 fn money_checks(books: &Books, merchant: Amount, people: &[PersonLine]) -> Vec<Equation> {
@@ -249,8 +256,13 @@ fn money_checks(books: &Books, merchant: Amount, people: &[PersonLine]) -> Vec<E
         ),
         check(
             "the merchant's account + payouts + refunds = what the customers spent",
-            sold(books, merchant),
+            refunded(people).and_then(|refunded| sold(books, merchant, refunded)),
             sum(|p| p.spent),
+        ),
+        check(
+            "reserves that hold money = none",
+            Some(books.reserves),
+            Some(Amount(0)),
         ),
         check(
             "coins that are still held = none",
@@ -276,6 +288,7 @@ fn person_line(person: &Person<'_>, everyone: &[&Shopper], books: &Books) -> Res
         .ok_or_else(|| RunError::Broken("a person has no wallet".into()))?;
     let mut coins: BTreeMap<Vec<u8>, (u64, bool)> = BTreeMap::new();
     let mut spent: BTreeMap<String, u64> = BTreeMap::new();
+    let mut refunded: BTreeMap<String, u64> = BTreeMap::new();
     for customer in &person.wallets {
         for row in customer.wallet.coins().map_err(|error| customer.failed(error))? {
             let key = [row.coin.key_id.0, row.coin.public.0].concat();
@@ -289,7 +302,11 @@ fn person_line(person: &Person<'_>, everyone: &[&Shopper], books: &Books) -> Res
             .map_err(|error| customer.failed(error))?
         {
             if matches!(row.purchase, Purchase::Committed(..)) {
-                spent.insert(customer.purchase_id(number)?, row.purchase.offer().body.price.0);
+                let id = customer.purchase_id(number)?;
+                spent.insert(id.clone(), row.purchase.offer().body.price.0);
+                let change = customer.wallet.change_of_purchase(number);
+                let change = change.map_err(|error| customer.failed(error))?;
+                refunded.insert(id, change.refunded.0);
             }
         }
     }
@@ -300,9 +317,11 @@ fn person_line(person: &Person<'_>, everyone: &[&Shopper], books: &Books) -> Res
         ))
     };
     let (sent, received) = moved(first, everyone)?;
+    let refunded = Amount::sum(refunded.into_values()).ok_or_else(too_much)?;
     Ok(PersonLine {
         sent,
-        received,
+        received: received.checked_add(refunded).ok_or_else(too_much)?,
+        refunded,
         name: first.name,
         cash: person.cash,
         in_account: books.balance(&first.account()?),
@@ -351,7 +370,12 @@ fn payees(customer: &Shopper) -> Result<Vec<Payee>, RunError> {
     let reserves = requested
         .iter()
         .map(|Requested { reserve, .. }| Payee::Reserve(*reserve));
-    Ok(reserves.chain([Payee::Account(account)]).collect())
+    // Nobody has accepted a gift here: all were taken back.
+    let gifts = customer.wallet.gifts().map_err(failed)?;
+    let gifts = gifts
+        .iter()
+        .map(|gift| Payee::Reserve(customer.wallet.reserve_of(&gift.bank, gift.number)));
+    Ok(reserves.chain(gifts).chain([Payee::Account(account)]).collect())
 }
 
 /// Checks the purchases with coins: each has one decision, which the wallet knows, and it has the goods if and only if
@@ -422,6 +446,7 @@ mod tests {
             spent: Amount(20),
             sent: Amount(0),
             received: Amount(0),
+            refunded: Amount(0),
         };
         let merchant = Amount(20);
         let checks = money_checks(&books, merchant, std::slice::from_ref(&person));

@@ -64,6 +64,13 @@ const REFUNDED: Amount = Amount(100);
 /// What alice gives to the charity.
 const DONATED: Amount = Amount(300);
 
+/// The cash that erin pays in and withdraws. No coins of it are worth the price: the largest one is worth more, and all others
+/// together are worth less.
+const ERIN_CASH: Amount = Amount(800);
+
+/// What erin gives.
+const GIVEN: Amount = Amount(150);
+
 /// The merchant's payout.
 const PAYOUT: Amount = Amount(1000);
 
@@ -164,6 +171,11 @@ async fn steps(scene: &Scene, report: &mut DemoReport) -> Result<DemoAudit, RunE
     steps::payments::refund(scene, &alice, 0, REFUNDED, report).await?;
     let charity = scene.charity().await?;
     steps::payments::donation(scene, &alice, &charity, DONATED, report).await?;
+    let erin = scene.shopper("erin", ERIN_CASH).await?;
+    steps::change::change(scene, &erin, ERIN_CASH, report).await?;
+    steps::change::gift(scene, &erin, &dave, GIVEN, report).await?;
+    alice.resume().await?;
+    bob.resume().await?;
     steps::ordinary::payout(scene, PAYOUT, report).await?;
     let people = [
         Person {
@@ -181,6 +193,10 @@ async fn steps(scene: &Scene, report: &mut DemoReport) -> Result<DemoAudit, RunE
         Person {
             cash: Amount(0),
             wallets: vec![&dave],
+        },
+        Person {
+            cash: ERIN_CASH,
+            wallets: vec![&erin],
         },
     ];
     DemoAudit::take(scene, &people).await

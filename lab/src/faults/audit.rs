@@ -1,23 +1,20 @@
 //! The audit of a run: what must hold after all faults are mended and all parties have retried.
 
 use super::{
-    director::Director,
     errand::{PATIENCE_S, Payee, goods_of, payments, unseen, worth},
     matrix::Route,
+    settling::{sales, text},
     stage::{CASH, PRICE, REDEEMED, SENT, Stage},
 };
 use farthing_client::cli::Exit;
 use farthing_kit::{
-    books::{Books, decisions, expected_status, seen_within},
+    books::{Books, decisions, expected_status},
     customer::Customer,
     error::RunError,
 };
 use farthing_protocol::money::Amount;
 use serde_json::Value;
-use std::{fs, path::Path, time::Duration};
-
-/// The time limit of the settlement in the background. The servers' pauses between attempts grow.
-const SETTLE_TIMEOUT: Duration = Duration::from_secs(45);
+use std::{fs, path::Path};
 
 /// A comparison that must hold.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -105,7 +102,7 @@ impl RunAudit {
             0,
         ));
         if let Some(payee) = of.payee {
-            payee.customer.done(&["collect"]).await?;
+            payee.customer.done(&["receive", "--into-account"]).await?;
         }
         let books = stage.books().await?;
         let purchases = customer.purchases().await?;
@@ -129,51 +126,6 @@ impl RunAudit {
     pub fn violated(&self) -> impl Iterator<Item = &Check> {
         self.checks.iter().filter(|check| !check.holds)
     }
-}
-
-async fn sales(stage: &Stage) -> Result<Vec<Value>, RunError> {
-    let answer = stage.merchant.admin(&["sales"], &[]).await?;
-    Ok(answer
-        .get("sales")
-        .and_then(Value::as_array)
-        .cloned()
-        .unwrap_or_default())
-}
-
-fn text<'v>(value: &'v Value, field: &str) -> &'v str {
-    value.get(field).and_then(Value::as_str).unwrap_or_default()
-}
-
-/// Waits until everything is settled at the bank. Returns `false` after a time limit.
-///
-/// # Errors
-/// When a node's reply to its operator is not understood.
-pub async fn settles(stage: &Stage, director: &Director) -> Result<bool, RunError> {
-    let settled = || async {
-        // An operator's command on a killed node opens its directory, and the node could not restart in it.
-        if director.is_mending() {
-            return Ok(false);
-        }
-        match is_settled(stage).await {
-            // The node was killed just now.
-            Err(RunError::Process(_)) => Ok(false),
-            other => other,
-        }
-    };
-    seen_within(SETTLE_TIMEOUT, settled).await
-}
-
-async fn is_settled(stage: &Stage) -> Result<bool, RunError> {
-    let decided = decisions(&stage.escrow).await?;
-    let sold = sales(stage).await?;
-    let over = |sale: &Value| matches!(text(sale, "state"), "credited" | "ended");
-    // The merchant learns of a commit on a sealed offer a little later.
-    let known = |id: &str| sold.iter().any(|sale| text(sale, "purchase") == id);
-    Ok(decided
-        .iter()
-        .all(|(id, decision)| decision.settled && (decision.outcome != "committed" || known(id)))
-        && sold.iter().all(over)
-        && stage.books().await?.held == Amount(0))
 }
 
 /// Checks that the customer has the goods of every committed purchase, and of no other.

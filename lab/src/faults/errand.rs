@@ -1,10 +1,10 @@
 //! The customer's commands on each route, and the customer's reaction when a command fails.
 
 use super::{
-    audit::settles,
     director::Director,
     matrix::Route,
     record::Action,
+    settling::settles,
     stage::{CASH, REDEEMED, SEALED_TITLE, SENT, Stage, TITLE},
 };
 use farthing_client::cli::Exit;

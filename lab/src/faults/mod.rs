@@ -7,6 +7,7 @@
 //! | the processes, and the lines between them | [`stage`] |
 //! | causes one fault at its exact moment | [`director`], which records its events in [`record`] |
 //! | the commands of a customer | [`errand`] |
+//! | whether everything is settled at the bank | [`settling`] |
 //! | the audit after each run | [`audit`] |
 //! | runs many cells at the same time | [`mod@run`] |
 //! | the steps of a run | [`story`] |
@@ -19,6 +20,7 @@ pub mod matrix;
 pub mod page;
 pub mod record;
 pub mod run;
+pub mod settling;
 pub mod stage;
 pub mod story;
 

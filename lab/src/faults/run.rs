@@ -1,11 +1,12 @@
 //! Runs the cells of the matrix, in several theatres at the same time. Each theatre runs one purchase at a time.
 
 use super::{
-    audit::{Check, End, RunAudit, RunParties, settles},
+    audit::{Check, End, RunAudit, RunParties},
     director::Director,
     errand::{Errand, Payee},
     matrix::{Cell, Place, Route, What, cells, places},
     record::Log,
+    settling::settles,
     stage::Theatre,
     story::{Step, tell},
 };

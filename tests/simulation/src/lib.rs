@@ -25,6 +25,7 @@
 
 pub mod backup;
 pub mod campaign;
+pub mod change;
 pub mod cheats;
 pub mod check;
 pub mod customer;
@@ -33,6 +34,7 @@ pub mod dice;
 pub mod fault;
 pub mod foundation;
 pub mod front;
+pub mod gifts;
 pub mod hostile_relay;
 pub mod keys;
 pub mod life;

@@ -30,6 +30,9 @@ pub(super) const FUNDS: Amount = Amount(5000);
 /// What the customer of a story withdraws.
 pub(super) const WITHDRAWN: Amount = Amount(2000);
 
+/// A price that no set of coins of a fresh withdrawal of 20.00 is worth.
+pub const NEEDS_CHANGE: Amount = Amount(1000);
+
 /// What the customer pays back into the account. No set of coins of a fresh withdrawal is worth it.
 pub const REDEEMED: Amount = Amount(333);
 
@@ -53,19 +56,25 @@ pub enum Mode {
     EscrowSilent,
     /// Take a free item. The coins stay.
     Free,
+    /// Withdraw and buy for a price that no set of the coins is worth. The change is received after the goods.
+    Change,
+    /// The same, from a merchant with sealed offers.
+    SealedChange,
     /// Pay coins into the account, pay the request of another customer, and request a payment. Nothing is bought.
     Pay,
 }
 
 impl Mode {
     /// Every mode.
-    pub const ALL: [Mode; 7] = [
+    pub const ALL: [Mode; 9] = [
         Mode::Buy,
         Mode::Cancel,
         Mode::Sealed,
         Mode::SealedCancel,
         Mode::EscrowSilent,
         Mode::Free,
+        Mode::Change,
+        Mode::SealedChange,
         Mode::Pay,
     ];
 
@@ -75,6 +84,14 @@ impl Mode {
             Mode::Buy | Mode::Cancel | Mode::EscrowSilent | Mode::Pay => (Population::default(), 2_000),
             Mode::Sealed | Mode::SealedCancel => (Population::sealed(), 20_000),
             Mode::Free => (Population::with_price(Amount(0)), 2_000),
+            Mode::Change => (Population::with_price(NEEDS_CHANGE), 2_000),
+            Mode::SealedChange => (
+                Population {
+                    prices: vec![NEEDS_CHANGE],
+                    ..Population::sealed()
+                },
+                20_000,
+            ),
         };
         Population {
             goods_bytes,
@@ -85,7 +102,7 @@ impl Mode {
     /// The requests that are blocked until the customer has cancelled.
     fn silence(self) -> Option<fn(&Card, &[u8]) -> bool> {
         match self {
-            Mode::Buy | Mode::Sealed | Mode::Free | Mode::Pay => None,
+            Mode::Buy | Mode::Sealed | Mode::Free | Mode::Change | Mode::SealedChange | Mode::Pay => None,
             Mode::Cancel => Some(is_delivery),
             Mode::SealedCancel => Some(is_hold_at_bank),
             Mode::EscrowSilent => Some(is_customers_at_escrow),
@@ -168,7 +185,13 @@ pub async fn day(world: &World, wallet: &Wallet, mode: Mode, amount: Amount) {
         world.network.unblock();
     }
     buy(world, wallet).await;
-    if matches!(mode, Mode::Sealed | Mode::SealedCancel) {
+    let balances = wallet.balances().expect("the balances");
+    let is_owed = balances.iter().any(|balance| balance.in_reserves > Amount(0));
+    assert!(
+        !is_owed,
+        "money: the change of a purchase is not received: {balances:?}"
+    );
+    if matches!(mode, Mode::Sealed | Mode::SealedCancel | Mode::SealedChange) {
         // Until the merchant has asked for its sales.
         sleep(Duration::from_millis(SALES_ASKED_EVERY_MS)).await;
     }

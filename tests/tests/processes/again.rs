@@ -35,7 +35,7 @@ fn a_purchase_that_is_typed_again_is_carried_on() {
     assert_eq!(alice.balance(), [before - PRICE, 0, 0]);
 
     // The first purchase has ended, so the same command begins a new one.
-    alice.done(&["withdraw", "10.00"]);
+    alice.done(&["withdraw", "20.00"]);
     let output = alice.goods("more goods");
     let bought = alice.done(&["buy", "studio", POSTCARD, "-o", output.to_str().unwrap()]);
     assert_eq!(bought["purchase"]["number"], 1);

@@ -66,6 +66,8 @@ async fn die_and_return(mode: Mode, number: u64, fault: Fault, back: Return) {
                 .expect("a purchase of the past ends as it had ended");
         }
     }
+    let resumed = wallet.resume().await.expect("the wallet resumes");
+    assert!(resumed.open.is_empty(), "{:?}", resumed.open);
     world.check(&[&wallet]).await;
     // The customer's money can be spent.
     if spendable(&wallet) >= world.foundation.population.prices[0] {
@@ -115,4 +117,14 @@ fn the_wallet_dies_at_every_message_of_a_purchase_whose_escrow_is_silent_and_com
 #[test]
 fn the_wallet_dies_at_every_message_of_a_sealed_purchase_and_comes_back() {
     local(every_death(Mode::Sealed));
+}
+
+#[test]
+fn the_wallet_dies_at_every_message_of_a_purchase_with_change_and_comes_back() {
+    local(every_death(Mode::Change));
+}
+
+#[test]
+fn the_wallet_dies_at_every_message_of_a_sealed_purchase_with_change_and_comes_back() {
+    local(every_death(Mode::SealedChange));
 }

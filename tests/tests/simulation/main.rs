@@ -5,6 +5,8 @@
 //! | one purchase in each mode, and every fault at every message and write of it | `schedules` |
 //! | a wallet that dies and comes back in three ways | `deaths` |
 //! | random campaigns | `campaigns` |
+//! | change and refunds of purchases | `change` |
+//! | gifts | `gifts` |
 //! | offers that expire before any coin is put to them | `expired` |
 //! | large goods from a merchant that is far away | `far_away` |
 //! | requests of a lost machine that arrive after the restore | `late` |
@@ -20,9 +22,11 @@
 //! | a wallet at a bank whose list of keys is full | `key_lists` |
 
 mod campaigns;
+mod change;
 mod deaths;
 mod expired;
 mod far_away;
+mod gifts;
 mod hostile_relay;
 mod key_lists;
 mod late;

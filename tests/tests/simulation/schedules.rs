@@ -24,6 +24,9 @@ const PAIRS: usize = 800;
 /// About how many pairs of a free purchase are run, which has few messages.
 const FREE_PAIRS: usize = 100;
 
+/// About how many pairs of a purchase with change are run.
+const CHANGE_PAIRS: usize = 200;
+
 /// About how many pairs of a day of payments are run.
 const PAYMENT_PAIRS: usize = 200;
 
@@ -245,6 +248,25 @@ fn every_single_fault_of_a_purchase_whose_escrow_is_silent() {
 #[test]
 fn every_single_fault_of_a_free_purchase() {
     singles(Mode::Free).run("every_single_fault_of_a_free_purchase");
+}
+
+#[test]
+fn every_single_fault_of_a_purchase_with_change() {
+    singles(Mode::Change).run("every_single_fault_of_a_purchase_with_change");
+}
+
+#[test]
+fn every_single_fault_of_a_sealed_purchase_with_change() {
+    singles(Mode::SealedChange).run("every_single_fault_of_a_sealed_purchase_with_change");
+}
+
+#[test]
+fn pairs_of_faults_of_a_purchase_with_change() {
+    let pairs = Row {
+        which: Which::asked_or(Which::Sample(CHANGE_PAIRS)),
+        ..pairs(Mode::Change)
+    };
+    pairs.run("pairs_of_faults_of_a_purchase_with_change");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! A step plans a loss at an exact moment and runs the wallet into it. It then checks in the nodes' own books that the
 //! server has acted. Only then does it heal the network and resume the wallet.
 
+pub mod change;
 pub mod killed;
 pub mod lost;
 pub mod ordinary;

@@ -9,7 +9,7 @@ use super::{
     },
     ACTED_TIMEOUT, Before, must_be, times,
 };
-use farthing_client::pay_uri::PayUri;
+use farthing_client::{pay_uri::PayUri, receive::Destination};
 use farthing_kit::{
     books::seen_within,
     customer::run_without_wallet,
@@ -139,16 +139,16 @@ pub async fn to_a_person(
         format!("{paid} wait at the bank under a key that names nobody; alice has a receipt that the bank has signed"),
     );
     let dave = Shopper::open(name, dir, &scene.wallet_lines)?;
-    let taken = dave.wallet.collect().await.map_err(of(name))?;
-    for one in taken {
+    let taken = dave.wallet.receive(Destination::Coins, false).await;
+    for one in taken.map_err(of(name))? {
         one.outcome.map_err(of(name))?;
     }
-    must_be("dave's account", scene.books().await?.balance(&account), paid)?;
+    must_be("dave's coins", dave.worth()?, paid)?;
     let charged = before.charged(alice)?;
     must_be("what alice has paid", charged, paid)?;
     report.line(
         Label::Ended,
-        format!("dave came back and took {paid}; the bank does not know from whom"),
+        format!("dave came back and took {paid} in coins; the bank knows neither of the two"),
     );
     report.end(Summary {
         lost: "the payee was offline".into(),
@@ -202,9 +202,21 @@ pub async fn refund(
         Label::Books,
         format!("the merchant's account went from {had} to {left}; the bank has signed that the key of the purchase has {confirmed}"),
     );
+    let had = alice.worth()?;
+    let taken = alice
+        .wallet
+        .receive_of_purchase(purchase, Destination::Coins)
+        .await;
+    let taken = taken.map_err(|error| alice.failed(error))?;
+    must_be("what alice has received", taken.now, refunded)?;
+    must_be(
+        "alice's coins",
+        alice.worth()?,
+        had.checked_add(refunded).unwrap_or_default(),
+    )?;
     report.line(
         Label::Ended,
-        "the money is alice's: only alice's wallet has the key of the purchase, and nobody learns whose it is",
+        "alice took it in coins: only alice's wallet has the key of the purchase, and nobody learns whose it is",
     );
     report.end(Summary {
         lost: "the merchant's certainty".into(),

@@ -2,6 +2,7 @@
 //! it.
 
 use super::World;
+use farthing_bank::rows::REFUNDS;
 use farthing_client::{
     purchase::goods::judge,
     rows::{CoinStatus, Delivery, PurchaseRow},
@@ -9,11 +10,17 @@ use farthing_client::{
 };
 use farthing_coin::PublicKey;
 use farthing_node::admin::AdminHandler;
-use farthing_protocol::{evidence::Verdict, purchase::Purchase};
+use farthing_protocol::{documents::PurchaseId, evidence::Verdict, money::Amount, purchase::Purchase};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
 impl World {
+    /// What the merchant has refunded of a purchase.
+    fn refunded(&self, purchase: &PurchaseId, escrow: &PublicKey) -> Amount {
+        let row = REFUNDS.peek(&self.bank().store().view(), &(*purchase, *escrow));
+        row.expect("the bank's row").unwrap_or_default()
+    }
+
     pub(super) async fn check_goods(&self, wallets: &[&Wallet], all_ended: bool, safety: &mut Vec<String>) {
         let sold = self.sold().await;
         let mut paid = BTreeMap::new();
@@ -24,7 +31,8 @@ impl World {
                 let problem = match &row.purchase {
                     Purchase::Committed(order, _) => {
                         let terms = &order.contract.terms;
-                        paid.insert(order.purchase(), (terms.account, terms.price.0));
+                        let refunded = self.refunded(&order.purchase(), &terms.escrow);
+                        paid.insert(order.purchase(), (terms.account, terms.price.0 - refunded.0));
                         let is_free = order.contract.offer.body.is_free();
                         if all_ended && !is_free && !sold.contains(&order.purchase().to_string()) {
                             safety.push(format!(

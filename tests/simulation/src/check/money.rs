@@ -1,13 +1,13 @@
 //! Money: the bank's books balance, and the bank and the wallets agree on every coin.
 
 use super::World;
-use farthing_bank::rows::{COINS, DEPOSITS};
+use farthing_bank::rows::{COINS, DEPOSITS, RESERVES};
 use farthing_client::{
     rows::{CoinRow, CoinStatus, DepositState},
     wallet::Wallet,
 };
 use farthing_coin::{KeyId, PublicKey};
-use farthing_protocol::{coins::CoinState, money::Amount};
+use farthing_protocol::{coins::CoinState, money::Amount, purchase::Purchase};
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Bound,
@@ -49,6 +49,9 @@ impl World {
             }
         }
         self.check_payments(wallets, all_ended, safety);
+        if all_ended {
+            self.check_change(wallets, safety);
+        }
         let outstanding: Amount = report.outstanding.parse().expect("an amount");
         if all_ended && there != outstanding.0 {
             safety.push(format!(
@@ -60,6 +63,34 @@ impl World {
 }
 
 impl World {
+    /// The wallets know of all money that the bank has for their purchases: change that was not received yet.
+    fn check_change(&self, wallets: &[&Wallet], safety: &mut Vec<String>) {
+        let view = self.bank().store().view();
+        let mut owed: BTreeMap<PublicKey, (Amount, Amount)> = BTreeMap::new();
+        for wallet in wallets {
+            for (number, row) in wallet.purchases().expect("the purchases") {
+                let Purchase::Committed(order, _) = &row.purchase else {
+                    continue;
+                };
+                let reserve = order.contract.terms.purchase_key;
+                let sums = RESERVES.peek(&view, &reserve).expect("the bank's row");
+                let left = sums.unwrap_or_default().balance();
+                let due = wallet.change_of_purchase(number).expect("the reserve").due;
+                let known = owed.entry(reserve).or_insert((left, due));
+                known.1 = known.1.max(due);
+            }
+        }
+        // A copy of a wallet does not know what another one has received.
+        let is_copied = self.everyone().iter().any(|party| self.machine(*party).is_twin());
+        for (reserve, (left, due)) in owed {
+            if left > due || (due > left && !is_copied) {
+                safety.push(format!(
+                    "money: the bank has {left} in the reserve {reserve} of a purchase, and the wallet expects {due}"
+                ));
+            }
+        }
+    }
+
     /// The bank and the wallets agree on every payment by deposit.
     fn check_payments(&self, wallets: &[&Wallet], all_ended: bool, safety: &mut Vec<String>) {
         let view = self.bank().store().view();
