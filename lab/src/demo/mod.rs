@@ -165,6 +165,9 @@ async fn steps(scene: &Scene, report: &mut DemoReport) -> Result<DemoAudit, RunE
     steps::killed::merchant(scene, &bob, report).await?;
     let twins = steps::twice::spend_twice(scene, carol, report).await?;
     steps::lost::reply_to_withdrawal(scene, &alice, ALICE_WITHDRAWS_AGAIN, report).await?;
+    // Change that the purchases have given.
+    alice.resume().await?;
+    bob.resume().await?;
     steps::payments::redeemed(scene, &alice, REDEEMED, report).await?;
     let dave = scene.shopper("dave", Amount(0)).await?;
     let dave = steps::payments::to_a_person(scene, &alice, dave, LUNCH, report).await?;
@@ -174,8 +177,6 @@ async fn steps(scene: &Scene, report: &mut DemoReport) -> Result<DemoAudit, RunE
     let erin = scene.shopper("erin", ERIN_CASH).await?;
     steps::change::change(scene, &erin, ERIN_CASH, report).await?;
     steps::change::gift(scene, &erin, &dave, GIVEN, report).await?;
-    alice.resume().await?;
-    bob.resume().await?;
     steps::ordinary::payout(scene, PAYOUT, report).await?;
     let people = [
         Person {
