@@ -118,7 +118,8 @@ impl Wallet {
     pub async fn receive_of_purchase(&self, number: u64, into: Destination) -> Result<Taken, WalletError> {
         let row = self.purchase(number)?;
         // The coins of a purchase of before a restore have paid for it, too. It ends when its goods are fetched.
-        let may_be_paid = row.delivery == Delivery::OnDemand || self.is_owed_for(&row)?;
+        let may_be_paid =
+            row.delivery == Delivery::OnDemand || is_owed_for(&row, self.reserve_of_purchase(&row)?.as_ref());
         match row.purchase.order() {
             Some(order) if may_be_paid && !order.payment.coins.is_empty() => {
                 let origin = ReserveOrigin::Order(order.counter);
@@ -126,11 +127,6 @@ impl Wallet {
             }
             _ => Err(WalletError::NothingOwed(number)),
         }
-    }
-
-    /// Whether the bank may owe something for a purchase: it was paid, or a restore has found that it was.
-    fn is_owed_for(&self, row: &PurchaseRow) -> Result<bool, WalletError> {
-        Ok(matches!(row.purchase, Purchase::Committed(..)) || self.reserve_of_purchase(row)?.is_some())
     }
 
     /// The reserve of a purchase, if the wallet knows that it was credited.
@@ -149,12 +145,9 @@ impl Wallet {
     /// When there is no such purchase. When the store fails.
     pub fn change_of_purchase(&self, number: u64) -> Result<Change, WalletError> {
         let row = self.purchase(number)?;
-        let is_owed = self.is_owed_for(&row)?;
-        let order = row
-            .purchase
-            .order()
-            .filter(|order| !order.payment.coins.is_empty());
-        let Some(order) = order.filter(|_| is_owed) else {
+        let reserve = self.reserve_of_purchase(&row)?;
+        let is_owed = is_owed_for(&row, reserve.as_ref());
+        let Some(order) = row.purchase.order().filter(|_| is_owed) else {
             return Ok(Change::default());
         };
         let view = self.rows();
@@ -163,7 +156,6 @@ impl Wallet {
             let coin = peek_coin(&view, &(coin.key_id, coin.public))?;
             worth = worth.saturating_add(coin.map_or(0, |coin| coin.value));
         }
-        let reserve = self.reserve_of_purchase(&row)?;
         let amount = order.contract.terms.change(Amount(worth)).unwrap_or_default();
         let credited = reserve.as_ref().map(|row| row.sums.credited).unwrap_or_default();
         Ok(Change {
@@ -226,6 +218,11 @@ impl Wallet {
     }
 }
 
+/// Whether the bank may owe something for a purchase: it was paid, or a restore has found that it was.
+fn is_owed_for(row: &PurchaseRow, reserve: Option<&ReserveRow>) -> bool {
+    matches!(row.purchase, Purchase::Committed(..)) || reserve.is_some()
+}
+
 /// Whether a request was paid in full, and everything of it received.
 fn is_paid(wallet: &Wallet, requested: &Requested) -> Result<bool, WalletError> {
     let row = RESERVES.peek(&wallet.rows(), &(requested.bank, requested.reserve))?;
@@ -269,7 +266,9 @@ pub(crate) async fn receive_from(
             Destination::Account => deposit(wallet, &bank, origin, sums, &mut peer).await,
         };
         match outcome {
-            Ok(()) if into == Destination::Account => deposited.0 += balance.0,
+            Ok(()) if into == Destination::Account => {
+                deposited.0 = deposited.0.saturating_add(balance.0);
+            }
             Ok(()) => {}
             // Another owner of the key, such as a copy of this wallet, was faster. The next sums show it.
             Err(error) if is_emptied(&error) && refused_at != Some(sums) => refused_at = Some(sums),

@@ -92,12 +92,12 @@ async fn restore_first(wallet: &Wallet, bank: &Card, goods_dir: &Path) -> Result
     let mut fetched = Fetched::default();
     let mut records = find_records(wallet, bank, &mut fetched, &mut asked).await?;
     find_used_coins(wallet, bank, &mut fetched, |_| true).await?;
-    search_beyond(wallet, bank, &keys, &mut records, &mut issued, &mut asked).await?;
+    let by_reserves = search_beyond(wallet, bank, &keys, &mut records, &mut issued, &mut asked).await?;
     let mut index = record_index(wallet, &bank.identity)?;
     for record in &records {
         restore_purchase(wallet, &mut index, record.clone(), goods_dir, None).await?;
     }
-    restore_change(wallet, &bank.identity, &records, &issued, &asked).await?;
+    restore_change(wallet, &bank.identity, &records, &by_reserves).await?;
     restore_requested(wallet, bank, &asked).await?;
     // A payment leaves nothing that a restore could find, and the salt of its text must not be used again.
     skip_to(wallet, &NO_BANK, Counter::Deposits, began_ms / 1000).await?;

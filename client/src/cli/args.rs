@@ -360,7 +360,8 @@ pub(super) enum Command {
         farthing receive --purchase 3      what the bank owes for purchase 3\n  \
         farthing receive --into-account    the way out of a bank that issues no coins any more\n\n\
         Requests that were paid in full and received are not asked for again. The bank learns that somebody takes the money of \
-        one request, over a connection that it cannot link to anything else. With --into-account it learns that it was you. With \
+        a request, over a connection of its own. If you have several, they are asked one after another, and their times may \
+        join them. With --into-account it learns that it was you. With \
         --purchase, too, it learns that you made this purchase.")]
     Receive(Receive),
     /// Give up a payment that the bank does not confirm: its coins are exchanged for fresh ones.

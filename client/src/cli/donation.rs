@@ -2,7 +2,7 @@
 
 use super::{
     args::AccountLink,
-    payments::{done, picture, unfinished},
+    payments::{done, drawn, unfinished},
     report::{Report, short},
 };
 use crate::{pay_uri::PayUri, wallet::Wallet};
@@ -77,9 +77,5 @@ pub(super) fn link(wallet: &Wallet, bank: Option<&str>, link: &AccountLink) -> R
     let name = link.name.as_deref().unwrap_or_default();
     let uri = PayUri::new(bank.identity, Payee::Account(account), None, name)?.to_string();
     let json = json!({ "uri": uri, "account": account.to_string(), "bank": bank.name, "name": name });
-    let text = match link.qr {
-        true => format!("{}\n{uri}", picture(&uri)?),
-        false => uri,
-    };
-    Ok(Report::done(text, json))
+    Ok(Report::done(drawn(uri, link.qr)?, json))
 }

@@ -3,7 +3,7 @@
 use super::{
     exit::Exit,
     money::balances,
-    payments::{for_text, payment_json, picture, unfinished},
+    payments::{drawn, for_text, payment_json, unfinished},
     report::{Report, amount},
 };
 use crate::{deposit::Paid, gift::Given, gift_uri::GiftUri, receive::Taken, wallet::Wallet};
@@ -29,17 +29,14 @@ pub(super) async fn give(
         is_carried_on,
     } = paid;
     let written = uri.to_string();
-    let drawn = match qr {
-        true => format!("{}\n", picture(&written)?),
-        false => String::new(),
-    };
     let carried_on = match is_carried_on {
         true => "carried on the gift that was under way; `--again` makes another\n",
         false => "",
     };
+    let link = drawn(written.clone(), qr)?;
     let (money, balances) = balances(wallet)?;
     let text = format!(
-        "{carried_on}{drawn}{written}\n\
+        "{carried_on}{link}\n\
          whoever has this link has the {asked}: send it over a channel that you trust\n\
          `farthing take-back {number}` takes it back until somebody has accepted it\n{money}"
     );

@@ -159,15 +159,19 @@ pub(super) async fn request(
         "amount": uri.amount.map(amount),
         "text": uri.text,
     });
-    let text = match qr {
-        true => format!("{}\n{written}", picture(&written)?),
-        false => written,
-    };
-    Ok(Report::done(text, json))
+    Ok(Report::done(drawn(written, qr)?, json))
+}
+
+/// A link, under its QR code if `qr` asks for one.
+pub(super) fn drawn(link: String, qr: bool) -> Result<String> {
+    match qr {
+        true => Ok(format!("{}\n{link}", picture(&link)?)),
+        false => Ok(link),
+    }
 }
 
 /// A text as a QR code.
-pub(super) fn picture(text: &str) -> Result<String> {
+fn picture(text: &str) -> Result<String> {
     let code = QRBuilder::new(text.to_owned()).build();
     Ok(code.context("the request is too long for a picture")?.to_str())
 }

@@ -16,31 +16,9 @@ use farthing_protocol::{
     denial::Denial, documents::Issued, issuance::Issuance, refusal::Refusal, withdraw::Withdrawal,
 };
 
-impl Refused for Withdrawal {
-    fn on_refused(
-        known: &Known<'_, Self>,
-        refusal: &Refusal,
-        _denial: Option<&Signed<Denial>>,
-    ) -> Result<Step<Self>, WalletError> {
-        Ok(ended(known, refusal))
-    }
-}
+impl Refused for Withdrawal {}
 
-impl Refused for ReserveWithdrawalRow {
-    fn on_refused(
-        known: &Known<'_, Self>,
-        refusal: &Refusal,
-        _denial: Option<&Signed<Denial>>,
-    ) -> Result<Step<Self>, WalletError> {
-        Ok(ended(known, refusal))
-    }
-}
-
-/// The step after a final refusal of a withdrawal, which has no coins to return.
-fn ended<R: IssuanceRow>(known: &Known<'_, R>, refusal: &Refusal) -> Step<R> {
-    let next = known.row.with(known.row.issuance().on_refused(refusal));
-    Step::moved(known, next).fails(refused(known, refusal))
-}
+impl Refused for ReserveWithdrawalRow {}
 
 impl Refused for ExchangeRow {
     fn on_refused(

@@ -28,8 +28,8 @@ use farthing_protocol::{
 };
 use farthing_store::{Reads, StoreError, Transaction, View};
 
-/// How many numbers in a row one exchange tries.
-const NUMBERS_MAX: usize = 32;
+/// How many numbers in a row one exchange, or one withdrawal from a reserve, tries.
+pub(super) const NUMBERS_MAX: usize = 32;
 
 impl Wallet {
     /// Like [`exchange`](Wallet::exchange), but a coin that the bank refuses does not stop the others: they are tried
@@ -87,10 +87,7 @@ impl Wallet {
         let mut total = Amount(0);
         for part in rows.chunks(COINS_PER_REQUEST_MAX) {
             let worth = Amount(part.iter().fold(0, |sum, row| sum.saturating_add(row.value)));
-            let values = assortment(worth, keys.values())
-                .filter(|values| values.len() <= COINS_PER_REQUEST_MAX)
-                .or_else(|| fewest(worth, keys.values()))
-                .ok_or(WalletError::NoCoins(worth))?;
+            let values = fitting(worth, keys.values()).ok_or(WalletError::NoCoins(worth))?;
             exchange_coins(self, &bank, part.to_vec(), &values).await?;
             total = Amount(total.0.saturating_add(worth.0));
         }
@@ -127,11 +124,23 @@ async fn exchange_coins(
             return Ok(());
         }
     }
-    Err(WalletError::Silent {
+    Err(numbers_used(bank, Question::Exchange))
+}
+
+/// The error if copies of this wallet have used the next numbers.
+pub(super) fn numbers_used(bank: &Card, question: Question) -> WalletError {
+    WalletError::Silent {
         party: bank.title(),
-        question: Question::Exchange,
+        question,
         why: "copies of this wallet have used the next numbers of its exchanges".into(),
-    })
+    }
+}
+
+/// The values of coins of this worth, largest first: an assortment, or the fewest coins if that is too many for a request.
+pub(super) fn fitting(worth: Amount, values: &[u64]) -> Option<Vec<u64>> {
+    assortment(worth, values)
+        .filter(|coins| coins.len() <= COINS_PER_REQUEST_MAX)
+        .or_else(|| fewest(worth, values))
 }
 
 /// Stores an exchange before anything is requested; `None` if the status of a coin has changed.

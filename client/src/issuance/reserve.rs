@@ -1,6 +1,10 @@
 //! Withdrawals from a reserve of this wallet, driven until the coins are in the wallet.
 
-use super::{row::At, run::drive};
+use super::{
+    exchange::{NUMBERS_MAX, fitting, numbers_used},
+    row::At,
+    run::drive,
+};
 use crate::{
     counters::{number_reads, take_numbers},
     error::WalletError,
@@ -18,13 +22,10 @@ use farthing_protocol::{
     api::Question,
     issue::IssueState,
     limits::COINS_PER_REQUEST_MAX,
-    money::{Amount, assortment, fewest},
+    money::Amount,
     withdraw::{ReserveWithdrawal, Withdrawal},
 };
 use farthing_store::{Reads, StoreError, Transaction};
-
-/// How many numbers in a row one withdrawal tries.
-const NUMBERS_MAX: usize = 32;
 
 /// Withdraws `balance` from the reserve, or as much of it as one request can. If a copy of this wallet has used a number for
 /// something else, the next number is tried.
@@ -50,21 +51,12 @@ pub(crate) async fn withdraw_from_reserve(
             return Ok(());
         }
     }
-    Err(WalletError::Silent {
-        party: bank.title(),
-        question: Question::Reserve,
-        why: "copies of this wallet have used the next numbers of its exchanges".into(),
-    })
+    Err(numbers_used(bank, Question::Reserve))
 }
 
 /// The values of the coins of a balance. More coins than one request takes are left for the next one.
 fn coins_of(balance: Amount, values: &[u64]) -> Option<Vec<u64>> {
-    let fits = |coins: &Vec<u64>| coins.len() <= COINS_PER_REQUEST_MAX;
-    if let Some(coins) = assortment(balance, values).filter(fits) {
-        return Some(coins);
-    }
-    // The largest come first.
-    let mut coins = fewest(balance, values)?;
+    let mut coins = fitting(balance, values)?;
     coins.truncate(COINS_PER_REQUEST_MAX);
     Some(coins)
 }

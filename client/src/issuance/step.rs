@@ -77,12 +77,16 @@ pub(crate) enum Then<I: Issuance> {
 
 /// The step after a final refusal, which differs for withdrawals and exchanges.
 pub(crate) trait Refused: IssuanceRow {
-    /// The bank refused finally: with its signature, or when nothing was at stake.
+    /// The bank refused finally: with its signature, or when nothing was at stake. A withdrawal, which this default is for, has
+    /// no coins to return.
     fn on_refused(
         known: &Known<'_, Self>,
         refusal: &Refusal,
-        denial: Option<&Signed<Denial>>,
-    ) -> Result<Step<Self>, WalletError>;
+        _denial: Option<&Signed<Denial>>,
+    ) -> Result<Step<Self>, WalletError> {
+        let next = known.row.with(known.row.issuance().on_refused(refusal));
+        Ok(Step::moved(known, next).fails(refused(known, refusal)))
+    }
 }
 
 /// What a refusal means for an issuance.

@@ -9,7 +9,7 @@ use super::{
     issued::{IssuedByNumber, restore_exchange},
     known::issued_numbers,
     records::{FoundRecord, records_of_order},
-    reserves::from_reserves,
+    reserves::{FromReserves, from_reserves},
     search::{ASKED_AHEAD, ask_for, skip_to},
     used_coins::find_used_coins,
 };
@@ -38,7 +38,8 @@ struct Missing {
     orders: bool,
 }
 
-/// Searches after any gap for everything that the coins show to be missing.
+/// Searches after any gap for everything that the coins show to be missing. Returns which of the exchanges were withdrawals
+/// from reserves.
 ///
 /// # Errors
 /// When the bank does not answer.
@@ -49,7 +50,7 @@ pub(crate) async fn search_beyond(
     records: &mut Vec<FoundRecord>,
     issued: &mut IssuedByNumber,
     asked: &mut ScanRecord,
-) -> Result<(), WalletError> {
+) -> Result<FromReserves, WalletError> {
     loop {
         let by_reserves = from_reserves(wallet, &bank.identity, records, issued, asked)?;
         let missing = missing(wallet, &bank.identity, records, &by_reserves.numbers)?;
@@ -64,7 +65,7 @@ pub(crate) async fn search_beyond(
             if missing != Missing::default() {
                 tracing::warn!(?missing, "coins were used by what this restore cannot find");
             }
-            return Ok(());
+            return Ok(by_reserves);
         }
         find_used_coins(wallet, bank, &mut Fetched::default(), |_| true).await?;
     }

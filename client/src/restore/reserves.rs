@@ -101,11 +101,9 @@ pub(crate) async fn restore_change(
     wallet: &Wallet,
     bank: &PublicKey,
     records: &[FoundRecord],
-    issued: &IssuedByNumber,
-    asked: &ScanRecord,
+    by_reserves: &FromReserves,
 ) -> Result<(), WalletError> {
     let seed = wallet.seed_for(bank);
-    let found = from_reserves(wallet, bank, records, issued, asked)?;
     // Copies of a wallet may have made two purchases under one number. They share a reserve.
     let mut by_order: BTreeMap<u64, Amount> = BTreeMap::new();
     for change in changes(wallet, bank, records)? {
@@ -120,7 +118,7 @@ pub(crate) async fn restore_change(
         let at = (*bank, reserve);
         let row = ReserveRow {
             proven,
-            received: found.received.get(&reserve).copied().unwrap_or_default(),
+            received: by_reserves.received.get(&reserve).copied().unwrap_or_default(),
             ..ReserveRow::new(origin)
         };
         wallet
