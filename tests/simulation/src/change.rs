@@ -5,9 +5,9 @@ use super::{
     foundation::{ITEM, Population},
     front::{Cheat, Honest},
     machine::Death,
-    money::spendable,
+    money::{owed, spendable},
     party::Party,
-    shopping::{NEEDS_CHANGE, WITHDRAWN, picture, restored, withdrawn_in},
+    shopping::{NEEDS_CHANGE, WITHDRAWN, finishes_a_reserve_withdrawal, picture, restored, withdrawn_in},
     world::World,
 };
 use async_trait::async_trait;
@@ -55,17 +55,8 @@ async fn bought(world: &World, wallet: &Wallet) -> u64 {
     number
 }
 
-fn due(wallet: &Wallet) -> Amount {
-    let bank = wallet.balances().expect("the balances");
-    Amount(bank.iter().map(|balance| balance.in_reserves.0).sum())
-}
-
 fn asks_a_reserve(card: &Card, request: &[u8]) -> bool {
     card.role == RoleName::Bank && matches!(BankRequest::decode(request), Ok(BankRequest::Reserve(_)))
-}
-
-fn finishes_a_withdrawal(card: &Card, request: &[u8]) -> bool {
-    card.role == RoleName::Bank && matches!(BankRequest::decode(request), Ok(BankRequest::ReserveFinish(_)))
 }
 
 /// A bank that does not apply what the escrow and the merchant bring.
@@ -88,7 +79,7 @@ impl Cheat for AppliesNothing {
 pub async fn a_purchase_gives_change() {
     let (world, _, wallet) = withdrawn(91).await;
     bought(&world, &wallet).await;
-    assert_eq!((spendable(&wallet), due(&wallet)), (LEFT, Amount(0)));
+    assert_eq!((spendable(&wallet), owed(&wallet)), (LEFT, Amount(0)));
     let exchanged = world.network.sent().into_iter().filter(|sent| {
         matches!(
             BankRequest::decode(&sent.request),
@@ -104,7 +95,7 @@ pub async fn the_change_is_received_later() {
     let (world, customer, wallet) = withdrawn(92).await;
     world.network.block(asks_a_reserve);
     bought(&world, &wallet).await;
-    assert_eq!((spendable(&wallet).0, due(&wallet)), (LEFT.0 - CHANGE.0, CHANGE));
+    assert_eq!((spendable(&wallet).0, owed(&wallet)), (LEFT.0 - CHANGE.0, CHANGE));
     let resumed = wallet.resume().await.expect("the wallet resumes");
     assert!(resumed.open.iter().any(|(_, error)| error.is_silence()));
     world.network.unblock();
@@ -112,7 +103,7 @@ pub async fn the_change_is_received_later() {
     let wallet = customer.wallet_after(Death::PowerLost);
     let resumed = wallet.resume().await.expect("the wallet resumes");
     assert!(resumed.open.is_empty(), "progress: {:?}", resumed.open);
-    assert_eq!((spendable(&wallet), due(&wallet)), (LEFT, Amount(0)));
+    assert_eq!((spendable(&wallet), owed(&wallet)), (LEFT, Amount(0)));
     world.check(&[&wallet]).await;
 }
 
@@ -121,12 +112,12 @@ pub async fn the_bank_learns_of_the_commit_later() {
     let (world, _, wallet) = withdrawn(93).await;
     world.cheat(Party::Bank, AppliesNothing);
     bought(&world, &wallet).await;
-    assert_eq!(due(&wallet), CHANGE, "money: the wallet forgets its change");
+    assert_eq!(owed(&wallet), CHANGE, "money: the wallet forgets its change");
     world.honest(Party::Bank);
     sleep(WORK).await;
     let resumed = wallet.resume().await.expect("the wallet resumes");
     assert!(resumed.open.is_empty(), "progress: {:?}", resumed.open);
-    assert_eq!((spendable(&wallet), due(&wallet)), (LEFT, Amount(0)));
+    assert_eq!((spendable(&wallet), owed(&wallet)), (LEFT, Amount(0)));
     world.check(&[&wallet]).await;
 }
 
@@ -142,7 +133,7 @@ pub async fn a_copy_of_the_wallet_receives_the_change() {
     for other in [&copy, &wallet] {
         let resumed = other.resume().await.expect("the wallet resumes");
         assert!(resumed.open.is_empty(), "progress: {:?}", resumed.open);
-        assert_eq!(due(other), Amount(0));
+        assert_eq!(owed(other), Amount(0));
     }
     assert_eq!(spendable(&copy), LEFT);
     assert_eq!(
@@ -159,7 +150,10 @@ pub async fn a_restore_after_change() {
     for (seed, blocked) in [
         (95, None),
         (96, Some(asks_a_reserve as fn(&Card, &[u8]) -> bool)),
-        (97, Some(finishes_a_withdrawal as fn(&Card, &[u8]) -> bool)),
+        (
+            97,
+            Some(finishes_a_reserve_withdrawal as fn(&Card, &[u8]) -> bool),
+        ),
     ] {
         let (world, customer, wallet) = withdrawn(seed).await;
         if let Some(blocked) = blocked {
@@ -170,12 +164,12 @@ pub async fn a_restore_after_change() {
         world.network.unblock();
         drop(wallet);
         let wallet = restored(&world, &customer, "alice-again").await;
-        let owed = if blocked.is_some() { CHANGE } else { Amount(0) };
-        assert_eq!(due(&wallet), owed, "money: a restore is wrong about what is owed");
+        let due = if blocked.is_some() { CHANGE } else { Amount(0) };
+        assert_eq!(owed(&wallet), due, "money: a restore is wrong about what is owed");
         let before = asked_reserves(&world);
         let resumed = wallet.resume().await.expect("the wallet resumes");
         assert!(resumed.open.is_empty(), "progress: {:?}", resumed.open);
-        assert_eq!((spendable(&wallet), due(&wallet)), (LEFT, Amount(0)));
+        assert_eq!((spendable(&wallet), owed(&wallet)), (LEFT, Amount(0)));
         let has_asked = asked_reserves(&world) > before;
         assert_eq!(
             has_asked,
@@ -183,7 +177,7 @@ pub async fn a_restore_after_change() {
             "anonymity: an empty reserve is asked for"
         );
         fetched_again(&wallet).await;
-        assert_eq!((spendable(&wallet), due(&wallet)), (LEFT, Amount(0)));
+        assert_eq!((spendable(&wallet), owed(&wallet)), (LEFT, Amount(0)));
         world.check(&[&wallet]).await;
     }
 }
@@ -238,7 +232,7 @@ pub async fn a_refund_is_received() {
         "money: a restore loses a refund"
     );
     fetched_again(&wallet).await;
-    assert_eq!(due(&wallet), Amount(0));
+    assert_eq!(owed(&wallet), Amount(0));
     let unpaid = wallet.receive_of_purchase(77, Destination::Coins).await;
     assert!(matches!(unpaid, Err(WalletError::NoPurchase(_))), "{unpaid:?}");
     world.check(&[&wallet]).await;

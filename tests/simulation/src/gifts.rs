@@ -3,13 +3,13 @@
 use super::{
     customer::CustomerMachine,
     machine::Death,
-    money::spendable,
+    money::{owed, spendable},
     payments::is_deposit,
-    shopping::{WITHDRAWN, restored, withdrawn_in},
+    shopping::{WITHDRAWN, finishes_a_reserve_withdrawal, restored, withdrawn_in},
     world::World,
 };
 use farthing_client::{error::WalletError, gift::Given, wallet::Wallet};
-use farthing_node::card::{Card, RoleName};
+use farthing_node::card::RoleName;
 use farthing_protocol::{api::BankRequest, money::Amount};
 use std::sync::Arc;
 
@@ -26,10 +26,6 @@ async fn withdrawn(seed: u64) -> (Arc<World>, CustomerMachine, Wallet) {
 async fn given(world: &World, wallet: &Wallet) -> Given {
     let given = wallet.give(&world.parties().bank, GIVEN, "for you", false).await;
     given.expect("a gift")
-}
-
-fn finishes_a_withdrawal(card: &Card, request: &[u8]) -> bool {
-    card.role == RoleName::Bank && matches!(BankRequest::decode(request), Ok(BankRequest::ReserveFinish(_)))
 }
 
 /// The recipient has the gift once, and the giver cannot take it back after that.
@@ -93,7 +89,7 @@ pub async fn the_recipient_dies_while_a_gift_is_accepted() {
     let gift = given(&world, &wallet).await;
     let customer = world.customer("bob", Amount(1)).await;
     let bob = customer.wallet();
-    world.network.block(finishes_a_withdrawal);
+    world.network.block(finishes_a_reserve_withdrawal);
     let silent = bob.accept(&gift.uri).await;
     assert!(silent.as_ref().is_err_and(WalletError::is_silence), "{silent:?}");
     world.network.unblock();
@@ -118,7 +114,7 @@ pub async fn a_gift_is_accepted_later() {
     world.network.unblock();
     let resumed = bob.resume().await.expect("the wallet resumes");
     assert!(resumed.open.is_empty(), "progress: {:?}", resumed.open);
-    assert_eq!((spendable(&bob), due(&bob)), (GIVEN, Amount(0)));
+    assert_eq!((spendable(&bob), owed(&bob)), (GIVEN, Amount(0)));
     world.check(&[&wallet, &bob]).await;
 }
 
@@ -128,7 +124,7 @@ pub async fn a_gift_is_taken_back_while_it_is_accepted() {
     let (world, _, wallet) = withdrawn(108).await;
     let gift = given(&world, &wallet).await;
     let bob = world.customer("bob", Amount(1)).await.wallet();
-    world.network.block(finishes_a_withdrawal);
+    world.network.block(finishes_a_reserve_withdrawal);
     let silent = bob.accept(&gift.uri).await;
     assert!(silent.as_ref().is_err_and(WalletError::is_silence), "{silent:?}");
     world.network.unblock();
@@ -139,14 +135,8 @@ pub async fn a_gift_is_taken_back_while_it_is_accepted() {
     assert_eq!(back.now, GIVEN);
     let resumed = bob.resume().await.expect("the wallet resumes");
     assert!(resumed.open.is_empty(), "progress: {:?}", resumed.open);
-    assert_eq!((spendable(&bob), due(&bob)), (Amount(0), Amount(0)));
+    assert_eq!((spendable(&bob), owed(&bob)), (Amount(0), Amount(0)));
     world.check(&[&wallet, &bob]).await;
-}
-
-/// What the wallet expects from banks.
-fn due(wallet: &Wallet) -> Amount {
-    let balances = wallet.balances().expect("the balances");
-    Amount(balances.iter().map(|balance| balance.in_reserves.0).sum())
 }
 
 /// The payment into the gift is lost twice. The same command carries the same gift on.

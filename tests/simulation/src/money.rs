@@ -1,4 +1,4 @@
-//! What a wallet of these tests has. They have one bank, or several of one currency.
+//! What a wallet of these tests has, and expects. They have one bank, or several of one currency.
 
 use farthing_client::wallet::Wallet;
 use farthing_protocol::money::Amount;
@@ -10,4 +10,13 @@ use farthing_protocol::money::Amount;
 pub fn spendable(wallet: &Wallet) -> Amount {
     let balances = wallet.balances().expect("the balances");
     Amount(balances.iter().map(|balance| balance.available.0).sum())
+}
+
+/// What banks owe the wallet, as far as it knows.
+///
+/// # Panics
+/// When the wallet cannot be read.
+pub fn owed(wallet: &Wallet) -> Amount {
+    let balances = wallet.balances().expect("the balances");
+    Amount(balances.iter().map(|balance| balance.in_reserves.0).sum())
 }

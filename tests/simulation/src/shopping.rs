@@ -3,6 +3,7 @@
 use super::{
     customer::CustomerMachine,
     foundation::{ITEM, Population},
+    money::owed,
     world::World,
 };
 use farthing_client::{
@@ -158,6 +159,11 @@ pub fn is_delivery(card: &Card, request: &[u8]) -> bool {
         && matches!(MerchantRequest::decode(request), Ok(MerchantRequest::Deliver(_)))
 }
 
+/// Whether a request asks the bank to finish a withdrawal from a reserve.
+pub fn finishes_a_reserve_withdrawal(card: &Card, request: &[u8]) -> bool {
+    card.role == RoleName::Bank && matches!(BankRequest::decode(request), Ok(BankRequest::ReserveFinish(_)))
+}
+
 /// Whether a request asks the bank to hold coins.
 pub fn is_hold_at_bank(card: &Card, request: &[u8]) -> bool {
     card.role == RoleName::Bank && matches!(BankRequest::decode(request), Ok(BankRequest::Hold(_)))
@@ -185,12 +191,8 @@ pub async fn day(world: &World, wallet: &Wallet, mode: Mode, amount: Amount) {
         world.network.unblock();
     }
     buy(world, wallet).await;
-    let balances = wallet.balances().expect("the balances");
-    let is_owed = balances.iter().any(|balance| balance.in_reserves > Amount(0));
-    assert!(
-        !is_owed,
-        "money: the change of a purchase is not received: {balances:?}"
-    );
+    let due = owed(wallet);
+    assert_eq!(due, Amount(0), "money: the change of a purchase is not received");
     if matches!(mode, Mode::Sealed | Mode::SealedCancel | Mode::SealedChange) {
         // Until the merchant has asked for its sales.
         sleep(Duration::from_millis(SALES_ASKED_EVERY_MS)).await;

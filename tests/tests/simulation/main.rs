@@ -21,6 +21,16 @@
 //! | a relay that breaks the protocol, and what a relay sees | `hostile_relay` |
 //! | a wallet at a bank whose list of keys is full | `key_lists` |
 
+/// A story of the simulation that checks itself.
+macro_rules! story {
+    ($module:ident :: $name:ident) => {
+        #[test]
+        fn $name() {
+            farthing_simulation::local(farthing_simulation::$module::$name());
+        }
+    };
+}
+
 mod campaigns;
 mod change;
 mod deaths;

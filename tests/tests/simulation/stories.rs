@@ -14,7 +14,6 @@ use farthing_simulation::{
     party::Party,
     schedule::{FUNDS, WITHDRAWN},
     shopping::{is_delivery, picture},
-    stories,
     world::World,
 };
 use std::sync::Arc;
@@ -34,27 +33,17 @@ async fn two_copies(seed: u64) -> (Arc<World>, Wallet, Wallet) {
     (world, customer.wallet_after(Death::Killed), twin.wallet())
 }
 
-/// A story that checks itself.
-macro_rules! story {
-    ($name:ident) => {
-        #[test]
-        fn $name() {
-            local(stories::$name());
-        }
-    };
-}
-
-story!(the_customer_never_comes_back);
-story!(a_cancel_after_the_commit);
-story!(everything_arrives_again_after_the_abort);
-story!(everything_arrives_again_after_the_commit);
-story!(the_merchant_of_a_sealed_offer_is_gone);
-story!(a_cancel_after_a_sealed_commit);
-story!(one_wallet_buys_two_things_at_once);
-story!(a_copy_of_the_wallet_buys_later);
-story!(three_restores_of_one_wallet);
-story!(a_payment_arrives_after_the_restore);
-story!(a_bit_of_a_journal_flips);
+story!(stories::the_customer_never_comes_back);
+story!(stories::a_cancel_after_the_commit);
+story!(stories::everything_arrives_again_after_the_abort);
+story!(stories::everything_arrives_again_after_the_commit);
+story!(stories::the_merchant_of_a_sealed_offer_is_gone);
+story!(stories::a_cancel_after_a_sealed_commit);
+story!(stories::one_wallet_buys_two_things_at_once);
+story!(stories::a_copy_of_the_wallet_buys_later);
+story!(stories::three_restores_of_one_wallet);
+story!(stories::a_payment_arrives_after_the_restore);
+story!(stories::a_bit_of_a_journal_flips);
 
 #[test]
 fn a_dead_escrow_costs_nobody_the_goods() {
