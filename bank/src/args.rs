@@ -58,7 +58,9 @@ pub(crate) enum Command {
     /// Open, list, credit and debit accounts.
     #[command(subcommand)]
     Account(AccountCommand),
-    /// Issue no more coins: the first step to close a bank. Coins and reserves can still be paid into accounts.
+    /// Let nobody withdraw coins any more: the first step to close a bank. Coins and reserves can be paid into accounts.
+    ///
+    /// Exchanges go on, as they add no money: the coins of an aborted purchase need one before they can be redeemed.
     StopIssuing {
         /// The bank's directory.
         dir: PathBuf,

@@ -118,7 +118,7 @@ pub(crate) fn keys(list: &KeyLines) -> String {
 pub(crate) fn issuing(state: &IssuingState) -> String {
     match state.stopped_ms {
         Some(stopped_ms) => format!(
-            "the bank issues no coins since {}; customers put theirs into their accounts with `farthing redeem`, and \
+            "nobody withdraws coins since {}; customers put theirs into their accounts with `farthing redeem`, and \
              `audit` shows what is outstanding",
             date::text(stopped_ms)
         ),

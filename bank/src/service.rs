@@ -23,7 +23,7 @@ use farthing_protocol::{
     issue::{Admission, Begun, PreparedSession, SessionRequest, Sessions},
     money::Amount,
     refund::{RefundRequest, Refunded, verify_refund},
-    refusal::{IssueFault, Later, PurchaseFault, Refusal},
+    refusal::{IssueFault, PurchaseFault, Refusal},
     reserve::{FromReserve, ReserveBalance, ReserveRequest, verify_reserve},
     restore::{
         AccountRequest, BucketPage, BucketRequest, KeptMemo, MemoRequest, WithdrawalsPage,
@@ -127,7 +127,7 @@ impl Bank {
         if let Some(issued) = ready.map_err(|error| self.denied(refused(error), &denying))? {
             return Err(other_content(self.sign(issued)));
         }
-        let prepared = self.prepare(request.session(), now_ms, || self.drain.check())?;
+        let prepared = self.prepare(request.session(), now_ms, || self.may_issue())?;
         let reads = transactions::withdraw_begin_reads(&request);
         let opening = self.issue(reads, move |tx, sessions, keys| {
             transactions::withdraw_begin(tx, &request, &prepared, sessions, keys, now_ms)
@@ -135,13 +135,23 @@ impl Bank {
         self.begun(opening.await.map_err(|refusal| self.denied(refusal, &denying))?)
     }
 
-    /// Makes the nonces of a session that may be opened, if the bank issues and `may_begin` allows a new one. In the store's
+    /// Whether new money may be issued as coins. An exchange adds none, and goes on.
+    fn may_issue(&self) -> Result<(), Refusal> {
+        self.drain.check()?;
+        let stopped = ISSUING_STOPPED.peek(&self.store.view(), &());
+        match stopped.map_err(|e| unavailable(&e))? {
+            Some(_) => Err(IssueFault::Stopped.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes the nonces of a session that may be opened, if `may_begin` allows a new one. In the store's
     /// writer thread all other requests would wait for it.
     fn prepare(
         &self,
         request: SessionRequest,
         now_ms: u64,
-        may_begin: impl FnOnce() -> Result<(), Later>,
+        may_begin: impl FnOnce() -> Result<(), Refusal>,
     ) -> Result<Prepared, Refusal> {
         let admission = {
             let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
@@ -151,10 +161,6 @@ impl Bank {
             Admission::Open => None,
             Admission::Fresh(ticket) => {
                 may_begin()?;
-                let stopped = ISSUING_STOPPED.peek(&self.store.view(), &());
-                if stopped.map_err(|e| unavailable(&e))?.is_some() {
-                    return Err(IssueFault::Stopped.into());
-                }
                 let nonces = &mut self.entropy.rng();
                 Some(PreparedSession::new(request.clone(), &ticket, nonces))
             }
@@ -240,7 +246,7 @@ impl Bank {
         // A refusal could rest on a forgotten record.
         self.history.standing()?;
         ready.map_err(|refusal| self.denied(refusal, &denying))?;
-        let prepared = self.prepare(request.session(), now_ms, || self.drain.check())?;
+        let prepared = self.prepare(request.session(), now_ms, || self.may_issue())?;
         let reads = reserves::withdraw_begin_reads(&request);
         let opening = self.issue(reads, move |tx, sessions, keys| {
             reserves::withdraw_begin(tx, &request, &prepared, sessions, keys, now_ms)

@@ -132,8 +132,10 @@ pub enum RequestFault {
         /// The greatest length that is allowed (bits).
         most: u8,
     },
-    /// An output of a deposit is nothing, or two have the same payee.
-    #[error("an output of the deposit is 0, or two outputs have the same payee")]
+    /// An output of a deposit is nothing, two have the same payee, or nobody can have the key of a reserve.
+    #[error(
+        "an output of the deposit is 0, or has a payee twice, or goes to a reserve whose key nobody can have"
+    )]
     Output,
 }
 
@@ -234,9 +236,9 @@ pub enum IssueFault {
     /// The worth of the outputs does not fit in an amount.
     #[error("the new coins are worth more than an amount can hold")]
     Overflow,
-    /// The bank winds down. It takes coins back, and issues none.
+    /// The bank winds down. It takes coins back, and nobody withdraws any.
     #[error(
-        "the bank winds down and issues no more coins; `farthing redeem` puts coins into an account, which the bank pays out"
+        "the bank winds down, and nobody withdraws coins any more; `farthing redeem` puts coins into an account, which the bank pays out"
     )]
     Stopped,
 }
