@@ -140,8 +140,8 @@ pub struct VerifiedDeposit {
 /// Verifies a deposit.
 ///
 /// # Errors
-/// When it is for another bank, a list has a wrong length, two outputs have one payee, an amount is 0, the sums differ,
-/// or a coin or authorization is invalid.
+/// When it is for another bank, a list has a wrong length, two outputs have one payee, an amount is 0, the key of a
+/// reserve is none, the sums differ, or a coin or authorization is invalid.
 pub fn verify_deposit(
     request: Authorized<Deposit>,
     self_id: &PublicKey,
@@ -153,7 +153,9 @@ pub fn verify_deposit(
     check_bound("outputs", body.outputs.len(), DEPOSIT_OUTPUTS_MAX)?;
     let mut payees = BTreeSet::new();
     for output in &body.outputs {
-        if output.amount == Amount(0) || !payees.insert(output.to) {
+        // The bank would keep the money of such a reserve for ever. An account was opened with a key.
+        let is_lost = matches!(&output.to, Payee::Reserve(reserve) if !reserve.is_valid());
+        if output.amount == Amount(0) || is_lost || !payees.insert(output.to) {
             return Err(RequestFault::Output.into());
         }
     }

@@ -1076,6 +1076,8 @@ async fn deposits(desk: &Desk) {
         "four payees", pays(&four) => request!(RequestFault::Malformed(_)),
         "a payee twice", pays(&[(mine, 4), (mine, 8)]) => request!(RequestFault::Output),
         "nothing for a payee", pays(&[(mine, 12), (others, 0)]) => request!(RequestFault::Output),
+        "for a reserve that nobody can own", pays(&[(Payee::Reserve(PublicKey([0xff; 32])), 12)])
+            => request!(RequestFault::Output),
         "more than the coins are worth", pays(&[(mine, 13)])
             => issue!(IssueFault::Unbalanced { inputs: Amount(12), outputs: Amount(13) }),
         "less than the coins are worth", pays(&[(mine, 11)]) => issue!(IssueFault::Unbalanced { .. }),
