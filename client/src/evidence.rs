@@ -1,10 +1,13 @@
-//! Evidence that the wallet can show: how a purchase ended, that a bank denies a coin, and that a server has signed two
+//! Evidence that the wallet can show: how a purchase ended, that a bank denies a coin or a reserve, and that a server has signed two
 //! encryption keys for one day.
 
 use crate::{
     coin_finding::{claimed_use, own_purchase},
     error::WalletError,
-    rows::{COINS, DENIALS, DENIED, Exhibit, PurchaseRow, TWO_KEYS, all},
+    rows::{
+        COINS, DENIALS, DENIED, Exhibit, PurchaseRow, RESERVE_DENIALS, RESERVES, ReserveOrigin, ReserveRow,
+        TWO_KEYS, all,
+    },
     wallet::Wallet,
 };
 use farthing_coin::{PublicKey, SharedPoint, Signed};
@@ -86,6 +89,48 @@ impl Wallet {
             }
         }
         Ok(papers)
+    }
+}
+
+impl Wallet {
+    /// The documents about reserves that banks deny and of which the wallet has got less than was credited. With them a bank
+    /// has to show who has the rest: a copy of this wallet may have it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn denied_reserves(&self) -> Result<Vec<Papers>, WalletError> {
+        let view = self.rows();
+        let mut papers = Vec::new();
+        for (at, denial) in all(&view, &RESERVE_DENIALS)? {
+            let Some(row) = RESERVES.peek(&view, &at)?.filter(ReserveRow::is_lacking) else {
+                continue;
+            };
+            let bank = self.party_by_key(RoleName::Bank, &at.0)?;
+            papers.push(Papers {
+                keys: self.stored_keys(&bank)?.map(|book| book.signed().clone()),
+                denials: vec![denial],
+                ..self.papers_of_change(&at.0, &row.origin)?
+            });
+        }
+        Ok(papers)
+    }
+
+    /// The documents of the purchase whose change is in a reserve, with its coins. None, if it is not of a purchase.
+    fn papers_of_change(&self, bank: &PublicKey, origin: &ReserveOrigin) -> Result<Papers, WalletError> {
+        for (_, row) in self.purchases()? {
+            let Some(order) = row.purchase.order() else {
+                continue;
+            };
+            let is_it = ReserveOrigin::Order(order.counter) == *origin;
+            if is_it
+                && order.contract.terms.bank == *bank
+                && let Some(papers) = papers_of(self, &row)
+            {
+                let coins = order.payment.coins.clone();
+                return Ok(Papers { coins, ..papers });
+            }
+        }
+        Ok(Papers::default())
     }
 }
 

@@ -15,8 +15,9 @@ use crate::{
     issuance::{resume, withdraw_from_reserve},
     peer_client::{Backoff, PeerClient, RetryPolicy},
     request::Requested,
+    reserves::count_deposited,
     rows::{
-        Delivery, PurchaseRow, RESERVE_WITHDRAWALS, RESERVES, ReserveOrigin, ReserveRow,
+        Delivery, PurchaseRow, RESERVE_DENIALS, RESERVE_WITHDRAWALS, RESERVES, ReserveOrigin, ReserveRow,
         ReserveWithdrawalRow, all, is_under_way,
     },
     wallet::Wallet,
@@ -57,7 +58,7 @@ const PURCHASE_TEXTS: u64 = 3 << 62;
 pub enum Destination {
     /// Into coins of this wallet. The bank cannot tell whose they are.
     Coins,
-    /// Into the wallet's account, by name. The way out of a bank that issues no coins any more.
+    /// Into the wallet's account, by name. The way out of a bank that closes.
     Account,
 }
 
@@ -248,13 +249,13 @@ pub(crate) async fn receive_from(
     let known = RESERVES.peek(&wallet.rows(), &at)?;
     let before = known.as_ref().map(|row| row.received).unwrap_or_default();
     match carry_on(wallet, &bank.identity, known).await {
-        // Whether the bank has carried it out shows in its sums. A bank that issues no coins any more does not answer it.
+        // Whether the bank has carried it out shows in its sums. A bank that closes does not begin it.
         Err(_) if into == Destination::Account => {}
         Err(error) if is_emptied(&error) => {}
         outcome => outcome?,
     }
     let mut peer = wallet.peer_client(&bank, Lane::Anonymous);
-    let (mut deposited, mut refused_at) = (Amount(0), None);
+    let mut refused_at = None;
     for _ in 0..WITHDRAWALS_MAX {
         let sums = owed_sums(wallet, &bank, origin, &key, &mut peer).await?;
         let balance = sums.balance();
@@ -266,22 +267,71 @@ pub(crate) async fn receive_from(
             Destination::Account => deposit(wallet, &bank, origin, sums, &mut peer).await,
         };
         match outcome {
-            Ok(()) if into == Destination::Account => {
-                deposited.0 = deposited.0.saturating_add(balance.0);
-            }
             Ok(()) => {}
             // Another owner of the key, such as a copy of this wallet, was faster. The next sums show it.
             Err(error) if is_emptied(&error) && refused_at != Some(sums) => refused_at = Some(sums),
-            Err(error) => return Err(error),
+            Err(error) => {
+                keep_denial(wallet, at, origin, &error).await?;
+                return Err(error);
+            }
         }
     }
     let row = RESERVES.peek(&wallet.rows(), &at)?;
     let row = row.unwrap_or_else(|| ReserveRow::new(origin.clone()));
-    let coins = row.received.0.saturating_sub(before.0);
     Ok(Taken {
         credited: row.sums.credited,
-        now: Amount(coins.saturating_add(deposited.0)),
+        now: row.received.checked_sub(before).unwrap_or_default(),
     })
+}
+
+/// Asks for what the wallet's documents prove, and the bank says is not there. A bank that does not pay it has to sign
+/// that: the first denial of a reserve is kept. With the documents it convicts a bank that cannot show who has it.
+async fn have_it_denied(
+    wallet: &Wallet,
+    bank: &Card,
+    origin: &ReserveOrigin,
+    row: &ReserveRow,
+    peer: &mut PeerClient<'_>,
+) -> Result<(), WalletError> {
+    let missing = row.proven.checked_sub(row.received).unwrap_or_default();
+    let at = (
+        bank.identity,
+        origin.key(&wallet.seed_for(&bank.identity))?.public(),
+    );
+    if missing == Amount(0) || RESERVE_DENIALS.peek(&wallet.rows(), &at)?.is_some() {
+        return Ok(());
+    }
+    match withdraw_from_reserve(wallet, bank, origin, missing, peer).await {
+        Ok(()) => Ok(()),
+        Err(error) => keep_denial(wallet, at, origin, &error).await,
+    }
+}
+
+/// Keeps the first signed denial of a reserve. A gift may belong to somebody else.
+async fn keep_denial(
+    wallet: &Wallet,
+    at: (PublicKey, PublicKey),
+    origin: &ReserveOrigin,
+    error: &WalletError,
+) -> Result<(), WalletError> {
+    let WalletError::Refused { refusal, .. } = error else {
+        return Ok(());
+    };
+    let Refusal::Denied(denial) = &**refusal else {
+        return Ok(());
+    };
+    if !is_emptied(error) || matches!(origin, ReserveOrigin::Gift(_)) {
+        return Ok(());
+    }
+    let denial = (**denial).clone();
+    wallet
+        .transact([RESERVE_DENIALS.key(&at)], move |tx| {
+            match RESERVE_DENIALS.get(tx, &at)? {
+                Some(_) => Ok(()),
+                None => RESERVE_DENIALS.put(tx, &at, &denial),
+            }
+        })
+        .await
 }
 
 /// Whether the bank refused because the reserve holds too little.
@@ -331,7 +381,8 @@ async fn owed_sums(
             return Ok(sums);
         }
         if !pause.wait().await {
-            // A copy of this wallet has received it.
+            have_it_denied(wallet, bank, origin, &row, peer).await?;
+            // A copy of this wallet has received it, or the bank keeps it.
             if sums.credited >= row.proven && sums.credited >= row.sums.credited {
                 return Ok(sums);
             }
@@ -397,10 +448,9 @@ async fn deposit(
         true => {
             let debited = sums.credited;
             let spent = ReserveSums { debited, ..sums };
-            wallet
-                .raise_sums((bank.identity, reserve), origin, spent)
-                .await
-                .map(drop)
+            let at = (bank.identity, reserve);
+            wallet.raise_sums(at, origin, spent).await?;
+            count_deposited(wallet, at, sums.balance()).await
         }
         false => Err(wrong(bank)),
     }

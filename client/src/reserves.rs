@@ -111,6 +111,23 @@ pub(crate) fn count_received(
     RESERVES.put(tx, &at, &ReserveRow { received, ..row })
 }
 
+/// Counts what was put from a reserve into the wallet's account as received.
+pub(crate) async fn count_deposited(
+    wallet: &Wallet,
+    at: (PublicKey, PublicKey),
+    amount: Amount,
+) -> Result<(), WalletError> {
+    wallet
+        .transact([RESERVES.key(&at)], move |tx| {
+            let Some(row) = RESERVES.get(tx, &at)? else {
+                return Ok(());
+            };
+            let received = Amount(row.received.0.saturating_add(amount.0));
+            RESERVES.put(tx, &at, &ReserveRow { received, ..row })
+        })
+        .await
+}
+
 /// Takes the next number of a reserve, and stores what it is for. The scan record at the bank has the number before.
 ///
 /// # Errors

@@ -3,7 +3,8 @@
 mod reserves;
 
 pub use reserves::{
-    GIFTS, GiftRow, RESERVE_WITHDRAWALS, RESERVES, ReserveOrigin, ReserveRow, ReserveWithdrawalRow,
+    GIFTS, GiftRow, RESERVE_DENIALS, RESERVE_WITHDRAWALS, RESERVES, ReserveOrigin, ReserveRow,
+    ReserveWithdrawalRow,
 };
 
 use farthing_coin::{Coin, KeyId, KeyList, PublicKey, RequestId, Signed, StatementDigest};

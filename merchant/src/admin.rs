@@ -17,12 +17,14 @@ use crate::stock;
 use crate::transactions::{self, ItemChange};
 use crate::webhook::{self, REDELIVERIES_MAX, Receiver};
 use async_trait::async_trait;
+use farthing_coin::Signed;
 use farthing_node::admin::{AdminHandler, reply};
 use farthing_protocol::{
     documents::PurchaseId,
     evidence::Papers,
     ids::ItemId,
     money::{Amount, amount_text},
+    refund::Refunded,
 };
 use farthing_store::{Key, Reads, Store, StoreError, Table, Transaction, View};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -71,6 +73,11 @@ pub enum AdminRequest {
         item: String,
         /// What changes.
         change: ItemChange,
+    },
+    /// Shows an item. The reply is a [`GoodsLine`].
+    GoodsShow {
+        /// The item id or its first characters (hex).
+        item: String,
     },
     /// Sets how many of an item can still be sold. The reply is [`GoodsStock`].
     GoodsStock {
@@ -258,6 +265,10 @@ pub fn answer(store: &Store, shelf: &GoodsShelf, request: AdminRequest) -> Resul
                 served_until_ms,
             })
         }
+        AdminRequest::GoodsShow { item } => {
+            let (item_id, item) = find(&ITEMS, &view, &item, "item")?;
+            reply(&goods_line(&view, item_id, item)?)
+        }
         AdminRequest::GoodsStock { item, left } => reply(&set_stock(store, &item, left)?),
         AdminRequest::GoodsSet { item, change } => reply(&change_item(store, &item, &change)?),
         AdminRequest::Sales { after, filter } => {
@@ -285,23 +296,29 @@ pub fn answer(store: &Store, shelf: &GoodsShelf, request: AdminRequest) -> Resul
         }
         AdminRequest::Evidence { sale } => {
             let (purchase, sale) = find(&SALES, &view, &sale, "sale")?;
-            let evidence = evidence(sale)?;
+            let refund = REFUNDS.peek(&view, &purchase).map_err(|e| message(&e))?;
+            let evidence = evidence(sale, refund.and_then(|refund| refund.refunded))?;
             reply(&SaleEvidence { purchase, evidence })
         }
     }
 }
 
 fn goods_page(view: &View, after: Option<&ItemId>) -> Result<Page<GoodsLine>, String> {
-    let mut page = page(&ITEMS, view, after, |item_id, item| GoodsLine {
+    let Page { lines, more } = page(&ITEMS, view, after, |item_id, item| (item_id, item))?;
+    let lines = lines
+        .into_iter()
+        .map(|(item_id, item)| goods_line(view, item_id, item))
+        .collect::<Result<_, _>>()?;
+    Ok(Page { lines, more })
+}
+
+fn goods_line(view: &View, item_id: ItemId, item: Item) -> Result<GoodsLine, String> {
+    let stock = STOCKS.peek(view, &item_id).map_err(|e| message(&e))?;
+    Ok(GoodsLine {
         item_id,
         item,
-        stock: Stock::default(),
-    })?;
-    for line in &mut page.lines {
-        let stock = STOCKS.peek(view, &line.item_id).map_err(|e| message(&e))?;
-        line.stock = stock.unwrap_or_default();
-    }
-    Ok(page)
+        stock: stock.unwrap_or_default(),
+    })
 }
 
 fn add(
@@ -427,8 +444,9 @@ fn refund(store: &Store, sale: &str, total: Option<Amount>) -> Result<RefundLine
 }
 
 /// A merchant's side of a sale: with the encrypted goods, all that a judge needs.
-fn evidence(sale: Sale) -> Result<Papers, String> {
+fn evidence(sale: Sale, refunded: Option<Signed<Refunded>>) -> Result<Papers, String> {
     let papers = Papers {
+        refunds: refunded.into_iter().collect(),
         contract: Some(sale.contract),
         bank_hold: Some(sale.hold.body.bank_hold.clone()),
         hold: Some(sale.hold),

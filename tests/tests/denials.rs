@@ -195,6 +195,46 @@ fn a_bank_that_keeps_what_was_paid_for_a_request_is_convicted() {
     });
 }
 
+/// The bank says that it owes no change, and the wallet has the receipt. The wallet asks for it, and keeps the denial.
+#[test]
+fn a_bank_that_keeps_the_change_of_a_purchase_is_convicted_by_its_customer() {
+    // No coins of the withdrawal are worth this price together.
+    let (population, funds) = (Population::with_price(Amount(350)), Amount(800));
+    setting::setting(33, population, (funds, funds), async |it| {
+        let output = it.world.dir().join("picture.png");
+        let number = it
+            .wallet
+            .buy(&it.world.parties(), "a picture", &output)
+            .await
+            .unwrap();
+        it.world.settle().await;
+        let change = it.wallet.change_of_purchase(number).unwrap();
+        assert!(
+            change.amount > Amount(0) && change.due == change.amount,
+            "{change:?}"
+        );
+        let purchase = it.wallet.purchase(number).unwrap().purchase;
+        let reserve = purchase.order().unwrap().contract.terms.purchase_key;
+        assert_eq!(it.wallet.denied_reserves().unwrap(), []);
+
+        it.bank_cheats(KeepsReserves {
+            key: it.key(BANK),
+            kept: change.amount,
+        });
+        let kept = it.wallet.receive_change(number).await;
+        assert!(kept.as_ref().is_err_and(WalletError::is_silence), "{kept:?}");
+        let accusing = it.wallet.denied_reserves().unwrap();
+        convicts(&accusing, &[it.bank(Charge::ReserveDenied(reserve))]);
+        // The honest bank pays, and the wallet accuses it no more. Whoever kept the papers convicts nobody with them.
+        it.world.honest(BANK);
+        it.wallet.receive_change(number).await.unwrap();
+        assert_eq!(it.wallet.denied_reserves().unwrap(), []);
+        let own = it.banks_papers(&About::Reserve { key: reserve });
+        convicts(&[own, accusing].concat(), &[]);
+        it.books_balance().await;
+    });
+}
+
 #[test]
 fn a_bank_that_refuses_unsigned_what_it_has_signatures_for_ends_nothing() {
     steals(1, Theft::Unsigned);

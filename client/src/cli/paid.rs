@@ -1,11 +1,11 @@
-//! What the document of a payment proves, and the register of a tax office.
+//! What the documents of payments and of refunds prove, and the register of a tax office.
 
 use super::{
     args::Verify,
     documents::{items, proves_nothing, read_json},
     exit::Exit,
     payments::output_json,
-    report::{Report, count, date},
+    report::{Report, amount, count, date},
 };
 use crate::{
     payment_proof::PaymentProof,
@@ -16,11 +16,13 @@ use farthing_coin::PublicKey;
 use farthing_node::terminal::Shown;
 use farthing_protocol::{
     deposited::{Deposited, Payee},
-    ids::DepositId,
+    evidence::Papers,
+    ids::{DepositId, PurchaseId},
+    refund::Refunded,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 /// A proof, and what the bank has signed in it.
 type Paid<'p> = (&'p PaymentProof, &'p Deposited);
@@ -110,6 +112,40 @@ pub(super) fn register_all(asked: &Verify, path: &Path) -> Result<Report> {
         }
         Err(other) => Err(other.into()),
     }
+}
+
+/// What banks have signed that was refunded of purchases: for each purchase the largest total. A bank that is not that of the
+/// purchase's contract, if that is there, refunds nothing.
+pub(super) fn refunds_in(papers: &[Papers]) -> Vec<Refunded> {
+    let contracts = || papers.iter().filter_map(|paper| paper.contract.as_ref());
+    let mut largest: BTreeMap<(PublicKey, PurchaseId), Refunded> = BTreeMap::new();
+    for refunded in papers.iter().flat_map(|paper| &paper.refunds) {
+        let body = &refunded.body;
+        let mut terms = contracts().map(|contract| &contract.terms);
+        let is_of_its_bank = terms
+            .find(|terms| terms.purchase_id() == body.purchase)
+            .is_none_or(|terms| terms.bank == body.bank);
+        if is_of_its_bank && refunded.verify(&body.bank).is_ok() {
+            let known = largest.entry((body.bank, body.purchase)).or_insert(*body);
+            known.total = known.total.max(body.total);
+        }
+    }
+    largest.into_values().collect()
+}
+
+pub(super) fn refund_text(refunded: &Refunded) -> String {
+    format!(
+        "\n  refunded  {} of purchase {}, in all\n  bank      {}",
+        refunded.total, refunded.purchase, refunded.bank
+    )
+}
+
+pub(super) fn refund_json(refunded: &Refunded) -> Value {
+    json!({
+        "purchase_id": refunded.purchase.to_string(),
+        "total": amount(refunded.total),
+        "bank": refunded.bank.to_string(),
+    })
 }
 
 fn report(paid: &[Paid<'_>], asked: &Verify, verdict: &str, reason: &str, exit: Exit) -> Report {

@@ -22,6 +22,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::path::Path;
 
+/// What is said if no bank has denied anything.
+const NONE_DENIED: &str = "no bank has denied a coin or a reserve of this wallet";
+
 /// Prints the documents of a purchase, or writes them to a file.
 pub(super) fn show(
     wallet: &Wallet,
@@ -64,22 +67,17 @@ pub(super) fn payment(
 
 /// Prints the documents that prove that a bank denies coins, or writes them to a file.
 pub(super) fn denied(wallet: &Wallet, output: Option<&Path>, existing: Existing) -> Result<Report> {
-    let papers = wallet.denied_coins()?;
+    let papers = [wallet.denied_coins()?, wallet.denied_reserves()?].concat();
     if papers.is_empty() {
         if let Some(output) = output {
-            bail!(
-                "no bank has denied a coin of this wallet, so {} was not written",
-                output.display()
-            );
+            bail!("{NONE_DENIED}, so {} was not written", output.display());
         }
-        return Ok(Report::done(
-            "no bank has denied a coin of this wallet",
-            json!([]),
-        ));
+        return Ok(Report::done(NONE_DENIED, json!([])));
     }
     give(&papers, output, existing, |path| {
         let text = format!(
-            "the denied coins are in {0}, with the documents that prove them; anyone can run\n  farthing receipt verify {0}",
+            "the denied coins and reserves are in {0}, with the documents that prove them; anyone can run\n  farthing receipt \
+             verify {0}\na bank is honest if it shows who has what it denies, for example a copy of this wallet",
             path.display()
         );
         Report::done(text, json!({ "documents": path }))
@@ -154,6 +152,7 @@ pub(super) fn verify(asked: &Verify) -> Result<Report> {
         );
     }
     let convictions = evidence::judge(&papers);
+    let refunds = paid::refunds_in(&papers);
     let delivery = match goods {
         Some(path) => Some(delivered(&papers, path)?),
         None => None,
@@ -161,12 +160,21 @@ pub(super) fn verify(asked: &Verify) -> Result<Report> {
     let mut report = match (convictions.is_empty(), delivery) {
         (true, Some(delivery)) => delivery,
         (true, None) if !proofs.is_empty() => paid::judged(&proofs, asked),
+        (true, None) if !refunds.is_empty() => Report::done(
+            "these documents prove a refund, and convict nobody",
+            json!({ "verdict": "refunded" }),
+        ),
         (true, None) => proves_nothing(
             "these documents convict nobody; with the encrypted goods, what was delivered can be judged",
         ),
         (false, delivery) => convicted(&convictions, delivery, &papers),
     };
+    for refunded in &refunds {
+        report.text.push_str(&paid::refund_text(refunded));
+    }
     if let Some(fields) = report.json.as_object_mut() {
+        let refunds = refunds.iter().map(paid::refund_json).collect();
+        fields.insert("refunds".into(), Value::Array(refunds));
         let convictions = convictions.iter().map(conviction_json).collect();
         fields.insert("convictions".into(), Value::Array(convictions));
     }

@@ -1,8 +1,10 @@
 //! The rows of the wallet's reserves: balances at a bank that a key of the wallet names.
 
 use crate::{error::WalletError, gift_uri::GiftSecret};
-use farthing_coin::{PublicKey, SecretKey, Seed};
-use farthing_protocol::{money::Amount, reserve_sums::ReserveSums, withdraw::ReserveWithdrawal};
+use farthing_coin::{PublicKey, SecretKey, Seed, Signed};
+use farthing_protocol::{
+    denial::Denial, money::Amount, reserve_sums::ReserveSums, withdraw::ReserveWithdrawal,
+};
 use farthing_store::Table;
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +17,10 @@ pub const RESERVE_WITHDRAWALS: Table<(PublicKey, u64), ReserveWithdrawalRow> =
 
 /// Gifts of this wallet, by bank and number of the reserve.
 pub const GIFTS: Table<(PublicKey, u64), GiftRow> = Table::new(92, "gifts");
+
+/// The bank's signed denials of reserves of this wallet, by bank and key: for each reserve the first.
+pub const RESERVE_DENIALS: Table<(PublicKey, PublicKey), Signed<Denial>> =
+    Table::new(93, "denials of reserves");
 
 /// A gift of this wallet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,7 +70,7 @@ pub struct ReserveRow {
     pub sums: ReserveSums,
     /// The change that the wallet's documents prove. The bank may learn of it later.
     pub proven: Amount,
-    /// What the coins are worth that this wallet has got from it.
+    /// What this wallet has got from it: coins, and what it has put into its account.
     pub received: Amount,
     /// The number of its latest withdrawal.
     pub latest: Option<u64>,
@@ -81,6 +87,12 @@ impl ReserveRow {
             received: Amount(0),
             latest: None,
         }
+    }
+
+    /// Whether this wallet has got less than its documents prove, and than the bank has signed.
+    #[must_use]
+    pub fn is_lacking(&self) -> bool {
+        self.received < self.sums.credited.max(self.proven)
     }
 
     /// What the bank still owes, as far as the wallet knows.
