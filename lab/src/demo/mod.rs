@@ -25,6 +25,7 @@ use farthing_node::{card::RoleName, terminal};
 use farthing_protocol::{limits::TITLE_MAX_BYTES, money::Amount};
 use report::{DemoReport, Reader};
 use scene::{Goods, Scene};
+use shopper::Shopper;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -80,6 +81,9 @@ const TITLE_MAX_CHARS: usize = TITLE_MAX_BYTES / 4;
 /// The options of `farthing-lab demo`.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct DemoOptions {
+    /// Show everything: also payments between people, refunds, donations and gifts.
+    #[arg(long)]
+    pub all: bool,
     /// Sell this file instead of the sample.
     #[arg(long, value_name = "FILE")]
     pub goods: Option<PathBuf>,
@@ -147,12 +151,12 @@ async fn in_the_scene(
         scene.merchant.card().address,
         scene.node(RoleName::Relay).card().address,
     ));
-    let outcome = steps(&scene, report).await;
+    let outcome = steps(&scene, options, report).await;
     let ended = scene.kill().await;
     outcome.and_then(|audit| Ok(ended.map(|()| audit)?))
 }
 
-async fn steps(scene: &Scene, report: &mut DemoReport) -> Result<DemoAudit, RunError> {
+async fn steps(scene: &Scene, options: &DemoOptions, report: &mut DemoReport) -> Result<DemoAudit, RunError> {
     let alice = scene.shopper("alice", ALICE_CASH).await?;
     let bob = scene.shopper("bob", PRICE).await?;
     let carol = scene.shopper("carol", TRIFLE_PRICE).await?;
@@ -168,17 +172,14 @@ async fn steps(scene: &Scene, report: &mut DemoReport) -> Result<DemoAudit, RunE
     // Change that the purchases have given.
     alice.resume().await?;
     bob.resume().await?;
-    steps::payments::redeemed(scene, &alice, REDEEMED, report).await?;
-    let dave = scene.shopper("dave", Amount(0)).await?;
-    let dave = steps::payments::to_a_person(scene, &alice, dave, LUNCH, report).await?;
-    steps::payments::refund(scene, &alice, 0, REFUNDED, report).await?;
-    let charity = scene.charity().await?;
-    steps::payments::donation(scene, &alice, &charity, DONATED, report).await?;
     let erin = scene.shopper("erin", ERIN_CASH).await?;
     steps::change::change(scene, &erin, ERIN_CASH, report).await?;
-    steps::change::gift(scene, &erin, &dave, GIVEN, report).await?;
+    let dave = match options.all {
+        true => Some(payments(scene, &alice, &erin, report).await?),
+        false => None,
+    };
     steps::ordinary::payout(scene, PAYOUT, report).await?;
-    let people = [
+    let mut people = vec![
         Person {
             cash: ALICE_CASH,
             wallets: vec![&alice],
@@ -192,15 +193,32 @@ async fn steps(scene: &Scene, report: &mut DemoReport) -> Result<DemoAudit, RunE
             wallets: vec![&twins.first, &twins.second],
         },
         Person {
-            cash: Amount(0),
-            wallets: vec![&dave],
-        },
-        Person {
             cash: ERIN_CASH,
             wallets: vec![&erin],
         },
     ];
+    people.extend(dave.iter().map(|dave| Person {
+        cash: Amount(0),
+        wallets: vec![dave],
+    }));
     DemoAudit::take(scene, &people).await
+}
+
+/// The steps of payments without a purchase, and of refunds. Returns dave, who was paid.
+async fn payments(
+    scene: &Scene,
+    alice: &Shopper,
+    erin: &Shopper,
+    report: &mut DemoReport,
+) -> Result<Shopper, RunError> {
+    steps::payments::redeemed(scene, alice, REDEEMED, report).await?;
+    let dave = scene.shopper("dave", Amount(0)).await?;
+    let dave = steps::payments::to_a_person(scene, alice, dave, LUNCH, report).await?;
+    steps::payments::refund(scene, alice, 0, REFUNDED, report).await?;
+    let charity = scene.charity().await?;
+    steps::payments::donation(scene, alice, &charity, DONATED, report).await?;
+    steps::change::gift(scene, erin, &dave, GIVEN, report).await?;
+    Ok(dave)
 }
 
 /// The named file, or the sample.

@@ -10,6 +10,7 @@
 //! | nodes that are frozen for a while | `frozen` |
 //! | replies that are lost; a wallet that is lost | `lost` |
 //! | the final count, which can fail; a short soak | `counted` |
+//! | every step of the demo | `demo` |
 //! | lines that die in one direction | `cut` |
 //! | lines that lose, repeat, reorder and delay | `lossy` |
 //! | machines of their own, and a network that is parted | `parted` |
@@ -46,6 +47,7 @@ mod counted;
 mod cut;
 mod damaged;
 mod delivered;
+mod demo;
 mod free;
 mod frozen;
 mod full;
