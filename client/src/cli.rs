@@ -266,16 +266,7 @@ async fn carry_out_payment(wallet: &Wallet, options: &Options, command: Command)
         } => gift::give(wallet, amount, &text, bank.as_deref(), qr, again).await,
         Command::Accept { uri } => gift::accept(wallet, &uri).await,
         Command::TakeBack { payment } => gift::take_back(wallet, payment).await,
-        Command::Open {
-            uri,
-            yes,
-            amount,
-            donor,
-        } => {
-            let donor = donor.as_deref();
-            let asked = link::Asked { yes, amount, donor };
-            link::open(wallet, options, &uri, asked).await
-        }
+        Command::Open(asked) => link::open(wallet, options, asked).await,
         Command::Payments => payments::list(wallet),
         Command::Receive(receive) => receive::receive(wallet, &receive).await,
         Command::GiveUp { payment } => payments::give_up(wallet, payment).await,

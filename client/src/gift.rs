@@ -17,7 +17,7 @@ use crate::{
     wallet::Wallet,
 };
 use farthing_coin::PublicKey;
-use farthing_node::card::Card;
+use farthing_node::card::{Card, RoleName};
 use farthing_protocol::{deposited::Payee, money::Amount};
 
 /// A gift of this wallet.
@@ -154,7 +154,7 @@ impl Wallet {
     /// # Errors
     /// When no card of its bank is pinned. When the bank refuses, or does not answer. Accepting it again carries on.
     pub async fn accept(&self, uri: &GiftUri) -> Result<Taken, WalletError> {
-        let bank = self.bank_of(&uri.bank)?;
+        let bank = self.party_of(RoleName::Bank, &uri.bank)?;
         self.check_restored(&bank.identity)?;
         let origin = ReserveOrigin::Gift(uri.secret.clone());
         receive_from(self, &bank.identity, &origin, Destination::Coins).await

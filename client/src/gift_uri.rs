@@ -9,11 +9,8 @@
 //!
 //! The parts come in this order, and everything else is refused, as in a [request](crate::pay_uri).
 
-use crate::{
-    pay_uri::BankPrefix,
-    uri::{Parts, TEXT_MAX_BYTES, bytes_of, decoded, is_fitting, write_encoded},
-};
 use farthing_coin::{PublicKey, SecretKey};
+use farthing_node::uri::{KeyPrefix, Parts, TEXT_MAX_BYTES, bytes_of, decoded, is_fitting, write_encoded};
 use farthing_protocol::money::Amount;
 use std::{fmt, str::FromStr};
 
@@ -40,7 +37,7 @@ impl GiftSecret {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GiftUri {
     /// The bank that has the money.
-    pub bank: BankPrefix,
+    pub bank: KeyPrefix,
     /// The secret key of the reserve.
     pub secret: GiftSecret,
     /// The amount, as the giver says it. The bank knows what is there.
@@ -80,7 +77,7 @@ impl GiftUri {
     ) -> Result<GiftUri, GiftUriError> {
         match is_fitting(text) {
             true => Ok(GiftUri {
-                bank: BankPrefix::of(&bank),
+                bank: KeyPrefix::of(&bank),
                 secret: GiftSecret::from_bytes(*key.to_bytes()),
                 amount,
                 text: text.to_owned(),
@@ -115,7 +112,7 @@ impl FromStr for GiftUri {
         let amount = parts.next("amount").and_then(|amount| amount.parse().ok());
         let words = parts.next("for").map_or(Some(String::new()), decoded);
         let uri = GiftUri {
-            bank: BankPrefix::from_bytes(bank),
+            bank: KeyPrefix::from_bytes(bank),
             secret: GiftSecret::from_bytes(secret),
             amount: amount.ok_or(GiftUriError::Part("amount"))?,
             text: words.ok_or(GiftUriError::Part("text"))?,

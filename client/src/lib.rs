@@ -46,7 +46,7 @@
 //! | payments by deposit | [`deposit`] |
 //! | requests for payments, and donations; their URIs | [`request`], [`pay_uri`] |
 //! | what proves a payment; the list of proofs that were shown | [`payment_proof`], [`proof_register`] |
-//! | gifts, as URIs | [`gift`], [`gift_uri`]; what a link is, [`link`]; the common form, `uri` |
+//! | gifts, as URIs | [`gift`], [`gift_uri`]; what a link is, [`link`] |
 //! | what banks owe: paid requests, change, refunds | [`receive`], `reserves` |
 //! | a merchant's catalogue | [`catalog`] |
 //! | purchases and their goods | [`purchase`] |
@@ -106,6 +106,5 @@ pub mod resume;
 pub mod rows;
 mod scan_record;
 pub mod upkeep;
-mod uri;
 pub mod vault;
 pub mod wallet;

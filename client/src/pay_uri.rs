@@ -23,9 +23,9 @@
 //! # Ok::<(), farthing_client::pay_uri::PayUriError>(())
 //! ```
 
-pub use crate::uri::TEXT_MAX_BYTES;
-use crate::uri::{Parts, bytes_of, decoded, is_fitting, write_encoded};
 use farthing_coin::PublicKey;
+pub use farthing_node::uri::TEXT_MAX_BYTES;
+use farthing_node::uri::{KeyPrefix, Parts, bytes_of, decoded, is_fitting, write_encoded};
 use farthing_protocol::{deposited::Payee, money::Amount};
 use std::{fmt, str::FromStr};
 
@@ -35,14 +35,11 @@ pub const PREFIX: &str = "farthing:pay?";
 /// The longest URI (bytes): of an account, and every byte of the name is percent-encoded.
 pub const URI_MAX_BYTES: usize = PREFIX.len() + 5 + 32 + 9 + 64 + 8 + 21 + 6 + 3 * TEXT_MAX_BYTES;
 
-/// The length of a [`BankPrefix`] (bytes).
-const BANK_BYTES: usize = 16;
-
 /// A request for a payment, or an account that can be paid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PayUri {
     /// The bank at which the payee wants the money.
-    pub bank: BankPrefix,
+    pub bank: KeyPrefix,
     /// The reserve or the account to credit.
     pub to: Payee,
     /// The amount. Without it the payer chooses.
@@ -50,10 +47,6 @@ pub struct PayUri {
     /// What the payment is for, if it goes to a reserve. The name of the owner, if it goes to an account. Empty without one.
     pub text: String,
 }
-
-/// The beginning of a bank's identity key. It is long enough that nobody can make another key with it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BankPrefix([u8; BANK_BYTES]);
 
 /// Why a text is not a request for a payment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -78,33 +71,6 @@ pub enum PayUriError {
     Text,
 }
 
-impl BankPrefix {
-    /// The prefix with these bytes.
-    pub(crate) fn from_bytes(bytes: [u8; BANK_BYTES]) -> BankPrefix {
-        BankPrefix(bytes)
-    }
-
-    /// The prefix of this bank's key.
-    #[must_use]
-    pub fn of(bank: &PublicKey) -> BankPrefix {
-        let mut prefix = [0; BANK_BYTES];
-        prefix.iter_mut().zip(bank.0).for_each(|(to, from)| *to = from);
-        BankPrefix(prefix)
-    }
-
-    /// Whether this bank's key begins with it.
-    #[must_use]
-    pub fn is_of(&self, bank: &PublicKey) -> bool {
-        BankPrefix::of(bank) == *self
-    }
-}
-
-impl fmt::Display for BankPrefix {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.0))
-    }
-}
-
 impl PayUri {
     /// A request for a payment to this payee.
     ///
@@ -118,7 +84,7 @@ impl PayUri {
     ) -> Result<PayUri, PayUriError> {
         check_text(text)?;
         Ok(PayUri {
-            bank: BankPrefix::of(&bank),
+            bank: KeyPrefix::of(&bank),
             to,
             amount,
             text: text.to_owned(),
@@ -176,7 +142,7 @@ impl FromStr for PayUri {
             None => None,
         };
         let uri = PayUri {
-            bank: BankPrefix::from_bytes(bank),
+            bank: KeyPrefix::from_bytes(bank),
             to,
             amount,
             text: match parts.next(words) {

@@ -7,7 +7,7 @@
 use crate::{
     deposit::{Order, Paid},
     error::WalletError,
-    pay_uri::{BankPrefix, PayUri, check_text},
+    pay_uri::{PayUri, check_text},
     reserves::new_reserve,
     rows::{REQUESTED, RequestedRow, all},
     wallet::Wallet,
@@ -79,19 +79,6 @@ impl Wallet {
         self.seed_for(bank).reserve_key(number).public()
     }
 
-    /// The pinned bank of a request.
-    ///
-    /// # Errors
-    /// When no card of it is pinned.
-    pub fn bank_of(&self, prefix: &BankPrefix) -> Result<Card, WalletError> {
-        let file = self.network_file()?;
-        let mut banks = file.cards().iter().filter(|card| card.role == RoleName::Bank);
-        let found = banks.find(|card| prefix.is_of(&card.identity));
-        found
-            .cloned()
-            .ok_or_else(|| WalletError::NoCard(format!("bank {prefix}, at which the payee wants the money")))
-    }
-
     /// Pays a request. A payment of the same request and amount that is under way is carried on. If the payee was paid before,
     /// nothing is paid, unless `again` asks for it.
     ///
@@ -131,7 +118,7 @@ impl Wallet {
         text: &str,
         again: bool,
     ) -> Result<Paid, WalletError> {
-        let (bank, to) = (self.bank_of(&uri.bank)?, uri.to);
+        let (bank, to) = (self.party_of(RoleName::Bank, &uri.bank)?, uri.to);
         let order = Order { to, amount, text };
         if !again {
             if let Some(number) = self.payment_that(&bank, &order, |row| row.state.is_open())? {

@@ -24,6 +24,7 @@ use farthing_node::{
     network::{Lane, Network},
     network_file::{FileCipher, NetworkFile},
     quic::QuicNetwork,
+    uri::KeyPrefix,
 };
 use farthing_store::{
     Reads, SCHEMA_VERSION, Store, StoreError, StoreOptions, Transaction, View,
@@ -393,6 +394,17 @@ impl Wallet {
                 .ok_or_else(|| WalletError::NoCard(format!("{role} `{name}`"))),
             None => Ok(file.only_one(role)?.clone()),
         }
+    }
+
+    /// The pinned card of the party that a link names.
+    ///
+    /// # Errors
+    /// When no card of it is pinned.
+    pub fn party_of(&self, role: RoleName, prefix: &KeyPrefix) -> Result<Card, WalletError> {
+        let file = self.network_file()?;
+        let mut cards = file.cards().iter().filter(|card| card.role == role);
+        let found = cards.find(|card| prefix.is_of(&card.identity)).cloned();
+        found.ok_or_else(|| WalletError::NoCard(format!("{role} {prefix} of this link")))
     }
 
     /// The card of the party that signs with `identity`.

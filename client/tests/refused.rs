@@ -13,8 +13,11 @@ use farthing_client::{
     wallet::{Env, Wallet},
 };
 use farthing_coin::SecretKey;
-use farthing_node::card::{Card, RoleName};
-use farthing_protocol::{deposited::Payee, money::Amount};
+use farthing_node::{
+    card::{Card, RoleName},
+    offer_uri::OfferUri,
+};
+use farthing_protocol::{deposited::Payee, ids::ItemId, money::Amount};
 use std::{collections::BTreeSet, fs, path::Path};
 use support::{card, directory, farthing, json};
 
@@ -32,7 +35,7 @@ const SITUATIONS: [&str; 6] = [
 ];
 
 /// All commands. `CARD` stands for the bank's card, `URI` for a request of a payment at that bank, `LINK` for an account
-/// there, and `GIFT` for a gift there.
+/// there, `GIFT` for a gift there, and `OFFER` for an item of the merchant.
 const COMMANDS: &[Row] = &[
     ("network add CARD", [1, 0, 0, 0, 0, 0]),
     ("network list", [1, 0, 0, 0, 0, 0]),
@@ -66,6 +69,8 @@ const COMMANDS: &[Row] = &[
     ("open --yes LINK --amount 1.00", [1, 1, 10, 1, 3, 1]),
     ("gift 1.00", [1, 1, 10, 1, 3, 1]),
     ("open --yes GIFT", [1, 1, 10, 1, 3, 1]),
+    ("open --yes OFFER -o goods", [1, 1, 10, 1, 3, 1]),
+    ("open --yes CARD", [1, 0, 0, 1, 3, 1]),
     ("accept GIFT", [1, 1, 10, 1, 3, 1]),
     ("take-back 0", [1, 1, 1, 1, 3, 1]),
     ("payments", [1, 0, 0, 0, 3, 1]),
@@ -98,27 +103,36 @@ fn typed_commands(dir: &Path) -> BTreeSet<String> {
     commands.map(|name| name.replacen("farthing ", "", 1)).collect()
 }
 
-/// A request of a payment at the bank of `check`, a link to an account there, and a gift.
-fn links() -> (String, String, String) {
-    let card: Card = card(RoleName::Bank, "central", 1).parse().unwrap();
-    let (bank, key) = (card.identity, card.identity);
+/// A request of a payment at the bank of `check`, a link to an account there, a gift, and an item of
+/// the merchant.
+fn links() -> [(&'static str, String); 4] {
+    let central: Card = card(RoleName::Bank, "central", 1).parse().unwrap();
+    let (bank, key) = (central.identity, central.identity);
     let request = PayUri::new(bank, Payee::Reserve(key), Some(Amount(100)), "").unwrap();
     let link = PayUri::new(bank, Payee::Account(key), None, "Charity").unwrap();
     let secret = SecretKey::from_bytes(&[7; 32]).unwrap();
     let gift = GiftUri::new(bank, &secret, Amount(100), "").unwrap();
-    (request.to_string(), link.to_string(), gift.to_string())
+    let studio: Card = card(RoleName::Merchant, "studio", RoleName::Merchant as u8 + 1)
+        .parse()
+        .unwrap();
+    let offer = OfferUri::new(&studio.identity, ItemId([7; 32]), Amount(100), "");
+    [
+        ("URI", request.to_string()),
+        ("LINK", link.to_string()),
+        ("GIFT", gift.to_string()),
+        ("OFFER", offer.to_string()),
+    ]
 }
 
 /// Runs every command in the situation of this number.
 fn check(dir: &Path, situation: usize) {
     let bank = card(RoleName::Bank, "central", 1);
-    let (request, link, gift) = links();
+    let links = links();
     for (line, codes) in COMMANDS {
-        let line = line
-            .replace("CARD", &bank)
-            .replace("URI", &request)
-            .replace("LINK", &link)
-            .replace("GIFT", &gift);
+        let line = line.replace("CARD", &bank);
+        let line = links
+            .iter()
+            .fold(line, |line, (word, link)| line.replace(word, link));
         let mut args: Vec<&str> = line.split(' ').collect();
         args.extend(["--patience", "1", "--wait", "0"]);
         let said = farthing(dir, &[&args[..], &["--json"]].concat(), "");
@@ -142,7 +156,8 @@ fn check(dir: &Path, situation: usize) {
             .as_u64()
             .or_else(|| value["open"][0]["code"].as_u64());
         assert_eq!(told.unwrap_or(0), u64::from(code), "`{line}` if {case}: {text}");
-        if situation == 1 && line.starts_with("network add") {
+        if situation == 1 && (line.starts_with("network add") || line.starts_with("open --yes farthing-card"))
+        {
             // The next commands find no card.
             json(dir, 0, &["network", "remove", "bank", "central"], "");
         }

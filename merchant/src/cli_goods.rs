@@ -9,7 +9,9 @@ use crate::shelf::{GoodsShelf, Shelved};
 use crate::transactions::ItemChange;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
+use farthing_node::offer_uri::OfferUri;
 use farthing_node::operator::{Directory, Report, all_pages};
+use farthing_node::qr::drawn;
 use farthing_node::table::{Align, table};
 use farthing_node::terminal::Shown;
 use farthing_protocol::goods::{GoodsSummary, SALT_BYTES};
@@ -78,6 +80,18 @@ pub(crate) enum GoodsCommand {
         #[arg(long)]
         unlimited: bool,
     },
+    /// Print a link with which a wallet buys an item (`farthing open`), for a web page or a poster.
+    ///
+    /// The wallet needs the merchant's card, and pays at most the price in the link.
+    Link {
+        /// The merchant's directory.
+        dir: PathBuf,
+        /// The item id or its first characters.
+        item: String,
+        /// Draw it as a QR code too.
+        #[arg(long)]
+        qr: bool,
+    },
     /// Remove an item from the catalogue. Its goods are served as long as earlier offers promise.
     Remove {
         /// The merchant's directory.
@@ -142,6 +156,7 @@ pub(crate) async fn execute(command: GoodsCommand) -> Result<Report> {
         GoodsCommand::List(Directory { dir }) => list(&dir).await,
         GoodsCommand::Set(args) => set(args).await,
         GoodsCommand::Stock { dir, item, left, .. } => stock(&dir, item, left).await,
+        GoodsCommand::Link { dir, item, qr } => link(&dir, item, qr).await,
         GoodsCommand::Remove { dir, item } => remove(&dir, item).await,
     }
 }
@@ -228,6 +243,14 @@ async fn stock(dir: &Path, item: String, left: Option<u64>) -> Result<Report> {
         ),
     };
     Ok(Report::new(text, serde_json::to_value(set)?))
+}
+
+async fn link(dir: &Path, item: String, qr: bool) -> Result<Report> {
+    let identity = open(dir)?.card()?.identity;
+    let GoodsLine { item_id, item, .. } = ask(dir, AdminRequest::GoodsShow { item }).await?;
+    let uri = OfferUri::new(&identity, item_id, item.price, &item.title).to_string();
+    let json = json!({ "uri": uri, "item_id": item_id, "price": item.price.to_string() });
+    Ok(Report::new(drawn(uri, qr)?, json))
 }
 
 async fn set(args: SetArgs) -> Result<Report> {

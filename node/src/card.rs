@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 pub use fields::{FIELD_NAME_MAX_CHARS, FIELD_VALUE_MAX_CHARS, FIELDS_MAX, Fields};
 
 /// The prefix of every card.
-const PREFIX: &str = "farthing-card";
+pub const PREFIX: &str = "farthing-card";
 
 /// The maximum length of a name (characters).
 pub const NAME_MAX_CHARS: usize = 32;

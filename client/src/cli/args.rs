@@ -336,21 +336,13 @@ pub(super) enum Command {
         /// Number of its payment, as `farthing payments` lists it.
         payment: u64,
     },
-    /// Say what a `farthing:` link does, and do it if you agree.
-    Open {
-        /// The link.
-        #[arg(value_name = "URI")]
-        uri: Link,
-        /// Do it without a question.
-        #[arg(long)]
-        yes: bool,
-        /// Amount, if the link has none.
-        #[arg(long, value_name = "AMOUNT")]
-        amount: Option<Amount>,
-        /// Your name for the document of a donation, if the link names an account.
-        #[arg(long = "for", value_name = "NAME")]
-        donor: Option<String>,
-    },
+    /// Say what a link does, and do it if you agree: pay, accept a gift, buy, or pin a card.
+    #[command(after_long_help = "Examples:\n  \
+        farthing open 'farthing:pay?bank=...'                     pays a request, or into an account\n  \
+        farthing open 'farthing:gift?bank=...'                    accepts a gift\n  \
+        farthing open 'farthing:offer?merchant=...' -o song.txt   buys an item, for at most the price in the link\n  \
+        farthing open farthing-card:bank:...                      pins a card, as `farthing network add` does")]
+    Open(Open),
     /// List the payments that were sent and requested, and their states.
     Payments,
     /// Receive what the bank owes you, as fresh coins: what others have paid for your requests, or the change and the refunds of
@@ -358,7 +350,7 @@ pub(super) enum Command {
     #[command(after_long_help = "Examples:\n  \
         farthing receive                   what was paid for your requests\n  \
         farthing receive --purchase 3      what the bank owes for purchase 3\n  \
-        farthing receive --into-account    the way out of a bank that issues no coins any more\n\n\
+        farthing receive --into-account    the way out of a bank that closes\n\n\
         Requests that were paid in full and received are not asked for again. The bank learns that somebody takes the money of \
         a request, over a connection of its own. If you have several, they are asked one after another, and their times may \
         join them. With --into-account it learns that it was you. With \
@@ -436,7 +428,7 @@ impl Command {
                 | Command::Gift { .. }
                 | Command::Accept { .. }
                 | Command::TakeBack { .. }
-                | Command::Open { .. }
+                | Command::Open(_)
                 | Command::Receive(_)
                 | Command::GiveUp { .. }
         )
@@ -522,6 +514,32 @@ pub(super) struct Buy {
     /// Buy another one, even if a purchase of this item is under way. Without it, that purchase is carried on.
     #[arg(long)]
     pub(super) again: bool,
+}
+
+/// Arguments of `open`.
+#[derive(Debug, Args)]
+pub(super) struct Open {
+    /// The link. Put it in quotes.
+    #[arg(value_name = "LINK")]
+    pub(super) link: Link,
+    /// Do it without a question.
+    #[arg(long)]
+    pub(super) yes: bool,
+    /// Amount, if the link has none.
+    #[arg(long, value_name = "AMOUNT")]
+    pub(super) amount: Option<Amount>,
+    /// Your name for the document of a donation, if the link names an account.
+    #[arg(long = "for", value_name = "NAME")]
+    pub(super) donor: Option<String>,
+    /// File for the goods, if the link sells an item.
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+    /// Name of the escrow that decides, if the link sells an item and the wallet knows several.
+    #[arg(long, value_name = "NAME")]
+    pub(super) escrow: Option<String>,
+    /// Name of the bank whose coins pay, if the link sells an item and the wallet knows several.
+    #[arg(long, value_name = "NAME")]
+    pub(super) bank: Option<String>,
 }
 
 /// Arguments of `receive`.
@@ -629,7 +647,7 @@ pub(super) enum ReceiptCommand {
         #[arg(long, requires = "output")]
         force: bool,
     },
-    /// Print the documents that prove that a bank denies coins that it has issued.
+    /// Print the documents that prove that a bank denies coins that it has issued, or change that it owes.
     Denied {
         /// Write them to FILE. Only you can read it.
         #[arg(short, long, value_name = "FILE")]

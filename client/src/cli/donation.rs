@@ -2,12 +2,12 @@
 
 use super::{
     args::AccountLink,
-    payments::{done, drawn, unfinished},
+    payments::{done, unfinished},
     report::{Report, short},
 };
 use crate::{pay_uri::PayUri, wallet::Wallet};
 use anyhow::{Result, bail};
-use farthing_node::{card::RoleName, terminal::Shown};
+use farthing_node::{card::RoleName, qr::drawn, terminal::Shown};
 use farthing_protocol::{deposited::Payee, money::Amount};
 use serde_json::json;
 

@@ -3,12 +3,12 @@
 use super::{
     exit::Exit,
     money::balances,
-    payments::{drawn, for_text, payment_json, unfinished},
+    payments::{for_text, payment_json, unfinished},
     report::{Report, amount},
 };
 use crate::{deposit::Paid, gift::Given, gift_uri::GiftUri, receive::Taken, wallet::Wallet};
 use anyhow::Result;
-use farthing_node::card::RoleName;
+use farthing_node::{card::RoleName, qr::drawn};
 use farthing_protocol::money::Amount;
 use serde_json::json;
 

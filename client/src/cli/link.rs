@@ -1,50 +1,69 @@
 //! The command `open`: says what a link does, and does it if the customer agrees.
 
 use super::{
-    args::Options,
+    args::{Buy, Open, Options},
     donation, gift,
     payments::{amount_of, for_text, send},
+    purchases,
     report::{Report, short},
+    setup,
 };
 use crate::{gift_uri::GiftUri, link::Link, pay_uri::PayUri, wallet::Wallet};
 use anyhow::{Context, Result, bail};
-use farthing_node::terminal::{Shown, print_prompt};
-use farthing_protocol::{deposited::Payee, money::Amount};
+use farthing_node::{
+    card::{Card, RoleName},
+    offer_uri::OfferUri,
+    terminal::{Shown, print_prompt},
+};
+use farthing_protocol::deposited::Payee;
 use serde_json::json;
 use std::io::{BufRead, IsTerminal, Read};
 
 /// The longest answer to a question that is read (bytes).
 const ANSWER_MAX_BYTES: u64 = 64;
 
-/// What the customer has said besides the link.
-pub(super) struct Asked<'a> {
-    /// To do it without a question.
-    pub(super) yes: bool,
-    /// The amount, if the link has none.
-    pub(super) amount: Option<Amount>,
-    /// The name in the document of a donation.
-    pub(super) donor: Option<&'a str>,
-}
-
 /// Says what a link does, and does it if the customer agrees.
-pub(super) async fn open(
-    wallet: &Wallet,
-    options: &Options,
-    link: &Link,
-    asked: Asked<'_>,
-) -> Result<Report> {
-    match link {
+pub(super) async fn open(wallet: &Wallet, options: &Options, asked: Open) -> Result<Report> {
+    check_options(&asked)?;
+    match &asked.link {
         Link::Pay(uri) => open_payment(wallet, options, uri, &asked).await,
         Link::Gift(uri) => open_gift(wallet, options, uri, &asked).await,
+        Link::Offer(uri) => open_offer(wallet, options, uri, &asked).await,
+        Link::Card(card) => open_card(wallet, options, card, &asked),
     }
 }
 
-async fn open_payment(wallet: &Wallet, options: &Options, uri: &PayUri, asked: &Asked<'_>) -> Result<Report> {
-    let (amount, bank) = (amount_of(uri, asked.amount)?, wallet.bank_of(&uri.bank)?);
+/// Refuses options that the kind of link does not take.
+fn check_options(asked: &Open) -> Result<()> {
+    let (is, takes_payment, takes_purchase) = match &asked.link {
+        Link::Pay(_) => ("names a payee", true, false),
+        Link::Gift(_) => ("is a gift", false, false),
+        Link::Offer(_) => ("sells an item", false, true),
+        Link::Card(_) => ("is a card", false, false),
+    };
+    let (payment, purchase) = (takes_payment, takes_purchase);
+    let options = [
+        ("--amount", asked.amount.is_some(), payment),
+        ("--for", asked.donor.is_some(), payment),
+        ("--output", asked.output.is_some(), purchase),
+        ("--escrow", asked.escrow.is_some(), purchase),
+        ("--bank", asked.bank.is_some(), purchase),
+    ];
+    match options.iter().find(|(_, is_there, takes)| *is_there && !takes) {
+        Some((option, ..)) => bail!("this link {is}; leave out `{option}`"),
+        None => Ok(()),
+    }
+}
+
+async fn open_payment(wallet: &Wallet, options: &Options, uri: &PayUri, asked: &Open) -> Result<Report> {
+    let (amount, bank) = (
+        amount_of(uri, asked.amount)?,
+        wallet.party_of(RoleName::Bank, &uri.bank)?,
+    );
     let at = Shown(&bank.title()).to_string();
     let says = match uri.to {
         Payee::Account(_) => {
-            let donor = asked.donor.unwrap_or_default();
+            let donor = asked.donor.as_deref().unwrap_or_default();
             format!(
                 "this link pays {amount} into {} at {at}{}",
                 donation::owner(uri),
@@ -65,18 +84,15 @@ async fn open_payment(wallet: &Wallet, options: &Options, uri: &PayUri, asked: &
     }
     match uri.to {
         Payee::Account(_) => {
-            let donor = asked.donor.unwrap_or_default();
+            let donor = asked.donor.as_deref().unwrap_or_default();
             donation::donate(wallet, uri, amount, donor, None, false).await
         }
         Payee::Reserve(_) => send(wallet, uri, Some(amount), false).await,
     }
 }
 
-async fn open_gift(wallet: &Wallet, options: &Options, uri: &GiftUri, asked: &Asked<'_>) -> Result<Report> {
-    if asked.amount.is_some() || asked.donor.is_some() {
-        bail!("this link is a gift, which has an amount and no donor; leave out `--amount` and `--for`");
-    }
-    let bank = wallet.bank_of(&uri.bank)?;
+async fn open_gift(wallet: &Wallet, options: &Options, uri: &GiftUri, asked: &Open) -> Result<Report> {
+    let bank = wallet.party_of(RoleName::Bank, &uri.bank)?;
     let says = format!(
         "this link is a gift of {}{}, at {}",
         uri.amount,
@@ -89,11 +105,54 @@ async fn open_gift(wallet: &Wallet, options: &Options, uri: &GiftUri, asked: &As
     }
 }
 
+async fn open_offer(wallet: &Wallet, options: &Options, uri: &OfferUri, asked: &Open) -> Result<Report> {
+    let merchant = wallet.party_of(RoleName::Merchant, &uri.merchant)?;
+    let title = match uri.title.is_empty() {
+        true => short(&uri.item.0),
+        false => format!("\"{}\"", Shown(&uri.title)),
+    };
+    let says = format!(
+        "this link buys {title} from {} for at most {}",
+        Shown(&merchant.title()),
+        uri.price
+    );
+    let Some(output) = &asked.output else {
+        bail!("{says}; say where the goods go with `--output FILE`");
+    };
+    if !agrees(options, asked, &says, "nothing was bought", "Buy it?")? {
+        return Ok(Report::done("nothing was bought", json!({ "purchase": null })));
+    }
+    let buy = Buy {
+        merchant: merchant.name,
+        item: uri.item.to_string(),
+        at_most: Some(uri.price),
+        output: output.clone(),
+        escrow: asked.escrow.clone(),
+        bank: asked.bank.clone(),
+        force: false,
+        again: false,
+    };
+    purchases::buy(wallet, &buy).await
+}
+
+fn open_card(wallet: &Wallet, options: &Options, card: &Card, asked: &Open) -> Result<Report> {
+    let says = format!(
+        "this link pins the card of {} at {}, with the key {}; anyone can make a card, so take it only from its owner",
+        Shown(&card.title()),
+        card.address,
+        card.identity_hex()
+    );
+    match agrees(options, asked, &says, "it was not pinned", "Pin it?")? {
+        true => setup::add_card(wallet.network_file()?, card, None),
+        false => Ok(Report::done("it was not pinned", json!({ "added": null }))),
+    }
+}
+
 /// Whether the customer agrees to what a link does.
 ///
 /// # Errors
 /// When nobody can be asked.
-fn agrees(options: &Options, asked: &Asked<'_>, says: &str, undone: &str, question: &str) -> Result<bool> {
+fn agrees(options: &Options, asked: &Open, says: &str, undone: &str, question: &str) -> Result<bool> {
     if asked.yes {
         return Ok(true);
     }

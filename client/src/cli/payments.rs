@@ -13,11 +13,12 @@ use crate::{
     rows::{DepositRow, DepositState},
     wallet::Wallet,
 };
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use farthing_coin::PublicKey;
 use farthing_node::{
     card::RoleName,
     network_file::NetworkFile,
+    qr::drawn,
     terminal::{Shown, one_line},
 };
 use farthing_protocol::{
@@ -25,7 +26,6 @@ use farthing_protocol::{
     deposited::{DepositOutput, Payee},
     money::Amount,
 };
-use fast_qr::QRBuilder;
 use serde_json::{Value, json};
 
 // ---- paying -------------------------------------------------------------------------------------------------------
@@ -160,20 +160,6 @@ pub(super) async fn request(
         "text": uri.text,
     });
     Ok(Report::done(drawn(written, qr)?, json))
-}
-
-/// A link, under its QR code if `qr` asks for one.
-pub(super) fn drawn(link: String, qr: bool) -> Result<String> {
-    match qr {
-        true => Ok(format!("{}\n{link}", picture(&link)?)),
-        false => Ok(link),
-    }
-}
-
-/// A text as a QR code.
-fn picture(text: &str) -> Result<String> {
-    let code = QRBuilder::new(text.to_owned()).build();
-    Ok(code.context("the request is too long for a picture")?.to_str())
 }
 
 // ---- looking ------------------------------------------------------------------------------------------------------
@@ -396,6 +382,6 @@ mod tests {
         let key = PublicKey([1; 32]);
         let text = "\u{e9}".repeat(crate::pay_uri::TEXT_MAX_BYTES / 2);
         let longest = PayUri::new(key, Payee::Account(key), Some(Amount(u64::MAX)), &text).unwrap();
-        assert!(picture(&longest.to_string()).unwrap().lines().count() > 20);
+        assert!(drawn(longest.to_string(), true).unwrap().lines().count() > 20);
     }
 }

@@ -96,14 +96,7 @@ pub(super) fn network(options: &Options, command: &NetworkCommand) -> Result<Rep
     let cipher = password::key(options)?.map(|key| -> Arc<dyn FileCipher> { Arc::new(key) });
     let mut file = NetworkFile::load_sealed(&dir, cipher)?;
     match command {
-        NetworkCommand::Add { card, name } => {
-            let (added, card) = file.add_as(card.clone(), name.as_deref())?;
-            let (word, text) = added.say(&card);
-            Ok(Report::done(
-                text,
-                json!({ "added": word, "card": card_json(&card) }),
-            ))
-        }
+        NetworkCommand::Add { card, name } => add_card(file, card, name.as_deref()),
         NetworkCommand::List => Ok(cards_report(file.cards())),
         // It needs the open wallet.
         NetworkCommand::Check => Ok(Report::done("", Value::Null)),
@@ -115,6 +108,16 @@ pub(super) fn network(options: &Options, command: &NetworkCommand) -> Result<Rep
             None => bail!("no {role} `{name}` is known; `farthing network list` shows all cards"),
         },
     }
+}
+
+/// Pins a card.
+pub(super) fn add_card(mut file: NetworkFile, card: &Card, name: Option<&str>) -> Result<Report> {
+    let (added, card) = file.add_as(card.clone(), name)?;
+    let (word, text) = added.say(&card);
+    Ok(Report::done(
+        text,
+        json!({ "added": word, "card": card_json(&card) }),
+    ))
 }
 
 fn cards_report(cards: &[Card]) -> Report {

@@ -7,6 +7,7 @@ use super::report::{EXIT_FAILED, Report};
 use super::{network, status};
 use crate::card::{Card, RoleName, parse_name};
 use crate::home::Home;
+use crate::qr::drawn;
 use clap::{Args, Subcommand};
 use farthing_store::disk::FileDisk;
 use farthing_store::{VerifyReport, verify};
@@ -42,8 +43,14 @@ pub enum NodeCommand {
 /// The commands that are the same for all roles.
 #[derive(Debug, Subcommand)]
 pub enum CommonCommand {
-    /// Print the card of this node, for others to pin with `network add`.
-    Card(Directory),
+    /// Print the card of this node, for others to pin with `network add`. A wallet opens it as a link, too.
+    Card {
+        /// The node's directory.
+        dir: PathBuf,
+        /// Draw it as a QR code too.
+        #[arg(long)]
+        qr: bool,
+    },
     /// Add, remove and list the cards of the nodes that this one works with.
     #[command(subcommand)]
     Network(NetworkCommand),
@@ -107,7 +114,7 @@ impl CommonCommand {
     /// When the directory has no node of this role, or the command fails.
     pub async fn execute(self, role: RoleName) -> Result<Report, OperatorError> {
         match self {
-            CommonCommand::Card(Directory { dir }) => Ok(card(&home(&dir, role)?.card()?)),
+            CommonCommand::Card { dir, qr } => card(&home(&dir, role)?.card()?, qr),
             CommonCommand::Network(NetworkCommand::Add { dir, card, name }) => {
                 home(&dir, role)?;
                 network::add(&dir, card, name.as_deref()).await
@@ -132,9 +139,10 @@ fn home(dir: &Path, role: RoleName) -> Result<Home<Value>, OperatorError> {
     Ok(Home::open(dir, role)?)
 }
 
-fn card(card: &Card) -> Report {
+fn card(card: &Card, qr: bool) -> Result<Report, OperatorError> {
     let json = json!({ "card": card, "identity": card.identity_hex() });
-    Report::new(card.to_string(), json)
+    let text = drawn(card.to_string(), qr).map_err(|error| OperatorError::Role(Box::new(error)))?;
+    Ok(Report::new(text, json))
 }
 
 /// The result of a verification of the journal.

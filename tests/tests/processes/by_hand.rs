@@ -1,6 +1,7 @@
 //! A purchase with the commands of the README, the evidence of each party, and tampered goods.
 
 use crate::{coins, testbed};
+use farthing_protocol::money::Amount;
 use farthing_tests::processes::{
     buyer::Buyer,
     goods::{POSTCARD, PRICE},
@@ -136,6 +137,50 @@ fn exported_sale(testbed: &Testbed, purchase: &str) -> PathBuf {
         )
         .wait();
     exported
+}
+
+#[test]
+fn a_link_pins_a_card_and_another_buys_an_item_for_no_more_than_it_says() {
+    let testbed = testbed();
+    let alice = testbed.newcomer("alice");
+    alice.done(&["withdraw", WITHDRAWN]);
+    alice.done(&["network", "remove", "merchant", "studio"]);
+    let listed = testbed.merchant.admin(&["goods", "list"], &[]).wait();
+    let item = listed["items"].as_array().unwrap();
+    let item = item.iter().find(|item| item["title"] == POSTCARD).unwrap();
+    let item = item["item_id"].as_str().unwrap();
+    let link = |args: &[&str]| testbed.merchant.admin(&["goods", "link"], args).wait()["uri"].clone();
+    let offer = link(&[&item[..8]]);
+    let offer = offer.as_str().unwrap();
+    let file = alice.goods("linked.txt");
+    let output = file.to_str().unwrap();
+
+    let unknown = alice.run(&["open", offer, "-o", output, "--yes"]);
+    assert_eq!(unknown.code, Some(1), "{unknown:?}");
+    assert_eq!(
+        alice.run(&["open", &testbed.merchant.card().to_string()]).code,
+        Some(1)
+    );
+    let pinned = alice.done(&["open", &testbed.merchant.card().to_string(), "--yes"]);
+    assert_eq!(pinned["card"]["name"], "studio");
+
+    // A link of yesterday does not buy at the price of today.
+    let dearer = Amount(PRICE + 1).to_string();
+    testbed
+        .merchant
+        .admin(&["goods", "set"], &[item, "--price", &dearer])
+        .wait();
+    let refused = alice.run(&["open", offer, "-o", output, "--yes"]);
+    assert_ne!(refused.code, Some(0), "{refused:?}");
+    assert_eq!(alice.balance(), [2000, 0, 0]);
+    let offer = link(&[item]);
+    let bought = alice.done(&["open", offer.as_str().unwrap(), "-o", output, "--yes"]);
+    assert_eq!(bought["purchase"]["delivery"], "delivered");
+    assert_eq!(
+        fs::read(&file).unwrap(),
+        fs::read(testbed.original(POSTCARD)).unwrap()
+    );
+    testbed.check(&[&alice]);
 }
 
 /// A copy of the sealed goods with one bit changed.
