@@ -195,6 +195,10 @@ fn a_backup_under_load_is_restored_and_its_segment_completes_it() {
     assert_eq!(part["after"], backup["last"]);
     let refused = failure(&["backup", &dir, "--to", &full], 1);
     assert!(refused.contains("exists; nothing was written"), "{refused}");
+    let archived = json(&["archive", &dir, "--to", &path("archive")]);
+    assert_eq!(archived["bytes"], 0, "every start needs all of a short journal");
+    let misplaced = failure(&["archive", &dir, "--to", &format!("{dir}/store")], 1);
+    assert!(misplaced.contains("a store is in it"), "{misplaced}");
     let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&full).unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600);
     drop(running);

@@ -6,6 +6,7 @@
 //! | [`program`] | runs a program, from its arguments to its exit code |
 //! | [`report`] | the report of a command |
 //! | [`commands`] | the commands of every node: `card`, `network`, `status`, `verify` |
+//! | [`archive`] | `archive` |
 //! | [`backup`] | `backup` and `restore-backup` |
 //! | [`drain`] | `drain` |
 //! | [`network`] | the pinned cards, and their reload in a running node |
@@ -16,6 +17,7 @@
 //! | [`lifecycle`] | the creation and the start of a node |
 
 pub mod administer;
+pub mod archive;
 pub mod arguments;
 pub mod backup;
 pub mod commands;

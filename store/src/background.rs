@@ -1,7 +1,8 @@
-//! Verification of the records that a quick start has skipped. It runs beside the work.
+//! Work beside the commits, in a thread of its own.
 //!
-//! Only a rebuild, a request for a past hash, and `verify` read these records, and each checks them. So damage there does no
-//! harm while the store runs. But the later it is found, the older is the backup that can repair it.
+//! One kind is the verification of the records that a quick start has skipped. Only a rebuild, a request for a past hash, and
+//! `verify` read these records, and each checks them. So damage there does no harm while the store runs. But the later it is
+//! found, the older is the backup that can repair it.
 
 use crate::checkpoints::Position;
 use crate::error::StoreError;
@@ -11,25 +12,66 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-/// A thread that verifies. Dropping this ends it.
+/// A thread beside the commits. Dropping this ends it.
 pub(crate) struct Background {
+    name: &'static str,
     /// `None` only while this is dropped, which tells the thread to stop.
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
+/// The time of the work, from which its pauses follow.
+pub(crate) struct Pauses {
+    stopped: Receiver<()>,
+    /// Length of a pause, as a multiple of the time of the work before it.
+    times: u32,
+    begin: Instant,
+}
+
+impl Pauses {
+    /// Makes a pause. Returns whether the work goes on.
+    pub(crate) fn pause(&mut self) -> bool {
+        let pause = self.begin.elapsed().saturating_mul(self.times);
+        let goes_on = self.stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout);
+        self.begin = Instant::now();
+        goes_on
+    }
+}
+
 impl Background {
-    /// Verifies the records before `to`.
-    pub(crate) fn start(reader: Reader, to: Position) -> Result<Self, StoreError> {
+    /// Runs `work`, whose pauses take `times` as long as the work before them.
+    pub(crate) fn start(
+        name: &'static str,
+        times: u32,
+        work: impl FnOnce(Pauses) + Send + 'static,
+    ) -> Result<Self, StoreError> {
         let (stop, stopped) = channel();
-        let thread = std::thread::Builder::new()
-            .name("verify".into())
-            .spawn(move || verify(&reader, to, &stopped))
-            .map_err(StoreError::disk("start the thread that verifies the journal"))?;
+        let run = move || {
+            work(Pauses {
+                stopped,
+                times,
+                begin: Instant::now(),
+            });
+        };
+        let thread = std::thread::Builder::new().name(name.into()).spawn(run);
+        let thread = thread.map_err(StoreError::disk(format!("start the thread `{name}`")))?;
         Ok(Self {
+            name,
             stop: Some(stop),
             thread: Some(thread),
         })
+    }
+
+    /// Verifies the records before `to`.
+    pub(crate) fn verify(reader: Reader, to: Position) -> Result<Self, StoreError> {
+        Self::start("verify", BACKGROUND_PAUSES, move |pauses| {
+            verify(&reader, to, pauses);
+        })
+    }
+
+    /// Whether the work has ended.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 }
 
@@ -42,23 +84,22 @@ impl Drop for Background {
             .map(JoinHandle::join)
             .is_some_and(|end| end.is_err())
         {
-            tracing::error!("the thread that verifies the journal had panicked");
+            tracing::error!(thread = self.name, "a thread of the store had panicked");
         }
     }
 }
 
-fn verify(reader: &Reader, to: Position, stopped: &Receiver<()>) {
-    let mut begin = Instant::now();
-    let pauses = || {
-        let pause = begin.elapsed().saturating_mul(BACKGROUND_PAUSES);
-        let goes_on = stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout);
-        begin = Instant::now();
-        goes_on
-    };
-    match reader.verify_before(to, pauses) {
-        Ok(true) => tracing::info!(records = to.head.sequence, "the rest of the journal is verified"),
-        Ok(false) => {}
-        Err(error) => drop(reader.fail(error)),
+fn verify(reader: &Reader, to: Position, mut pauses: Pauses) {
+    loop {
+        let begin = reader.begin();
+        match reader.verify_before(to, || pauses.pause()) {
+            Ok(true) => tracing::info!(records = to.head.sequence, "the rest of the journal is verified"),
+            Ok(false) => {}
+            // A segment was archived meanwhile, which has verified it. The rest begins later.
+            Err(StoreError::Archived { .. }) if reader.begin() != begin => continue,
+            Err(error) => drop(reader.fail(error)),
+        }
+        return;
     }
 }
 
@@ -94,7 +135,7 @@ mod tests {
     /// The journal after a quick start, and the position up to which it is not verified yet.
     fn quick(disk: &MemoryDisk) -> (Reader, Position) {
         let dir = Path::new(DIR);
-        let reader = Reader::open(disk, dir).unwrap().unwrap();
+        let reader = Reader::open(disk, dir, &[]).unwrap().unwrap();
         let state = State::read(disk, dir).unwrap();
         let to = state.checkpoints[0];
         let checked = reader.check(to, RECORDS, None, &|_| {}).unwrap();

@@ -10,6 +10,7 @@ use crate::limits::BATCH_FULL_BYTES;
 use crate::probe::{self, Probe};
 use crate::record::encode_writes;
 use crate::shared::Shared;
+use crate::snapshots::Snapshots;
 use crate::state::{Left, State};
 use crate::transaction::{Done, Transaction};
 use std::path::PathBuf;
@@ -27,6 +28,7 @@ pub(crate) struct Committer {
     pub(crate) runs_twice: bool,
     /// The first failure after which the content of the disk is unknown.
     pub(crate) halted: Option<StoreError>,
+    pub(crate) snapshots: Snapshots,
     /// Verifies the records that the start has skipped, if any.
     pub(crate) background: Option<Background>,
     /// The last field, because the lock must be released last.
@@ -133,6 +135,10 @@ impl Committer {
             return Err(self.halt_for_index(&error.to_string()));
         }
         self.shared.advance(head, self.journal.bytes());
+        if self.journal.take_ended() {
+            self.snapshots
+                .after_file(&self.shared, &self.disk, &self.dir, &self.probe);
+        }
         self.probe.reached(probe::AFTER_INDEX);
         Ok(())
     }
@@ -160,6 +166,7 @@ impl Committer {
     pub(crate) fn close(mut self) -> Result<(), StoreError> {
         // If the verification has found damage by now, this is no clean stop.
         drop(self.background.take());
+        self.snapshots.stop();
         self.check_shared_failures();
         if let Some(why) = self.halted {
             return Err(why);

@@ -147,6 +147,17 @@ pub enum StoreError {
         /// The last record.
         last: u64,
     },
+    /// The records up to `last` are archived: their files are not in the directory.
+    #[error(
+        "the records up to {last} are archived: their files `journal.*` are not in {dir}; name the directory that has them with \
+         `--archive`, or put them back there"
+    )]
+    Archived {
+        /// The directory of the store.
+        dir: PathBuf,
+        /// The last archived record.
+        last: u64,
+    },
     /// A file operation failed while the store was opened or verified.
     #[error("could not {doing}: {why}")]
     Disk {

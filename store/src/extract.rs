@@ -8,11 +8,12 @@ use crate::disk::{CHUNK_BYTES, DirectoryLock, Disk, read_or_zero};
 use crate::error::StoreError;
 use crate::index::Head;
 use crate::reader::Reader;
-use crate::recovery::{find_journal, lock, refuse_absent};
+use crate::recovery::{find_journal_with, lock, refuse_absent};
 use crate::state::State;
 use std::path::Path;
 
-/// A verified part of a journal that can be copied: all its bytes up to a record, or the records after one.
+/// A verified part of a journal that can be copied: all its bytes up to a record, or the records after one. The bytes of
+/// several files are those of one file.
 pub struct JournalExtract {
     reader: Reader,
     /// The record before the first one. The genesis for a part that begins with the journal's own header.
@@ -26,34 +27,42 @@ pub struct JournalExtract {
 
 impl JournalExtract {
     /// The journal in `dir` while another process has it open. `durable` is the head that this process has named. Takes no
-    /// lock and writes nothing. `after` is the last record that is left out; 0 takes the whole journal with its header.
+    /// lock and writes nothing. `after` is the last record that is left out; 0 takes the whole journal with its header. The
+    /// directories `archives` have archived segments.
     ///
     /// # Errors
-    /// [`StoreError::NoRecord`] when `after` is beyond the head. [`StoreError::Damaged`] when the chain does not lead from the
+    /// [`StoreError::NoRecord`] when `after` is beyond the head. [`StoreError::Archived`] when a wanted record is not here. [`StoreError::Damaged`] when the chain does not lead from the
     /// first record to `durable`. [`StoreError::Absent`], [`StoreError::Newer`], [`StoreError::Disk`].
-    pub fn beside(dir: &Path, disk: &dyn Disk, after: u64, durable: Head) -> Result<Self, StoreError> {
+    pub fn beside(
+        dir: &Path,
+        archives: &[&Path],
+        disk: &dyn Disk,
+        after: u64,
+        durable: Head,
+    ) -> Result<Self, StoreError> {
         refuse_absent(disk, dir)?;
-        let Some(reader) = find_journal(disk, dir, None)? else {
+        let Some(reader) = find_journal_with(disk, dir, archives, None)? else {
             return Err(StoreError::Absent { dir: dir.to_owned() });
         };
         Self::of(reader, after, durable, None)
     }
 
-    /// The journal of a store that no process has open. No process can open it before this is dropped. `after` is as in
-    /// [`beside`](JournalExtract::beside). A torn record, which was never acknowledged, is left out.
+    /// The journal of a store that no process has open. No process can open it before this is dropped. `after` and `archives` are
+    /// as in [`beside`](JournalExtract::beside). A torn record, which was never acknowledged, is left out.
     ///
     /// # Errors
     /// As [`beside`](JournalExtract::beside), and [`StoreError::InUse`].
-    pub fn locked(dir: &Path, disk: &dyn Disk, after: u64) -> Result<Self, StoreError> {
+    pub fn locked(dir: &Path, archives: &[&Path], disk: &dyn Disk, after: u64) -> Result<Self, StoreError> {
         refuse_absent(disk, dir)?;
         let lock = lock(disk, dir)?;
         let state = State::read(disk, dir);
-        let Some(reader) = find_journal(disk, dir, state.as_ref())? else {
+        let Some(reader) = find_journal_with(disk, dir, archives, state.as_ref())? else {
             return Err(StoreError::Absent { dir: dir.to_owned() });
         };
         let acknowledged = state.map_or(0, |state| state.head.sequence);
+        reader.need_from(after)?;
         let checked = reader
-            .check(reader.begin(), acknowledged, None, &|_| {})?
+            .check(reader.files.begin_before(after), acknowledged, None, &|_| {})?
             .map_err(|(damage, _)| reader.damaged(damage))?;
         Self::of(reader, after, checked.head, Some(lock))
     }
@@ -70,7 +79,9 @@ impl JournalExtract {
                 last: last.sequence,
             });
         }
-        let mut from = reader.begin();
+        reader.need_from(after)?;
+        // A file's header has the hash before its first record, so the files before it are not read.
+        let mut from = reader.files.begin_before(after);
         let mut scanner = reader.scanner(from);
         while scanner.at.head.sequence < last.sequence {
             if scanner.at.head.sequence == after {
@@ -128,7 +139,7 @@ impl JournalExtract {
         while offset < self.end {
             let left = usize::try_from(self.end.saturating_sub(offset)).unwrap_or(usize::MAX);
             piece.resize(left.min(CHUNK_BYTES), 0);
-            read_or_zero(self.reader.file.as_ref(), offset, &mut piece)
+            read_or_zero(self.reader.files.as_ref(), offset, &mut piece)
                 .map_err(self.reader.failed("read"))?;
             write(&piece)?;
             offset = offset.saturating_add(piece.len() as u64);
@@ -170,24 +181,25 @@ mod tests {
         (0..5).for_each(|row| put(&store, row));
         let durable = store.head();
         (5..9).for_each(|row| put(&store, row));
-        let first = JournalExtract::beside(Path::new(DIR), &*disk, 0, durable).unwrap();
+        let first = JournalExtract::beside(Path::new(DIR), &[], &*disk, 0, durable).unwrap();
         assert_eq!(first.last(), durable);
-        let later = JournalExtract::beside(Path::new(DIR), &*disk, durable.sequence, store.head()).unwrap();
+        let later =
+            JournalExtract::beside(Path::new(DIR), &[], &*disk, durable.sequence, store.head()).unwrap();
         assert_eq!((later.after(), later.last()), (durable, store.head()));
-        let whole = JournalExtract::beside(Path::new(DIR), &*disk, 0, store.head()).unwrap();
+        let whole = JournalExtract::beside(Path::new(DIR), &[], &*disk, 0, store.head()).unwrap();
         let joined = [bytes(&first), bytes(&later)].concat();
         assert_eq!(joined, bytes(&whole));
         let nothing =
-            JournalExtract::beside(Path::new(DIR), &*disk, store.head().sequence, store.head()).unwrap();
+            JournalExtract::beside(Path::new(DIR), &[], &*disk, store.head().sequence, store.head()).unwrap();
         assert_eq!(nothing.bytes(), 0);
         let head = store.head();
-        let unknown = JournalExtract::beside(Path::new(DIR), &*disk, head.sequence + 1, head).err();
+        let unknown = JournalExtract::beside(Path::new(DIR), &[], &*disk, head.sequence + 1, head).err();
         assert!(
             matches!(unknown, Some(StoreError::NoRecord { .. })),
             "{unknown:?}"
         );
         store.close().unwrap();
-        let stopped = JournalExtract::locked(Path::new(DIR), &*disk, 0).unwrap();
+        let stopped = JournalExtract::locked(Path::new(DIR), &[], &*disk, 0).unwrap();
         assert_eq!(bytes(&stopped), joined);
 
         let restored = MemoryDisk::new();
@@ -208,7 +220,7 @@ mod tests {
         let mut beyond = store.head();
         beyond.sequence += 1;
         for head in [other, beyond] {
-            let refused = JournalExtract::beside(Path::new(DIR), &disk, 0, head).err();
+            let refused = JournalExtract::beside(Path::new(DIR), &[], &disk, 0, head).err();
             assert!(matches!(refused, Some(StoreError::Damaged { .. })), "{refused:?}");
         }
     }

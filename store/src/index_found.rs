@@ -4,7 +4,7 @@ use crate::disk::Disk;
 use crate::error::StoreError;
 use crate::index::{Head, Index};
 use crate::options::StoreOptions;
-use crate::reader::Checked;
+use crate::reader::{Checked, Reader};
 use crate::state::{Left, State};
 use std::path::Path;
 use std::sync::Arc;
@@ -27,6 +27,28 @@ pub enum IndexFound {
 pub(crate) struct Found {
     index: Result<Arc<dyn Index>, String>,
     pub(crate) applied: Option<Head>,
+}
+
+impl Found {
+    /// Why the index cannot be used, whatever the journal says, or `None`.
+    pub(crate) fn unusable(&self, reader: &Reader) -> Option<String> {
+        if let Err(why) = &self.index {
+            return Some(why.clone());
+        }
+        let Some(applied) = self.applied else {
+            return Some("it is empty".into());
+        };
+        let begin = reader.begin().head.sequence;
+        // Loading a snapshot moves the index's head only at its end.
+        let is_unfinished = applied.sequence == 0 && reader.files.active_begin().head.sequence > 0;
+        let why = || {
+            format!(
+                "it ends with record {}, and a rebuild from a snapshot was interrupted",
+                applied.sequence
+            )
+        };
+        (applied.sequence < begin || is_unfinished).then(why)
+    }
 }
 
 fn open_index(dir: &Path, options: &StoreOptions) -> Result<Arc<dyn Index>, String> {
@@ -68,14 +90,9 @@ pub(crate) fn distrust_by_state(state: Option<&State>, disk: &dyn Disk) -> Optio
     }
 }
 
-/// Why the index itself is not trusted, or `None`.
+/// Why a usable index does not fit the checked journal, or `None`.
 pub(crate) fn distrust(found: &Found, checked: &Checked, state: Option<&State>) -> Option<String> {
-    if let Err(why) = &found.index {
-        return Some(why.clone());
-    }
-    let Some(applied) = found.applied else {
-        return Some("it is empty".into());
-    };
+    let applied = found.applied?;
     if checked.hash_asked != Some(applied.hash) {
         return Some(format!(
             "it belongs to another history at record {}",

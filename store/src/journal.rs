@@ -1,7 +1,7 @@
 //! The write side of a journal. It appends one record for each batch, with all its writes.
 
 use crate::checkpoints::Position;
-use crate::disk::Disk;
+use crate::disk::{Disk, DiskFile};
 use crate::error::StoreError;
 use crate::index::Head;
 use crate::options::StoreOptions;
@@ -22,6 +22,10 @@ pub(crate) struct Journal {
     room: u64,
     preallocate_bytes: u64,
     reserve_bytes: u64,
+    /// Length of the active file from which it is ended (bytes).
+    segment_bytes: u64,
+    /// Whether a file was ended since [`Journal::take_ended`].
+    ended: bool,
 }
 
 impl Journal {
@@ -33,7 +37,7 @@ impl Journal {
         options: &StoreOptions,
         dir: &Path,
     ) -> Result<Self, StoreError> {
-        let file = reader.file.as_ref();
+        let file = reader.files.as_ref();
         if checked.torn_bytes > 0 {
             file.truncate(checked.end).map_err(reader.failed("cut"))?;
         }
@@ -47,6 +51,8 @@ impl Journal {
             room,
             preallocate_bytes: options.preallocate_bytes,
             reserve_bytes: options.reserve_bytes,
+            segment_bytes: options.segment_bytes,
+            ended: false,
             reader,
         })
     }
@@ -60,15 +66,67 @@ impl Journal {
         self.end
     }
 
+    fn end(&self) -> Position {
+        Position {
+            offset: self.end,
+            head: self.head,
+        }
+    }
+
+    /// Whether a file was ended since the last call.
+    pub(crate) fn take_ended(&mut self) -> bool {
+        std::mem::take(&mut self.ended)
+    }
+
+    /// Ends the active file if it is long enough, and goes on in a new one. A sealed journal is always one file.
+    ///
+    /// # Errors
+    /// [`StoreError::Halted`]. On a full disk the active file grows on.
+    fn switch_if_long(&mut self, probe: &dyn probe::Probe) -> Result<(), StoreError> {
+        let files = self.reader.files.as_ref();
+        let bytes = self.end.saturating_sub(files.active_begin().offset);
+        if bytes == 0 || bytes < self.segment_bytes || self.reader.format.is_sealed() {
+            return Ok(());
+        }
+        let end = self.end();
+        probe.reached(probe::BEFORE_SWITCH);
+        match files.make_next(self.reader.format, end, self.preallocate_bytes) {
+            Ok(()) => {}
+            Err(error) if is_full(&error) => {
+                tracing::warn!(%error, "the journal's file grows on: there is no room for the next one");
+                files.remove_next();
+                return Ok(());
+            }
+            Err(error) => return Err(self.switch_failed(&error)),
+        }
+        let ended = files.end_active(end);
+        ended.map_err(|error| self.switch_failed(&error))?;
+        probe.reached(probe::IN_SWITCH);
+        let switched = files.switch(end);
+        switched.map_err(|error| self.switch_failed(&error))?;
+        self.reader.checkpoints.add(&[end]);
+        self.room = files.len().unwrap_or(self.end);
+        self.ended = true;
+        // Only the counters rest on it.
+        drop(files.forget_archived());
+        Ok(())
+    }
+
+    fn switch_failed(&self, error: &io::Error) -> StoreError {
+        let path = self.reader.path().display();
+        StoreError::halted(format!("beginning another file after {path} failed: {error}"))
+    }
+
     /// Appends one record and makes it durable.
     ///
     /// # Errors
     /// [`StoreError::Full`]: nothing was written. [`StoreError::Halted`]: any part may be written.
     pub(crate) fn append(&mut self, payload: &[u8], probe: &dyn probe::Probe) -> Result<Head, StoreError> {
+        self.switch_if_long(probe)?;
         let payload = self.reader.seal(&self.head, payload);
         let (bytes, head) = self.reader.format.record(&self.head, &payload);
         self.make_room(bytes.len() as u64)?;
-        let file = self.reader.file.as_ref();
+        let file = self.reader.files.as_ref();
         probe.reached(probe::BEFORE_APPEND);
         file.write_at(self.end, &bytes).map_err(|error| {
             let hint = if is_full(&error) {
@@ -90,10 +148,7 @@ impl Journal {
         })?;
         self.head = head;
         self.end = self.end.saturating_add(bytes.len() as u64);
-        self.reader.checkpoints.keep(Position {
-            offset: self.end,
-            head,
-        });
+        self.reader.checkpoints.keep(self.end());
         Ok(head)
     }
 
@@ -112,7 +167,7 @@ impl Journal {
         if grow == 0 {
             return Ok(());
         }
-        let file = self.reader.file.as_ref();
+        let file = self.reader.files.as_ref();
         let ahead = wanted.saturating_add(self.preallocate_bytes);
         // On a disk that is nearly full, the record may fit where the preallocation step does not.
         let result = file.preallocate(ahead).or_else(|error| {

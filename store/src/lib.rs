@@ -20,15 +20,17 @@
 //! | the disk is full | [`StoreError::Full`] before any write; the store goes on when there is room |
 //! | a write or a sync fails | [`StoreError::Halted`] until a restart: a failed sync is never tried again |
 //! | a kill or a power failure | the next start cuts off a torn last record, which was never acknowledged |
-//! | the index is damaged, lost, or was open when the machine went down | it is rebuilt from the journal |
+//! | the index is damaged, lost, or was open when the machine went down | it is rebuilt from a snapshot and the journal |
+//! | a snapshot is damaged | an older one or the whole journal is used, and the log says so |
+//! | a wanted record is archived | [`StoreError::Archived`] with the last archived record |
 //! | the journal is damaged, or lacks acknowledged records | [`StoreError::Damaged`] with the offset: the store does not open, or halts if it is found later |
 //! | the journal is sealed, and the options have no cipher | [`StoreError::Sealed`]; [`StoreError::NotSealed`] for the opposite |
 //! | a newer program has used the directory | [`StoreError::Newer`]; nothing is changed |
 //! | another process has the directory | [`StoreError::InUse`]; [`Store::open_read_only`] reads beside it |
 //!
-//! After a clean stop, a start checks only the end of the journal, and the rest beside the work. After any other stop it
-//! checks the whole journal. There are no snapshots: the journal is one file that only grows. A rebuild replays all of
-//! it, at about 20 thousand rows a second.
+//! A start checks only the end of the journal, and the rest beside the work. The journal is a row of files. After a clean stop
+//! the end begins at the last checkpoint. After a kill it begins with the file that has the index's last record. A rebuild
+//! of the index loads a snapshot of all rows, and replays the records after it. Old files can be [archived](archive_segments).
 //!
 //! # One run
 //!
@@ -55,6 +57,7 @@
 #![cfg_attr(doctest, doc = include_str!("../README.md"))]
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+mod archive;
 mod background;
 mod checkpoints;
 mod cipher;
@@ -78,6 +81,7 @@ mod migration;
 mod namespace;
 mod options;
 mod panics;
+mod past_hashes;
 pub mod probe;
 mod read_only;
 mod reader;
@@ -87,13 +91,17 @@ mod recovery;
 mod scan;
 mod schema;
 mod sealing;
+mod segments;
 mod shared;
+mod snapshot;
+mod snapshots;
 mod state;
 mod table;
 mod transaction;
 mod verify;
 mod view;
 
+pub use archive::{ArchivedSegment, archive_segments};
 pub use cipher::RecordCipher;
 pub use error::{Damage, DamageKind, StoreError};
 pub use extract::JournalExtract;
@@ -114,5 +122,5 @@ pub use sealing::{LockedStore, replace_journal};
 pub use shared::StoreCounts;
 pub use table::Table;
 pub use transaction::Transaction;
-pub use verify::{VerifyReport, verify};
+pub use verify::{VerifyReport, verify, verify_with_archives};
 pub use view::View;

@@ -19,6 +19,17 @@ pub const QUEUE_MAX_TRANSACTIONS: usize = 4096;
 pub const SCAN_MAX_ROWS: usize = 4096;
 /// Preallocation step of the journal (bytes).
 pub const PREALLOCATE_BYTES: u64 = 16 * 1024 * 1024;
+/// Length of the journal's active file from which it is ended and a new one begun (bytes).
+pub const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
+/// Number of snapshots that are kept.
+pub const SNAPSHOTS_KEPT: usize = 2;
+/// A snapshot is due when the journal after the last one is longer than this part of that snapshot. So snapshots write at most
+/// this many times as much as the journal.
+pub const SNAPSHOT_PART: u64 = 2;
+/// Rows of a snapshot that are read at once. Writers wait meanwhile.
+pub const SNAPSHOT_PAGE_ROWS: usize = 512;
+/// Length of the pause after these rows, as a multiple of the time that they took.
+pub const SNAPSHOT_PAUSES: u32 = 1;
 /// Reserve that stays free on the disk (bytes), so that the index can take all rows of the journal.
 pub const RESERVE_BYTES: u64 = 64 * 1024 * 1024;
 /// Cache of sled's pages in memory (bytes, as on the disk).

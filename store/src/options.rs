@@ -67,6 +67,8 @@ pub struct StoreOptions {
     pub buffer_bytes: usize,
     /// Preallocation step of the journal (bytes).
     pub preallocate_bytes: u64,
+    /// Length of the journal's active file from which it is ended and a new one begun (bytes).
+    pub segment_bytes: u64,
     /// Reserve that stays free on the disk (bytes).
     pub reserve_bytes: u64,
     /// Gets the progress of opening the store.
@@ -91,6 +93,7 @@ impl Default for StoreOptions {
             cache_bytes: limits::CACHE_BYTES,
             buffer_bytes: limits::BUFFER_BYTES,
             preallocate_bytes: limits::PREALLOCATE_BYTES,
+            segment_bytes: limits::SEGMENT_BYTES,
             reserve_bytes: limits::RESERVE_BYTES,
             progress: Arc::new(|_| {}),
             lock_note: None,

@@ -13,6 +13,12 @@ pub const AFTER_SYNC: &str = "journal: after sync, before index";
 pub const AFTER_INDEX: &str = "store: after index, before reply";
 /// Every caller of the batch has its result.
 pub const AFTER_REPLY: &str = "store: after reply";
+/// The journal's active file is long enough. Nothing of the next one is on disk.
+pub const BEFORE_SWITCH: &str = "journal: before the next file";
+/// The active file is ended, and the next one has not its name yet.
+pub const IN_SWITCH: &str = "journal: between two files";
+/// The rows of a snapshot are written, and it has not its name yet.
+pub const BEFORE_SNAPSHOT: &str = "store: snapshot written, before its name";
 /// At the start, before the journal is verified.
 pub const BEFORE_RECOVERY: &str = "store: before recovery";
 /// At the start, after the journal is verified and before the index is brought up to date.

@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// Takes no lock and writes nothing.
 ///
 /// # Errors
-/// [`StoreError::Older`], [`StoreError::Newer`], [`StoreError::Damaged`], [`StoreError::Disk`].
+/// [`StoreError::Older`], [`StoreError::Newer`], [`StoreError::Damaged`], [`StoreError::Archived`], [`StoreError::Disk`].
 pub(crate) fn open(dir: &Path, options: &StoreOptions) -> Result<Option<Shared>, StoreError> {
     let disk = options.disk.as_ref();
     // Read before the journal, so that the journal has every record that the state file names.
@@ -30,6 +30,7 @@ pub(crate) fn open(dir: &Path, options: &StoreOptions) -> Result<Option<Shared>,
     }
     let index = MemoryIndex::new();
     let acknowledged = state.map_or(0, |state| state.head.sequence);
+    reader.need_from(0)?;
     let end = read_to_end(&reader, &index, acknowledged)?;
     Ok(Some(Shared::new(Arc::new(index), reader, end.head, end.offset)))
 }

@@ -2,14 +2,16 @@
 
 use crate::checkpoints::{Checkpoints, Position};
 use crate::cipher::RecordCipher;
-use crate::disk::{Disk, DiskFile, read_or_zero};
+use crate::disk::{Disk, DiskFile};
 use crate::error::{Damage, DamageKind, StoreError};
 use crate::index::{Head, Writes};
 use crate::limits::{BACKGROUND_PIECE_BYTES, CHECKPOINT_RECORDS};
 use crate::options::{Progress, Stage, StoreOptions};
-use crate::record::{BadFile, Format, RECORDS_BEGIN, decode_writes};
+use crate::past_hashes;
+use crate::record::{Format, RECORDS_BEGIN, decode_writes};
 use crate::scan::{Scanner, Tail, judge};
 use crate::schema::SCHEMA_VERSION;
+use crate::segments::{JOURNAL_NAME, NEXT_NAME, Segments};
 use farthing_protocol::ids::RecordHash;
 use std::borrow::Cow;
 use std::io;
@@ -18,13 +20,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use zeroize::Zeroizing;
 
-/// The journal's name in the directory.
-pub(crate) const JOURNAL_NAME: &str = "journal";
-
-/// A journal as a file that can be read while the writer appends.
+/// A journal that can be read while the writer appends. All its files read as one.
 #[derive(Clone)]
 pub(crate) struct Reader {
-    pub(crate) file: Arc<dyn DiskFile>,
+    pub(crate) files: Arc<Segments>,
     pub(crate) format: Format,
     /// Whether the journal's own header has an older version than this program's.
     is_old: bool,
@@ -50,39 +49,14 @@ pub(crate) struct Checked {
 }
 
 impl Reader {
-    /// Opens the journal in `dir`; `None` when there is none.
-    pub(crate) fn open(disk: &dyn Disk, dir: &Path) -> Result<Option<Self>, StoreError> {
-        let path = dir.join(JOURNAL_NAME);
-        let file = match disk.open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(StoreError::disk(format!("open {}", path.display()))(error)),
+    /// Opens the journal in `dir`, with the archived segments in `archives`; `None` when there is none.
+    pub(crate) fn open(disk: &dyn Disk, dir: &Path, archives: &[&Path]) -> Result<Option<Self>, StoreError> {
+        let Some((files, header)) = Segments::open(disk, dir, archives)? else {
+            return Ok(None);
         };
-        let mut header = vec![0; RECORDS_BEGIN as usize];
-        read_or_zero(file.as_ref(), 0, &mut header)
-            .map_err(StoreError::disk(format!("read {}", path.display())))?;
-        let kind = match Format::read_file_header(&header) {
-            Ok(header) => {
-                let mut reader = Self::new(file, header.format, path);
-                reader.is_old = header.is_old;
-                return Ok(Some(reader));
-            }
-            Err(BadFile::Version(found)) if found > SCHEMA_VERSION => {
-                return Err(StoreError::Newer {
-                    path: Some(path),
-                    found,
-                    known: SCHEMA_VERSION,
-                });
-            }
-            Err(BadFile::Version(version)) => DamageKind::Version(version),
-            Err(BadFile::Header) => DamageKind::Header,
-        };
-        let damage = Damage {
-            offset: 0,
-            sequence: 0,
-            kind,
-        };
-        Err(StoreError::Damaged { path, damage })
+        let mut reader = Self::new(files, header.format);
+        reader.is_old = header.is_old;
+        Ok(Some(reader))
     }
 
     /// Raises the version in the journal's own header, durably, so that no older program opens the directory. A crash in
@@ -91,14 +65,11 @@ impl Reader {
         if !self.is_old {
             return Ok(());
         }
-        let raise = || {
-            self.file
-                .write_at(0, &self.format.header_fields(SCHEMA_VERSION))?;
-            self.file.sync_data()
-        };
-        raise().map_err(self.failed("raise the format version of"))?;
+        let fields = self.format.header_fields(SCHEMA_VERSION);
+        let raised = self.files.write_header_fields(&fields);
+        raised.map_err(self.failed("raise the format version of"))?;
         tracing::info!(
-            path = %self.path.display(),
+            path = %self.path().display(),
             version = SCHEMA_VERSION,
             "the format version is raised: no older program opens this directory any more"
         );
@@ -114,11 +85,11 @@ impl Reader {
             None => Format::new(id),
         };
         let path = dir.join(JOURNAL_NAME);
-        let fresh = dir.join("journal.new");
+        let fresh = dir.join(NEXT_NAME);
         let disk = options.disk.as_ref();
         let make = || {
             let file = disk.create(&fresh)?;
-            file.write_at(0, &format.file_header())?;
+            file.write_at(0, &format.file_header(format.begin()))?;
             file.preallocate(RECORDS_BEGIN.saturating_add(options.preallocate_bytes))?;
             file.sync_data()?;
             disk.rename(&fresh, &path)?;
@@ -131,17 +102,18 @@ impl Reader {
             disk.open(&path)
         };
         let file = make().map_err(StoreError::disk(format!("create {}", path.display())))?;
-        Self::new(file, format, path).with_cipher(options.cipher.clone())
+        let files = Segments::new(disk, dir, file, format.begin());
+        Self::new(files, format).with_cipher(options.cipher.clone())
     }
 
-    fn new(file: Box<dyn DiskFile>, format: Format, path: PathBuf) -> Self {
+    fn new(files: Segments, format: Format) -> Self {
         Self {
-            file: file.into(),
+            path: files.dir().join(JOURNAL_NAME),
+            checkpoints: Arc::new(Checkpoints::new(files.begin())),
+            files: Arc::new(files),
             format,
             is_old: false,
-            path,
             cipher: None,
-            checkpoints: Arc::new(Checkpoints::new(format.begin())),
             unverified: Arc::default(),
             broken: Arc::default(),
         }
@@ -151,13 +123,36 @@ impl Reader {
         &self.path
     }
 
-    /// The file's length, preallocated room included (bytes).
+    /// The journal's length, archived files and preallocated room included (bytes).
     pub(crate) fn len(&self) -> Result<u64, StoreError> {
-        self.file.len().map_err(self.failed("measure"))
+        self.files.len().map_err(self.failed("measure"))
     }
 
-    pub(crate) fn failed(&self, doing: &str) -> impl FnOnce(io::Error) -> StoreError + use<> {
-        StoreError::disk(format!("{doing} {}", self.path.display()))
+    /// The error of the disk. A file that is not there any more is archived.
+    pub(crate) fn failed(&self, doing: &str) -> impl FnOnce(io::Error) -> StoreError {
+        let doing = format!("{doing} {}", self.path.display());
+        move |error| match error.kind() {
+            io::ErrorKind::NotFound => self.archived(),
+            _ => StoreError::disk(doing)(error),
+        }
+    }
+
+    /// The error for records that are archived.
+    pub(crate) fn archived(&self) -> StoreError {
+        // If this fails, the error names fewer records.
+        drop(self.files.forget_archived());
+        StoreError::Archived {
+            dir: self.files.dir().to_owned(),
+            last: self.begin().head.sequence,
+        }
+    }
+
+    /// Refuses unless the record after `sequence` is here.
+    pub(crate) fn need_from(&self, sequence: u64) -> Result<(), StoreError> {
+        match sequence < self.begin().head.sequence {
+            true => Err(self.archived()),
+            false => Ok(()),
+        }
     }
 
     /// Records that the journal is broken. The store stops before its next batch.
@@ -174,17 +169,21 @@ impl Reader {
         self.broken.get()
     }
 
-    /// The error for this damage of this journal.
+    /// The error for this damage of this journal. It names the file.
     pub(crate) fn damaged(&self, damage: Damage) -> StoreError {
-        StoreError::Damaged {
-            path: self.path.clone(),
-            damage,
-        }
+        let (path, damage) = self.located(damage);
+        StoreError::Damaged { path, damage }
     }
 
-    /// Where the first record begins.
+    /// The file with this damage, and the damage with its offset in this file.
+    pub(crate) fn located(&self, damage: Damage) -> (PathBuf, Damage) {
+        let (path, offset) = self.files.locate(damage.offset);
+        (path, Damage { offset, ..damage })
+    }
+
+    /// Where the first record begins that is not archived.
     pub(crate) fn begin(&self) -> Position {
-        self.format.begin()
+        self.files.begin()
     }
 
     /// The journal with the cipher of its payloads.
@@ -237,7 +236,7 @@ impl Reader {
     }
 
     pub(crate) fn scanner(&self, at: Position) -> Scanner<'_> {
-        Scanner::new(self.file.as_ref(), self.format, at)
+        Scanner::new(self.files.as_ref(), self.format, at)
     }
 
     /// Reads and checks all records from `from` on, and forgets all earlier checkpoints. `acknowledged` is the last record
@@ -289,11 +288,21 @@ impl Reader {
         }))
     }
 
-    /// Trusts the records before `from` until [`Reader::verify_before`] has read them. `checkpoints` lie among them.
+    /// Trusts the records before `from` until [`Reader::verify_before`] has read them. `checkpoints` lie among them. The begin of
+    /// each file is a checkpoint too.
     pub(crate) fn trust(&self, from: Position, checkpoints: &[Position]) {
-        self.checkpoints.add(&[self.begin()]);
-        self.checkpoints.add(checkpoints);
-        self.unverified.store(from.head.sequence, Ordering::Relaxed);
+        let begin = self.begin();
+        let begins = self.files.all().into_iter().map(|file| file.begin);
+        let is_before = |at: &Position| (begin.offset..=from.offset).contains(&at.offset);
+        let trusted = checkpoints.iter().copied().chain(begins);
+        let trusted: Vec<Position> = trusted.filter(is_before).collect();
+        self.checkpoints.add(&trusted);
+        self.set_unverified(begin, from);
+    }
+
+    fn set_unverified(&self, from: Position, to: Position) {
+        let left = to.head.sequence.saturating_sub(from.head.sequence);
+        self.unverified.store(left, Ordering::Relaxed);
     }
 
     /// Number of records that are not verified yet.
@@ -318,8 +327,7 @@ impl Reader {
                 None => return Err(self.no_record(before, to.head.sequence)?),
             }
             if scanner.at.offset >= piece_end {
-                let left = to.head.sequence.saturating_sub(scanner.at.head.sequence);
-                self.unverified.store(left, Ordering::Relaxed);
+                self.set_unverified(scanner.at, to);
                 if !goes_on() {
                     return Ok(false);
                 }
@@ -335,7 +343,12 @@ impl Reader {
 
     /// Judges the bytes at `at`, where no record follows: the bytes of a torn record, or the damage.
     pub(crate) fn judge(&self, at: Position, acknowledged: u64) -> Result<Result<u64, Damage>, StoreError> {
-        let tail = judge(self.file.as_ref(), self.format, at, acknowledged);
+        // Offsets count the bytes of all files, so the sectors of this one do not begin at multiples of their size.
+        let active = self.files.active_begin();
+        let sector = active.offset;
+        // The older files were durable before the active file was made.
+        let acknowledged = acknowledged.max(active.head.sequence);
+        let tail = judge(self.files.as_ref(), self.format, at, acknowledged, sector);
         Ok(match tail.map_err(self.failed("read"))? {
             Tail::End => Ok(0),
             Tail::Torn(bytes) => Ok(bytes),
@@ -351,6 +364,18 @@ impl Reader {
     /// The hash at `sequence`, which is at most the head's. It scans between two checkpoints. The hash is trusted if the
     /// chain leads from the first to the second.
     pub(crate) fn hash_at(&self, sequence: u64) -> Result<RecordHash, StoreError> {
+        match self.hash_here(sequence) {
+            Err(archived @ StoreError::Archived { .. }) => {
+                let disk = self.files.disk();
+                let hash = past_hashes::find(disk, self.files.dir(), self.format, sequence)?;
+                hash.ok_or(archived)
+            }
+            hash => hash,
+        }
+    }
+
+    fn hash_here(&self, sequence: u64) -> Result<RecordHash, StoreError> {
+        self.need_from(sequence)?;
         let to = self.checkpoints.at_or_after(sequence);
         let end = to.map_or(sequence, |to| to.head.sequence);
         let mut scanner = self.scan_from(sequence);

@@ -1,7 +1,9 @@
 //! The bytes of the journal.
 //!
 //! ```text
-//! file    magic [8]  version u32  id [16]  crc32 u32     then zeros up to 512 bytes, then records
+//! file    magic [8]  version u32  id [16]  crc32 u32  begin [52]     then zeros up to 512 bytes, then records
+//! begin   zeros in the first file of a journal; in a later file where it continues:
+//!         offset u64  sequence u64  hash [32]  crc32 u32
 //! record  length u32  sequence u64  previous hash [32]  crc32 u32  mark u8
 //!         payload [length]
 //!         hash [32]  mark u8
@@ -9,6 +11,9 @@
 //!         1  key length u32  key  value length u32  value     a value
 //!         2  key length u32  key                              a deletion
 //! ```
+//!
+//! A journal is one file, or several [segments](crate::segments). An offset counts all bytes of the journal as if it were one
+//! file. So the first record has offset 512 and sequence 1, and a later file says the offset of its own first record.
 //!
 //! A sealed journal has another magic. There the payload is encrypted ([`RecordCipher`](crate::RecordCipher)), and all hashes
 //! are over the encrypted payload.
@@ -28,7 +33,8 @@ use crate::schema::SCHEMA_VERSION;
 use farthing_protocol::ids::RecordHash;
 use sha2::{Digest, Sha256};
 
-/// Offset of the first record (bytes). The header before it has its own sector. Only a raise of its version writes it again.
+/// Offset of the first record in every file (bytes). The header before it has its own sector. Only a raise of its version writes
+/// it again.
 pub(crate) const RECORDS_BEGIN: u64 = 512;
 /// A record's bytes before its payload.
 pub(crate) const HEADER_BYTES: usize = 49;
@@ -38,6 +44,8 @@ pub(crate) const TRAILER_BYTES: usize = 33;
 pub(crate) const WHOLE_MAX_BYTES: usize = HEADER_BYTES + RECORD_MAX_BYTES + TRAILER_BYTES;
 /// Length of the journal's own header without its zeros (bytes).
 const FILE_HEADER_BYTES: usize = 32;
+/// Length of the part of the header that says where a later file continues the journal (bytes).
+const BEGIN_BYTES: usize = 52;
 
 const MAGIC: &[u8; 8] = b"FARTHING";
 const SEALED_MAGIC: &[u8; 8] = b"FARTHSEA";
@@ -57,6 +65,8 @@ pub(crate) struct Format {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FileHeader {
     pub(crate) format: Format,
+    /// The position of the file's first record.
+    pub(crate) begin: Position,
     /// Whether it must be written again: its version is older, or its last write was interrupted.
     pub(crate) is_old: bool,
 }
@@ -107,6 +117,11 @@ impl Format {
         Self { id, is_sealed: true }
     }
 
+    /// The journal's random id.
+    pub(crate) const fn id(&self) -> [u8; 16] {
+        self.id
+    }
+
     /// Whether the payloads are sealed.
     pub(crate) const fn is_sealed(&self) -> bool {
         self.is_sealed
@@ -119,11 +134,36 @@ impl Format {
         }
     }
 
-    /// The journal's own header, with its zeros.
-    pub(crate) fn file_header(&self) -> Vec<u8> {
+    /// The header of a file whose first record is at `begin`, with its zeros.
+    pub(crate) fn file_header(&self, begin: Position) -> Vec<u8> {
         let mut bytes = self.header_fields(SCHEMA_VERSION);
+        if begin != self.begin() {
+            let mut fields = begin.offset.to_le_bytes().to_vec();
+            fields.extend_from_slice(&begin.head.sequence.to_le_bytes());
+            fields.extend_from_slice(&begin.head.hash.0);
+            bytes.extend_from_slice(&fields);
+            bytes.extend_from_slice(&self.crc(&fields).to_le_bytes());
+        }
         bytes.resize(RECORDS_BEGIN as usize, 0);
         bytes
+    }
+
+    /// Where the file continues the journal, from the bytes after the header's fields. `None` if they are damaged.
+    fn read_begin(&self, bytes: &[u8]) -> Option<Position> {
+        let is_zero = |bytes: &[u8]| bytes.iter().all(|byte| *byte == 0);
+        if is_zero(bytes) {
+            return Some(self.begin());
+        }
+        let (fields, zeros) = bytes.split_at_checked(BEGIN_BYTES)?;
+        let mut rest = Fields(fields);
+        let offset = u64::from_le_bytes(rest.array()?);
+        let sequence = u64::from_le_bytes(rest.array()?);
+        let hash = RecordHash(rest.array()?);
+        let crc = u32::from_le_bytes(rest.array()?);
+        let is_later = offset > RECORDS_BEGIN && sequence > 0;
+        let is_whole = crc == self.crc(fields.get(..BEGIN_BYTES - 4)?) && is_zero(zeros);
+        let head = Head { sequence, hash };
+        (is_later && is_whole).then_some(Position { offset, head })
     }
 
     /// The journal's own header without its zeros.
@@ -136,7 +176,7 @@ impl Format {
     }
 
     pub(crate) fn read_file_header(bytes: &[u8]) -> Result<FileHeader, BadFile> {
-        let (fields, zeros) = bytes.split_at_checked(FILE_HEADER_BYTES).ok_or(BadFile::Header)?;
+        let (fields, after) = bytes.split_at_checked(FILE_HEADER_BYTES).ok_or(BadFile::Header)?;
         let mut rest = Fields(fields);
         let mut read = || {
             let magic: [u8; 8] = rest.array()?;
@@ -147,12 +187,19 @@ impl Format {
         };
         let (magic, version, id, crc) = read().ok_or(BadFile::Header)?;
         let is_sealed = &magic == SEALED_MAGIC;
-        if (&magic != MAGIC && !is_sealed) || zeros.iter().any(|byte| *byte != 0) {
+        if &magic != MAGIC && !is_sealed {
             return Err(BadFile::Header);
         }
         let format = Self { id, is_sealed };
+        let begin = format.read_begin(after).ok_or(BadFile::Header)?;
         let summed = fields.get(..FILE_HEADER_BYTES - 4).unwrap_or_default();
-        let header = |is_old| Ok(FileHeader { format, is_old });
+        let header = |is_old| {
+            Ok(FileHeader {
+                format,
+                begin,
+                is_old,
+            })
+        };
         match version {
             _ if crc != crc32fast::hash(summed) && format.is_half_raised(fields) => header(true),
             _ if crc != crc32fast::hash(summed) => Err(BadFile::Header),
@@ -359,8 +406,24 @@ mod tests {
         let format = Format::new([7; 16]);
         let mut old = format.header_fields(1);
         old.resize(RECORDS_BEGIN as usize, 0);
-        for (bytes, is_old) in [(format.file_header(), false), (old, true)] {
-            let header = FileHeader { format, is_old };
+        let later = Position {
+            offset: 70_000,
+            head: Head {
+                sequence: 99,
+                hash: RecordHash([9; 32]),
+            },
+        };
+        let begin = format.begin();
+        for (bytes, begin, is_old) in [
+            (format.file_header(begin), begin, false),
+            (format.file_header(later), later, false),
+            (old, begin, true),
+        ] {
+            let header = FileHeader {
+                format,
+                begin,
+                is_old,
+            };
             assert_eq!(Format::read_file_header(&bytes), Ok(header));
             for bit in 0..bytes.len() * 8 {
                 let mut changed = bytes.clone();
@@ -373,7 +436,8 @@ mod tests {
     #[test]
     fn a_header_is_read_when_its_raise_was_interrupted_and_a_newer_header_is_refused() {
         let format = Format::new([7; 16]);
-        let new = format.file_header();
+        let begin = format.begin();
+        let new = format.file_header(begin);
         let mut old = format.header_fields(1);
         old.resize(new.len(), 0);
         let differing: Vec<usize> = (0..new.len()).filter(|at| old[*at] != new[*at]).collect();
@@ -385,7 +449,11 @@ mod tests {
                     bytes[*at] = new[*at];
                 }
             }
-            let header = FileHeader { format, is_old: true };
+            let header = FileHeader {
+                format,
+                begin,
+                is_old: true,
+            };
             assert_eq!(
                 Format::read_file_header(&bytes),
                 Ok(header),

@@ -1,18 +1,24 @@
 //! Opening a store. After any kill or crash, it makes the journal and the index agree.
 
 use crate::background::Background;
+use crate::checkpoints::Position;
 use crate::committer::Committer;
 use crate::disk::{DirectoryLock, Disk, LOCK_NAME, read_file};
 use crate::error::{Damage, DamageKind, StoreError};
 use crate::index::{Head, Index, Writes, apply_in_parts};
 use crate::index_buffered::BufferedIndex;
-use crate::index_found::{INDEX_NAME, IndexFound, distrust, distrust_by_state, find_index, keep_or_wipe};
+use crate::index_found::{
+    Found, INDEX_NAME, IndexFound, distrust, distrust_by_state, find_index, keep_or_wipe,
+};
 use crate::journal::Journal;
 use crate::limits::{LOCK_NOTE_MAX_BYTES, REBUILD_ROWS};
 use crate::options::{Progress, Stage, StoreOptions, Threading};
 use crate::probe;
-use crate::reader::{Checked, JOURNAL_NAME, Reader};
+use crate::reader::{Checked, Reader};
+use crate::segments::{JOURNAL_NAME, finish_switch, is_segment, names};
 use crate::shared::Shared;
+use crate::snapshot::{self, Snapshot};
+use crate::snapshots::Snapshots;
 use crate::state::{Left, STATE_NAME, State};
 use std::io;
 use std::path::Path;
@@ -21,7 +27,7 @@ use std::sync::Arc;
 /// The result of opening a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenReport {
-    /// Number of verified records: all, or only the last ones after a clean stop.
+    /// Number of verified records: all, or only the last ones. A thread verifies the rest beside the work.
     pub verified: u64,
     /// Number of records that were copied from the journal to the index.
     pub replayed: u64,
@@ -78,15 +84,23 @@ pub(crate) fn find_journal(
     dir: &Path,
     state: Option<&State>,
 ) -> Result<Option<Reader>, StoreError> {
-    if let Some(reader) = Reader::open(disk, dir)? {
+    find_journal_with(disk, dir, &[], state)
+}
+
+/// As [`find_journal`], with the archived segments in `archives`.
+pub(crate) fn find_journal_with(
+    disk: &dyn Disk,
+    dir: &Path,
+    archives: &[&Path],
+    state: Option<&State>,
+) -> Result<Option<Reader>, StoreError> {
+    if let Some(reader) = Reader::open(disk, dir, archives)? {
         return Ok(Some(reader));
     }
     // The journal is created first. If there are other files, the journal is lost. A new journal would forget every spent
     // coin.
-    let names = disk
-        .list(dir)
-        .map_err(StoreError::disk(format!("list {}", dir.display())))?;
-    if names.iter().any(|name| name == INDEX_NAME || name == STATE_NAME) {
+    let is_of_store = |name: &String| name == INDEX_NAME || name == STATE_NAME || is_segment(name);
+    if names(disk, dir)?.iter().any(is_of_store) {
         let last = state.map_or(0, |state| state.head.sequence);
         let damage = Damage {
             offset: 0,
@@ -103,11 +117,9 @@ pub(crate) fn find_journal(
 
 /// Refuses a directory that never had a journal, or has lost it with all files beside it. Changes nothing.
 pub(crate) fn refuse_absent(disk: &dyn Disk, dir: &Path) -> Result<(), StoreError> {
-    let names = disk
-        .list(dir)
-        .map_err(StoreError::disk(format!("list {}", dir.display())))?;
     let of_store = [JOURNAL_NAME, INDEX_NAME, STATE_NAME];
-    match names.iter().any(|name| of_store.contains(&name.as_str())) {
+    let is_of_store = |name: &String| of_store.contains(&name.as_str()) || is_segment(name);
+    match names(disk, dir)?.iter().any(is_of_store) {
         true => Ok(()),
         false => Err(StoreError::Absent { dir: dir.to_owned() }),
     }
@@ -117,6 +129,8 @@ pub(crate) fn open(dir: &Path, options: &StoreOptions) -> Result<(Committer, Ope
     let disk = options.disk.as_ref();
     let lock = lock_with_note(dir, options)?;
     options.probe.reached(probe::BEFORE_RECOVERY);
+    finish_switch(disk, dir)?;
+    snapshot::remove_unfinished(disk, dir)?;
     let state = State::read(disk, dir);
     let reader = match find_journal(disk, dir, state.as_ref())? {
         Some(reader) => reader.with_cipher(options.cipher.clone())?,
@@ -129,7 +143,11 @@ pub(crate) fn open(dir: &Path, options: &StoreOptions) -> Result<(Committer, Ope
         State::new(Left::Open, disk, state.head).write(disk, dir)?;
     }
     let found = find_index(dir, options);
-    let checked = check(&reader, state.as_ref(), found.applied, options)?;
+    let Base {
+        checked,
+        distrust,
+        snapshot,
+    } = check(&reader, state.as_ref(), state_distrust, &found, options)?;
     if checked.torn_bytes > 0 {
         tracing::warn!(
             bytes = checked.torn_bytes,
@@ -141,8 +159,10 @@ pub(crate) fn open(dir: &Path, options: &StoreOptions) -> Result<(Committer, Ope
     // before any record is written.
     reader.raise_version()?;
     options.probe.reached(probe::BEFORE_REPLAY);
-    let distrust = distrust(&found, &checked, state.as_ref()).or(state_distrust);
-    let (index, applied, index_found) = keep_or_wipe(found, distrust, &checked, dir, options)?;
+    let (index, mut applied, index_found) = keep_or_wipe(found, distrust, &checked, dir, options)?;
+    if let Some(snapshot) = snapshot {
+        applied = load(&snapshot, index.as_ref(), &reader, options)?;
+    }
     let replayed = replay(&reader, index.as_ref(), applied, checked.head, options)?;
     let index: Arc<dyn Index> = match options.index_engine().is_durable() {
         false => index,
@@ -150,18 +170,23 @@ pub(crate) fn open(dir: &Path, options: &StoreOptions) -> Result<(Committer, Ope
     };
     State::new(Left::Open, disk, checked.head).write(disk, dir)?;
     options.probe.reached(probe::AFTER_OPEN);
+    let verified = checked.head.sequence.saturating_sub(checked.from.head.sequence);
     let report = OpenReport {
-        verified: checked.head.sequence.saturating_sub(checked.from.head.sequence),
+        verified,
         replayed,
         index: index_found,
         cut_torn_bytes: checked.torn_bytes,
         was_clean: state.is_some_and(|state| state.left == Left::Closed),
     };
-    let has_skipped = checked.from.head.sequence > 0;
-    let background = has_skipped.then(|| Background::start(reader.clone(), checked.from));
+    let has_skipped = checked.from.head.sequence > reader.begin().head.sequence;
+    let background = has_skipped.then(|| Background::verify(reader.clone(), checked.from));
+    let newest = snapshot::newest(disk, dir, reader.format);
+    let shared = Shared::new(index, reader, checked.head, journal.bytes());
+    shared.set_snapshot(newest.map_or(0, |newest| newest.from.head.sequence));
     let committer = Committer {
         background: background.transpose()?,
-        shared: Arc::new(Shared::new(index, reader, checked.head, journal.bytes())),
+        snapshots: Snapshots::new(options),
+        shared: Arc::new(shared),
         journal,
         probe: Arc::clone(&options.probe),
         disk: Arc::clone(&options.disk),
@@ -173,36 +198,143 @@ pub(crate) fn open(dir: &Path, options: &StoreOptions) -> Result<(Committer, Ope
     Ok((committer, report))
 }
 
-/// Checks the end of the journal after a clean stop, and otherwise the whole journal.
+/// What a start rests on: a checked end of the journal, and the index, a snapshot, or nothing but the journal.
+struct Base {
+    checked: Checked,
+    /// Why the index is replaced, if it is.
+    distrust: Option<String>,
+    /// The rows from which the replaced index begins.
+    snapshot: Option<Snapshot>,
+}
+
+/// Checks the journal from the last place that can be trusted, and chooses what the index is made from.
 ///
-/// Records that the index or the last process knew were acknowledged. So the check can tell a torn record from a lost one.
+/// The older files of a journal are durable, as they were synced before they got their names. So a start that keeps its index
+/// checks the journal from the file with the index's head, and a start with a snapshot from the snapshot's begin. An inline
+/// store has no thread for the rest, so it checks everything.
 fn check(
     reader: &Reader,
     state: Option<&State>,
-    applied: Option<Head>,
+    state_distrust: Option<String>,
+    found: &Found,
     options: &StoreOptions,
-) -> Result<Checked, StoreError> {
+) -> Result<Base, StoreError> {
+    let kept = |checked| Base {
+        checked,
+        distrust: None,
+        snapshot: None,
+    };
     let closed = state.filter(|state| {
         let threads = options.threading == Threading::Thread;
-        threads && state.left == Left::Closed && applied == Some(state.head)
+        threads && state.left == Left::Closed && found.applied == Some(state.head)
     });
     if let Some(closed) = closed
         && let Some(checked) = check_end(reader, closed, options)?
     {
-        return Ok(checked);
+        return Ok(kept(checked));
     }
     let known = state.map_or(0, |state| state.head.sequence);
-    let applied = applied.map(|head| head.sequence);
-    let acknowledged = known.max(applied.unwrap_or(0));
-    reader
-        .check(reader.begin(), acknowledged, applied, options.progress.as_ref())?
-        .map_err(|(damage, _)| reader.damaged(damage))
+    let acknowledged = known.max(found.applied.map_or(0, |head| head.sequence));
+    let distrust = match (found.unusable(reader), state_distrust) {
+        (Some(why), _) | (None, Some(why)) => why,
+        (None, None) => {
+            let applied = found.applied.map_or(0, |head| head.sequence);
+            let checked = check_from(
+                reader,
+                reader.files.begin_before(applied),
+                acknowledged,
+                applied,
+                options,
+            )?;
+            match distrust(found, &checked, state) {
+                None => return Ok(kept(checked)),
+                Some(why) => why,
+            }
+        }
+    };
+    let (checked, snapshot) = check_for_rebuild(reader, acknowledged, options)?;
+    Ok(Base {
+        checked,
+        distrust: Some(distrust),
+        snapshot,
+    })
+}
+
+/// Checks the journal for a rebuild of the index: from the begin of the newest usable snapshot, or all of it.
+fn check_for_rebuild(
+    reader: &Reader,
+    acknowledged: u64,
+    options: &StoreOptions,
+) -> Result<(Checked, Option<Snapshot>), StoreError> {
+    let (disk, dir) = (options.disk.as_ref(), reader.files.dir());
+    let is_here = |snapshot: &Snapshot| snapshot.from.offset >= reader.begin().offset;
+    let snapshots = match reader.format.is_sealed() {
+        true => None,
+        false => Some(snapshot::whole(disk, dir, reader.format)?),
+    };
+    for snapshot in snapshots.into_iter().flatten().filter(is_here) {
+        // The snapshot's end was durable, so a journal without it has lost records.
+        let acknowledged = acknowledged.max(snapshot.to.sequence);
+        let checked = check_from(reader, snapshot.from, acknowledged, snapshot.to.sequence, options)?;
+        if checked.hash_asked == Some(snapshot.to.hash) {
+            return Ok((checked, Some(snapshot)));
+        }
+        tracing::warn!(
+            record = snapshot.to.sequence,
+            "a snapshot belongs to another history; the start takes longer"
+        );
+    }
+    reader.need_from(0)?;
+    let checked = check_from(reader, reader.begin(), acknowledged, 0, options)?;
+    Ok((checked, None))
+}
+
+/// Checks the journal from `from` on, and asks for the hash at `asked`. An inline store checks everything.
+fn check_from(
+    reader: &Reader,
+    from: Position,
+    acknowledged: u64,
+    asked: u64,
+    options: &StoreOptions,
+) -> Result<Checked, StoreError> {
+    let from = match options.threading {
+        Threading::Thread => from,
+        Threading::Inline => reader.begin(),
+    };
+    let checked = reader
+        .check(from, acknowledged, Some(asked), options.progress.as_ref())?
+        .map_err(|(damage, _)| reader.damaged(damage))?;
+    reader.trust(from, &[]);
+    Ok(checked)
+}
+
+/// Loads the rows of a snapshot into the empty index. Returns the record up to which it has all rows.
+fn load(
+    snapshot: &Snapshot,
+    index: &dyn Index,
+    reader: &Reader,
+    options: &StoreOptions,
+) -> Result<u64, StoreError> {
+    let total_bytes = reader.len()?;
+    tracing::info!(
+        records = snapshot.from.head.sequence,
+        "the index begins with the rows of a snapshot"
+    );
+    snapshot.load(index, || {
+        (options.progress)(Progress {
+            stage: Stage::Replay,
+            done_bytes: snapshot.from.offset,
+            total_bytes,
+        });
+    })?;
+    Ok(snapshot.from.head.sequence)
 }
 
 /// Checks the journal from the last checkpoint on. This is at least one record, which contains the hash of the record before
 /// it. `None` unless the end is the same to the byte as at the clean stop.
 fn check_end(reader: &Reader, closed: &State, options: &StoreOptions) -> Result<Option<Checked>, StoreError> {
-    let Some(last) = closed.checkpoints.first() else {
+    let is_here = |last: &&Position| last.offset >= reader.begin().offset;
+    let Some(last) = closed.checkpoints.first().filter(is_here) else {
         return Ok(None);
     };
     let sequence = closed.head.sequence;

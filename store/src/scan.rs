@@ -93,6 +93,8 @@ pub(crate) enum Tail {
 /// At most one record is not durable. So a torn record is the next in order, and nothing follows it. It was written over
 /// zeros, so its missing parts are zeros: its end, or whole sectors. Any other bytes have changed after they were written.
 ///
+/// `sector` is the offset of any byte with which a sector of the file begins.
+///
 /// One kind of damage can be mistaken for a torn record. It is a lost bit in the very last record, if this record contains a
 /// whole sector of zeros and no index knows it.
 pub(crate) fn judge(
@@ -100,6 +102,7 @@ pub(crate) fn judge(
     format: Format,
     at: Position,
     acknowledged: u64,
+    sector: u64,
 ) -> io::Result<Tail> {
     let Position { offset, head } = at;
     let end = last_byte(file, offset)?;
@@ -122,8 +125,8 @@ pub(crate) fn judge(
         return Ok(Tail::Damaged(DamageKind::Changed));
     }
     let torn = match whole {
-        Some(whole) => torn_body(&mut window, offset, offset.saturating_add(whole), end)?,
-        None => torn_header(&mut window, offset, end)?,
+        Some(whole) => torn_body(&mut window, offset, offset.saturating_add(whole), end, sector)?,
+        None => torn_header(&mut window, offset, end, sector)?,
     };
     Ok(if torn {
         Tail::Torn(end.saturating_sub(offset))
@@ -133,7 +136,13 @@ pub(crate) fn judge(
 }
 
 /// Whether an interrupted write explains the record from `offset` to `whole_end`, which has its header.
-fn torn_body(window: &mut Window<'_>, offset: u64, whole_end: u64, end: u64) -> io::Result<bool> {
+fn torn_body(
+    window: &mut Window<'_>,
+    offset: u64,
+    whole_end: u64,
+    end: u64,
+    sector: u64,
+) -> io::Result<bool> {
     if end > whole_end {
         return Ok(false);
     }
@@ -142,7 +151,7 @@ fn torn_body(window: &mut Window<'_>, offset: u64, whole_end: u64, end: u64) -> 
     }
     let mut at = offset;
     while at < whole_end {
-        let next = next_sector(at).min(whole_end);
+        let next = next_sector(at, sector).min(whole_end);
         if is_zero(window, at, next)? {
             return Ok(true);
         }
@@ -152,22 +161,23 @@ fn torn_body(window: &mut Window<'_>, offset: u64, whole_end: u64, end: u64) -> 
 }
 
 /// Whether an interrupted write explains the record at `offset`, which lacks its header.
-fn torn_header(window: &mut Window<'_>, offset: u64, end: u64) -> io::Result<bool> {
+fn torn_header(window: &mut Window<'_>, offset: u64, end: u64, sector: u64) -> io::Result<bool> {
     if end.saturating_sub(offset) > WHOLE_MAX_BYTES as u64 {
         return Ok(false);
     }
     let header_end = offset.saturating_add(HEADER_BYTES as u64);
-    let sector = next_sector(offset);
-    if end < header_end || is_zero(window, offset, sector)? {
+    let next = next_sector(offset, sector);
+    if end < header_end || is_zero(window, offset, next)? {
         return Ok(true);
     }
-    Ok(header_end > sector && is_zero(window, sector, next_sector(sector))?)
+    Ok(header_end > next && is_zero(window, next, next.saturating_add(SECTOR_BYTES))?)
 }
 
-fn next_sector(offset: u64) -> u64 {
-    offset
-        .saturating_sub(offset % SECTOR_BYTES)
-        .saturating_add(SECTOR_BYTES)
+/// The begin of the next sector after `offset`. `sector` is the begin of some sector.
+fn next_sector(offset: u64, sector: u64) -> u64 {
+    let phase = sector % SECTOR_BYTES;
+    let within = offset.saturating_add(SECTOR_BYTES).saturating_sub(phase) % SECTOR_BYTES;
+    offset.saturating_sub(within).saturating_add(SECTOR_BYTES)
 }
 
 fn is_zero(window: &mut Window<'_>, from: u64, to: u64) -> io::Result<bool> {

@@ -1,13 +1,15 @@
 //! A copy of a journal that is sealed in another way.
 
-use crate::disk::DirectoryLock;
+use crate::disk::{DirectoryLock, DiskFile};
 use crate::error::{DamageKind, StoreError};
 use crate::index::Head;
 use crate::index_found::INDEX_NAME;
 use crate::limits::BATCH_FULL_BYTES;
 use crate::options::StoreOptions;
-use crate::reader::{JOURNAL_NAME, Reader};
+use crate::reader::Reader;
 use crate::recovery::{find_journal, lock_with_note};
+use crate::segments::{JOURNAL_NAME, NEXT_NAME, is_segment};
+use crate::snapshot;
 use crate::state::{STATE_NAME, State};
 use std::io;
 use std::path::Path;
@@ -25,7 +27,7 @@ impl LockedStore {
     ///
     /// # Errors
     /// [`StoreError::InUse`], [`StoreError::Older`], [`StoreError::Damaged`], [`StoreError::Sealed`],
-    /// [`StoreError::NotSealed`], [`StoreError::Disk`].
+    /// [`StoreError::NotSealed`], [`StoreError::Archived`], [`StoreError::Disk`].
     pub fn lock(dir: &Path, options: &StoreOptions) -> Result<Self, StoreError> {
         let disk = options.disk.as_ref();
         let lock = lock_with_note(dir, options)?;
@@ -34,6 +36,7 @@ impl LockedStore {
             None => None,
             Some(reader) if reader.is_old() => return Err(StoreError::Older { dir: dir.to_owned() }),
             Some(reader) => {
+                reader.need_from(0)?;
                 let reader = reader.with_cipher(options.cipher.clone())?;
                 let acknowledged = state.map_or(0, |state| state.head.sequence);
                 let checked = reader.check(reader.begin(), acknowledged, None, options.progress.as_ref())?;
@@ -68,12 +71,14 @@ impl LockedStore {
             piece.extend_from_slice(&record);
             end.head = next;
             if piece.len() >= BATCH_FULL_BYTES || next.sequence == head.sequence {
-                copy.file.write_at(offset, &piece).map_err(copy.failed("write"))?;
+                copy.files
+                    .write_at(offset, &piece)
+                    .map_err(copy.failed("write"))?;
                 offset = offset.saturating_add(piece.len() as u64);
                 piece.clear();
             }
         }
-        copy.file.sync_data().map_err(copy.failed("sync"))
+        copy.files.sync_data().map_err(copy.failed("sync"))
     }
 }
 
@@ -90,6 +95,12 @@ pub fn replace_journal(from: &Path, dir: &Path, options: &StoreOptions) -> Resul
     };
     let replace = || {
         unless_missing(disk.rename(&from.join(JOURNAL_NAME), &dir.join(JOURNAL_NAME)))?;
+        // The old rows must not stay in the clear, or under an old password.
+        for name in disk.list(dir)?.iter().filter(|name| is_segment(name)) {
+            disk.remove(&dir.join(name))?;
+        }
+        unless_missing(disk.remove(&dir.join(NEXT_NAME)))?;
+        snapshot::remove_all(disk, dir)?;
         unless_missing(disk.remove(&dir.join(STATE_NAME)))?;
         unless_missing(options.engine.wipe(&dir.join(INDEX_NAME)))?;
         disk.sync_dir(dir)

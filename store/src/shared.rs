@@ -13,11 +13,20 @@ use std::time::Duration;
 pub struct StoreCounts {
     /// Number of records in the journal since its start.
     pub records: u64,
-    /// Length of the journal without preallocated room (bytes).
+    /// Length of the journal without preallocated room, archived files included (bytes).
     pub journal_bytes: u64,
     /// Number of old records that are not verified yet. A thread verifies them beside the work.
     #[serde(default)]
     pub unverified: u64,
+    /// Number of the journal's files in the directory.
+    #[serde(default)]
+    pub files: u64,
+    /// Number of archived records. Their files are not in the directory.
+    #[serde(default)]
+    pub archived: u64,
+    /// The record at which the newest snapshot begins. 0 if there is none.
+    #[serde(default)]
+    pub snapshot: u64,
     /// Number of finished transactions since the store was opened.
     pub transactions: u64,
     /// Time that was spent on writing and syncing records since the store was opened (us).
@@ -32,6 +41,8 @@ pub(crate) struct Shared {
     head: Mutex<Head>,
     /// Length of the journal (bytes).
     journal_bytes: AtomicU64,
+    /// The record at which the newest snapshot begins.
+    snapshot: AtomicU64,
     /// Number of finished transactions since the store was opened.
     transactions: AtomicU64,
     /// Time that was spent on writing and syncing records since the store was opened (us).
@@ -49,6 +60,7 @@ impl Shared {
             reader,
             head: Mutex::new(head),
             journal_bytes: AtomicU64::new(journal_bytes),
+            snapshot: AtomicU64::new(0),
             transactions: AtomicU64::new(0),
             sync_us: AtomicU64::new(0),
             halted: OnceLock::new(),
@@ -65,6 +77,11 @@ impl Shared {
     pub(crate) fn advance(&self, head: Head, journal_bytes: u64) {
         *self.head.lock().unwrap_or_else(PoisonError::into_inner) = head;
         self.journal_bytes.store(journal_bytes, Ordering::Relaxed);
+    }
+
+    /// Sets the record at which the newest snapshot begins.
+    pub(crate) fn set_snapshot(&self, record: u64) {
+        self.snapshot.store(record, Ordering::Relaxed);
     }
 
     /// Adds finished transactions to the counter.
@@ -102,6 +119,9 @@ impl Shared {
             records: self.head().sequence,
             journal_bytes: self.journal_bytes.load(Ordering::Relaxed),
             unverified: self.reader.unverified(),
+            files: self.reader.files.count(),
+            archived: self.reader.begin().head.sequence,
+            snapshot: self.snapshot.load(Ordering::Relaxed),
             transactions: self.transactions.load(Ordering::Relaxed),
             sync_us: self.sync_us.load(Ordering::Relaxed),
         }

@@ -38,6 +38,7 @@ enum Op {
     Write(String, u64, Vec<u8>),
     Resize(String, u64),
     Rename(String, String),
+    Remove(String),
     Sync(String),
     SyncDir,
 }
@@ -101,6 +102,9 @@ fn files(dir: &Path) -> Files {
 }
 
 impl Disk for RecordingDisk {
+    fn share(&self) -> Arc<dyn Disk> {
+        Arc::new(self.clone())
+    }
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         let file = FileDisk.open(path)?;
         Ok(Box::new(RecordingFile(self.clone(), name(path), file)))
@@ -117,6 +121,7 @@ impl Disk for RecordingDisk {
         FileDisk.create_dir(dir)
     }
     fn remove(&self, path: &Path) -> io::Result<()> {
+        self.note(Op::Remove(name(path)));
         FileDisk.remove(path)
     }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -180,7 +185,12 @@ fn directory() -> tempfile::TempDir {
     made.unwrap()
 }
 
-fn open(dir: &Path, recording: &Arc<Mutex<Recording>>, boot: u32) -> Result<(Store, OpenReport), StoreError> {
+fn open(
+    dir: &Path,
+    recording: &Arc<Mutex<Recording>>,
+    boot: u32,
+    segment_bytes: u64,
+) -> Result<(Store, OpenReport), StoreError> {
     let disk = RecordingDisk {
         dir: dir.to_owned(),
         recording: recording.clone(),
@@ -189,6 +199,7 @@ fn open(dir: &Path, recording: &Arc<Mutex<Recording>>, boot: u32) -> Result<(Sto
     let options = StoreOptions {
         disk: Arc::new(disk),
         preallocate_bytes: 16 * 1024,
+        segment_bytes,
         cache_bytes: 1 << 20,
         // Small, so that rows often move to sled.
         buffer_bytes: 4 * 1024,
@@ -220,12 +231,12 @@ fn count(store: &Store) -> Result<u64, StoreError> {
 }
 
 /// Records a store that is created and written to. With `closed_before`, it is first closed and opened again.
-fn recorded(closed_before: bool) -> Recording {
+fn recorded(closed_before: bool, segment_bytes: u64) -> Recording {
     let dir = directory();
     let recording = Arc::new(Mutex::new(Recording::default()));
     let mut first = 1;
     if closed_before {
-        let (store, _) = open(dir.path(), &recording, 1).unwrap();
+        let (store, _) = open(dir.path(), &recording, 1, segment_bytes).unwrap();
         write(&store, &recording, 1..=40);
         store.close().unwrap();
         let mut recording = recording.lock().unwrap();
@@ -234,7 +245,7 @@ fn recorded(closed_before: bool) -> Recording {
         recording.ops.clear();
         first = 41;
     }
-    let (store, _) = open(dir.path(), &recording, 1).unwrap();
+    let (store, _) = open(dir.path(), &recording, 1, segment_bytes).unwrap();
     write(&store, &recording, first..=first + 39);
     drop(store);
     Arc::into_inner(recording).unwrap().into_inner().unwrap()
@@ -271,6 +282,7 @@ fn image(recording: &Recording, at: usize, dice: &Dice) -> (Files, Files) {
                 let moved = names.remove(from).unwrap();
                 names.insert(to.clone(), moved);
             }
+            Op::Remove(name) => drop(names.remove(name)),
             Op::Sync(name) => {
                 let (bytes, pending) = &mut contents[names[name]];
                 pending.drain(..).for_each(|op| apply(bytes, &op));
@@ -341,11 +353,19 @@ fn tear(op: &Op, dice: &Dice) -> Vec<Op> {
             bytes[..dice.below(bytes.len())].to_vec(),
         )],
         _ => {
-            let sectors = bytes.chunks(SECTOR).enumerate().filter(|_| dice.below(2) == 0);
-            let write = |(at, sector): (usize, &[u8])| {
-                Op::Write(name.clone(), offset + (at * SECTOR) as u64, sector.to_vec())
-            };
-            sectors.map(write).collect()
+            // The sectors of the file, not of the write.
+            let first = (SECTOR - *offset as usize % SECTOR).min(bytes.len());
+            let (head, rest) = bytes.split_at(first);
+            let sectors = [head].into_iter().chain(rest.chunks(SECTOR));
+            let mut at = *offset;
+            let mut kept = Vec::new();
+            for sector in sectors {
+                if dice.below(2) == 0 {
+                    kept.push(Op::Write(name.clone(), at, sector.to_vec()));
+                }
+                at += sector.len() as u64;
+            }
+            kept
         }
     }
 }
@@ -358,7 +378,9 @@ fn apply(bytes: &mut Vec<u8>, op: &Op) {
             bytes[from..end].copy_from_slice(new);
         }
         Op::Resize(_, len) => bytes.resize(*len as usize, 0),
-        Op::Create(_) | Op::Rename(..) | Op::Sync(_) | Op::SyncDir => unreachable!("no change of bytes"),
+        Op::Create(_) | Op::Rename(..) | Op::Remove(_) | Op::Sync(_) | Op::SyncDir => {
+            unreachable!("no change of bytes")
+        }
     }
 }
 
@@ -377,11 +399,20 @@ fn lay_out(dir: &Path, journal: &Files, index: &Files) {
 
 /// Number of disks that are built from each recording.
 const IMAGES: u64 = 150;
+/// Lengths of the journal's files. Files of the second length end after some ten records, and snapshots follow.
+const ONE_FILE: u64 = u64::MAX;
+const SHORT_FILES: u64 = 8 * 1024;
 
 #[test]
 fn after_a_power_failure_at_any_moment_the_store_opens_with_all_acknowledged_rows() {
-    for closed_before in [false, true] {
-        let recording = recorded(closed_before);
+    for (closed_before, segment_bytes) in [
+        (false, ONE_FILE),
+        (true, ONE_FILE),
+        (false, SHORT_FILES),
+        (true, SHORT_FILES),
+    ] {
+        let open = |dir: &Path, recording: &_, boot: u32| open(dir, recording, boot, segment_bytes);
+        let recording = recorded(closed_before, segment_bytes);
         let mut rebuilt = 0;
         for seed in 0..IMAGES {
             let dice = Dice(SeededEntropy::new(seed));
@@ -394,7 +425,7 @@ fn after_a_power_failure_at_any_moment_the_store_opens_with_all_acknowledged_row
             let dir = directory();
             lay_out(dir.path(), &journal, &index);
             let what = format!(
-                "closed before: {closed_before}, seed {seed}, at {at} of {}",
+                "closed before: {closed_before}, files of {segment_bytes}, seed {seed}, at {at} of {}",
                 recording.ops.len()
             );
             let ignored = Arc::default();
@@ -414,7 +445,9 @@ fn after_a_power_failure_at_any_moment_the_store_opens_with_all_acknowledged_row
             assert!(!report.rebuilt(), "{what}: {report:?}");
             assert_eq!(count(&store).unwrap(), there + 3, "{what}");
         }
-        println!("closed before: {closed_before}: {IMAGES} disks, {rebuilt} indexes rebuilt");
+        println!(
+            "closed before: {closed_before}, files of {segment_bytes}: {IMAGES} disks, {rebuilt} indexes rebuilt"
+        );
         assert!(
             rebuilt > IMAGES as u32 / 2,
             "an index that was open at a power failure is not trusted"
@@ -424,7 +457,7 @@ fn after_a_power_failure_at_any_moment_the_store_opens_with_all_acknowledged_row
 
 #[test]
 fn damage_after_a_power_failure_is_named_or_repaired_and_gives_no_wrong_row() {
-    let recording = recorded(true);
+    let recording = recorded(true, ONE_FILE);
     let (mut named, mut repaired) = (0, 0);
     for seed in 0..IMAGES {
         let dice = Dice(SeededEntropy::new(1000 + seed));
@@ -446,7 +479,7 @@ fn damage_after_a_power_failure_is_named_or_repaired_and_gives_no_wrong_row() {
         }
         let dir = directory();
         lay_out(dir.path(), &journal, &index);
-        match open(dir.path(), &Arc::default(), 2) {
+        match open(dir.path(), &Arc::default(), 2, ONE_FILE) {
             Err(StoreError::Damaged { .. }) if in_journal => named += 1,
             Ok((store, _)) if !in_journal => {
                 let there = count(&store).unwrap();

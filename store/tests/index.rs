@@ -236,6 +236,9 @@ fn changed_bytes_in_the_index_never_give_a_wrong_row() {
 struct Restarted(u32);
 
 impl Disk for Restarted {
+    fn share(&self) -> Arc<dyn Disk> {
+        Arc::new(Restarted(self.0))
+    }
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         FileDisk.open(path)
     }

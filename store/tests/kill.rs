@@ -28,6 +28,8 @@ fn victim() {
     let options = StoreOptions {
         // Small, so that the kill comes while rows move to sled.
         buffer_bytes: 16 * 1024,
+        // Small, so that the kill comes while a file of the journal ends and a snapshot is written.
+        segment_bytes: 64 * 1024,
         ..StoreOptions::default()
     };
     let (store, _) = Store::open(Path::new(&dir), options).unwrap();
@@ -99,4 +101,8 @@ fn all_rows_that_a_killed_process_acknowledged_are_there() {
         assert_eq!(ROWS.peek(&view, &next).unwrap(), None);
     }
     assert!(acknowledged > 100, "only {acknowledged} were acknowledged");
+    let names = std::fs::read_dir(dir.path()).unwrap();
+    let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let segments = names.filter(|name| name.starts_with("journal.0")).count();
+    assert!(segments > 2, "only {segments} files were ended");
 }

@@ -6,7 +6,7 @@
     reason = "a panic is how a test fails"
 )]
 
-use farthing_store::disk::{FileDisk, MemoryDisk};
+use farthing_store::disk::{Disk, FileDisk, MemoryDisk};
 use farthing_store::{
     Damage, DamageKind, Head, IndexFound, LockedStore, Reads, RecordCipher, Store, StoreError, StoreOptions,
     Table, replace_journal, verify,
@@ -43,8 +43,19 @@ impl RecordCipher for Weak {
 fn options(disk: &MemoryDisk, cipher: Option<u8>) -> StoreOptions {
     StoreOptions {
         cipher: cipher.map(|key| -> Arc<dyn RecordCipher> { Arc::new(Weak(key)) }),
+        segment_bytes: 4096,
         ..StoreOptions::simulated(disk.clone(), 7)
     }
+}
+
+/// The names of the store's files that have the secret in clear.
+fn in_clear(disk: &MemoryDisk) -> Vec<String> {
+    let names = disk.list(Path::new(DIR)).unwrap();
+    let is_clear = |name: &String| {
+        let bytes = disk.bytes(&Path::new(DIR).join(name)).unwrap();
+        bytes.windows(SECRET.len()).any(|window| window == SECRET)
+    };
+    names.into_iter().filter(is_clear).collect()
 }
 
 fn open(disk: &MemoryDisk, cipher: Option<u8>) -> Result<Store, StoreError> {
@@ -135,6 +146,8 @@ fn a_journal_is_copied_under_another_key_and_replaced_while_nobody_else_can_open
     (0..700).for_each(|number| put(&store, number));
     store.close().unwrap();
     let (dir, fresh) = (Path::new(DIR), Path::new("/fresh"));
+    let mut steps = 0;
+    assert!(in_clear(&disk).iter().any(|name| name.starts_with("snapshot.")));
     for (step, pair) in (700..).zip(keys.windows(2)) {
         let (old, new) = (options(&disk, pair[0]), options(&disk, pair[1]));
         let locked = LockedStore::lock(dir, &old).unwrap();
@@ -147,15 +160,30 @@ fn a_journal_is_copied_under_another_key_and_replaced_while_nobody_else_can_open
         (0..2).for_each(|_| replace_journal(fresh, dir, &new).unwrap());
         drop(locked);
         assert_eq!(disk.bytes(&dir.join("state")), None);
+        assert_eq!(
+            disk.list(dir).unwrap(),
+            ["journal"],
+            "nothing of the old journal is left"
+        );
+        assert_eq!(in_clear(&disk).is_empty(), pair[1].is_some());
         assert!(open(&disk, pair[0]).is_err());
         let store = open(&disk, pair[1]).unwrap();
-        assert_eq!(store.head().sequence, step);
+        assert_eq!(store.head().sequence, step + steps);
         put(&store, step);
         for number in 0..=step {
             assert_eq!(ROWS.peek(&store.view(), &number).unwrap().unwrap(), SECRET);
         }
+        (0..100).for_each(|number| put(&store, number));
+        let is_one_file = !disk
+            .list(dir)
+            .unwrap()
+            .iter()
+            .any(|name| name.starts_with("journal."));
+        assert_eq!(is_one_file, pair[1].is_some(), "a sealed journal is one file");
+        assert_eq!(in_clear(&disk).is_empty(), pair[1].is_some());
+        steps += 100;
     }
-    disk.flip(&dir.join("journal"), 9000, 1);
+    disk.flip(&dir.join("journal"), 530, 1);
     let refused = LockedStore::lock(dir, &options(&disk, None)).map(drop);
     assert!(matches!(refused, Err(StoreError::Damaged { .. })));
 }

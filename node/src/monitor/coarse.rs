@@ -44,6 +44,8 @@ pub(crate) fn coarse(mut status: Status) -> Status {
     *up_ms = whole(*up_ms, 1000);
     if let Some(store) = store {
         store.records = steps(store.records);
+        store.archived = steps(store.archived);
+        store.snapshot = steps(store.snapshot);
         store.transactions = steps(store.transactions);
         store.journal_bytes = whole(store.journal_bytes, MIB);
         store.sync_us = whole(store.sync_us, 100_000);

@@ -1,6 +1,7 @@
 //! The commands `backup` and `restore-backup`.
 
 use super::administer::{OperatorError, PAUSE, STORE_DIR, TRIES};
+use super::archive::paths;
 use super::report::Report;
 use super::requests::{DurableHead, NodeRequest};
 use crate::admin::admin_call;
@@ -26,6 +27,9 @@ pub struct BackupArgs {
     /// Write an archived segment: only the records after this one, which another backup ends with.
     #[arg(long, value_name = "RECORD", value_parser = clap::value_parser!(u64).range(1..))]
     pub since: Option<u64>,
+    /// A directory with files of the journal that `archive` has moved. A full backup needs them.
+    #[arg(long, value_name = "DIR")]
+    pub archive: Vec<PathBuf>,
 }
 
 /// The arguments of `restore-backup`.
@@ -42,9 +46,14 @@ pub struct RestoreArgs {
 
 /// Writes the backup of a running or a stopped node.
 pub(super) async fn backup(role: RoleName, args: &BackupArgs) -> Result<Report, OperatorError> {
-    let BackupArgs { dir, to, since } = args;
+    let BackupArgs {
+        dir,
+        to,
+        since,
+        archive,
+    } = args;
     let home: Home<Value> = Home::open(dir, role)?;
-    let journal = journal(dir, since.unwrap_or_default()).await?;
+    let journal = journal(dir, &paths(archive), since.unwrap_or_default()).await?;
     let source = Source {
         dir,
         role,
@@ -56,7 +65,7 @@ pub(super) async fn backup(role: RoleName, args: &BackupArgs) -> Result<Report, 
 }
 
 /// The journal of the node in `dir`, up to its last durable record. A running node names this record.
-async fn journal(dir: &Path, after: u64) -> Result<JournalExtract, OperatorError> {
+async fn journal(dir: &Path, archives: &[&Path], after: u64) -> Result<JournalExtract, OperatorError> {
     let request = serde_json::to_value(NodeRequest::Head)?;
     let store = dir.join(STORE_DIR);
     for _ in 0..TRIES {
@@ -66,9 +75,11 @@ async fn journal(dir: &Path, after: u64) -> Result<JournalExtract, OperatorError
                 sequence: record,
                 hash,
             };
-            return Ok(JournalExtract::beside(&store, &FileDisk, after, durable)?);
+            return Ok(JournalExtract::beside(
+                &store, archives, &FileDisk, after, durable,
+            )?);
         }
-        match JournalExtract::locked(&store, &FileDisk, after) {
+        match JournalExtract::locked(&store, archives, &FileDisk, after) {
             Err(StoreError::InUse { .. }) => tokio::time::sleep(PAUSE).await,
             journal => return Ok(journal?),
         }
@@ -139,7 +150,7 @@ pub(super) fn restore_backup(role: RoleName, args: &RestoreArgs) -> Result<Repor
     let text = format!(
         "the {role} `{name}` is restored in {shown}: records 1 to {number}, hash {hash}, as of {}\nit is the newest only if \
          the node wrote nothing after record {number}. These complete it, each into another empty directory:\n  \
-         the journal of the old disk, in the place of {shown}/store/journal (OPERATIONS.md, A node that is behind)\n  \
+         all files `journal*` of the old disk, in {shown}/store (OPERATIONS.md, A node that is behind)\n  \
          an archived segment of the old node: farthing-{role} backup OLD_DIR --since {number} --to SEGMENT, then \
          restore-backup with the segment as the last file\n  a later backup\n{missing}\nmake sure that the old node never \
          starts again; then run `farthing-{role} serve {shown}`",

@@ -1,6 +1,7 @@
 //! The commands of every node.
 
 use super::administer::{OperatorError, STORE_DIR};
+use super::archive::{self, ArchiveArgs, paths};
 use super::backup::{self, BackupArgs, RestoreArgs};
 use super::drain::{self, DrainArgs};
 use super::report::{EXIT_FAILED, Report};
@@ -10,7 +11,7 @@ use crate::home::Home;
 use crate::qr::drawn;
 use clap::{Args, Subcommand};
 use farthing_store::disk::FileDisk;
-use farthing_store::{VerifyReport, verify};
+use farthing_store::{VerifyReport, verify_with_archives};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -24,6 +25,16 @@ pub struct Directory {
     pub dir: PathBuf,
 }
 
+/// The arguments of `verify`.
+#[derive(Debug, Clone, Args)]
+pub struct VerifyArgs {
+    /// The node's directory.
+    pub dir: PathBuf,
+    /// A directory with files of the journal that `archive` has moved. They are verified too.
+    #[arg(long, value_name = "DIR")]
+    pub archive: Vec<PathBuf>,
+}
+
 /// The commands of a node that has a store.
 #[derive(Debug, Subcommand)]
 pub enum NodeCommand {
@@ -31,7 +42,9 @@ pub enum NodeCommand {
     #[allow(missing_docs, reason = "the text would replace that of its commands")]
     Common(CommonCommand),
     /// Verify the whole journal of a stopped node. Changes nothing.
-    Verify(Directory),
+    Verify(VerifyArgs),
+    /// Move old files of the journal that no start needs to another directory, while the node runs or not.
+    Archive(ArchiveArgs),
     /// Write a consistent backup of the node, while it runs or not: settings, keys, cards and journal in one file.
     Backup(BackupArgs),
     /// Begin nothing new and finish what is under way, until `--off`, also after a restart. Shows what is left.
@@ -92,10 +105,15 @@ impl NodeCommand {
     pub async fn execute(self, role: RoleName) -> Result<Report, OperatorError> {
         match self {
             NodeCommand::Common(command) => command.execute(role).await,
-            NodeCommand::Verify(Directory { dir }) => {
+            NodeCommand::Verify(VerifyArgs { dir, archive }) => {
                 home(&dir, role)?;
-                let found = verify(&dir.join(STORE_DIR), &FileDisk, &|_| {})?;
+                let store = dir.join(STORE_DIR);
+                let found = verify_with_archives(&store, &paths(&archive), &FileDisk, &|_| {})?;
                 Ok(verified(&found))
+            }
+            NodeCommand::Archive(args) => {
+                home(&args.dir, role)?;
+                archive::archive(role, &args)
             }
             NodeCommand::Backup(args) => backup::backup(role, &args).await,
             NodeCommand::Drain(args) => {
@@ -153,6 +171,12 @@ fn verified(found: &VerifyReport) -> Report {
         "{} records, {} bytes, head {head}",
         found.records, found.bytes
     )];
+    if found.archived > 0 {
+        lines.push(format!(
+            "records 1 to {} are archived, and were not verified; name the directory with their files with `--archive`",
+            found.archived
+        ));
+    }
     if found.torn_bytes > 0 {
         lines.push(format!(
             "{} bytes of an interrupted write follow; no reply rests on them, and the next start removes them",
@@ -161,16 +185,19 @@ fn verified(found: &VerifyReport) -> Report {
     }
     lines.push(match &damage {
         None => "the journal is whole: each record follows the previous one".to_owned(),
-        Some(damage) => {
-            format!("the journal is damaged {damage}; restore the directory from a copy, do not delete it")
-        }
+        Some(damage) => format!(
+            "the journal is damaged {damage}, in {}; restore the directory from a copy, do not delete it",
+            found.file.display()
+        ),
     });
     let json = json!({
         "records": found.records,
+        "archived": found.archived,
         "bytes": found.bytes,
         "head": head,
         "torn_bytes": found.torn_bytes,
         "damage": damage,
+        "file": found.file,
     });
     let mut report = Report::new(lines.join("\n"), json);
     if damage.is_some() {

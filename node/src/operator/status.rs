@@ -156,8 +156,12 @@ impl Status {
                 0 => String::new(),
                 records => format!(", {records} of them still to be verified"),
             };
+            let archived = match store.archived {
+                0 => String::new(),
+                records => format!(", {records} of them archived"),
+            };
             format!(
-                "{} records in the journal, {} MiB{unverified}; {} transactions since the start\n",
+                "{} records in the journal, {} MiB{archived}{unverified}; {} transactions since the start\n",
                 store.records,
                 mib(store.journal_bytes),
                 store.transactions

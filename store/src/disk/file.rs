@@ -5,6 +5,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::Arc;
 
 /// The operating system's files.
 #[derive(Debug, Clone, Copy, Default)]
@@ -27,6 +28,10 @@ fn private() -> OpenOptions {
 }
 
 impl Disk for FileDisk {
+    fn share(&self) -> Arc<dyn Disk> {
+        Arc::new(*self)
+    }
+
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         Ok(Box::new(RealFile(private().open(path)?)))
     }

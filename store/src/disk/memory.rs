@@ -326,6 +326,10 @@ impl Drop for Lock {
 }
 
 impl Disk for MemoryDisk {
+    fn share(&self) -> Arc<dyn Disk> {
+        Arc::new(self.clone())
+    }
+
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         let state = self.state();
         let id = *state.names.get(path).ok_or(io::ErrorKind::NotFound)?;

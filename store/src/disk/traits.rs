@@ -2,12 +2,16 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Size of one read or write in a pass over a whole file (bytes).
 pub const CHUNK_BYTES: usize = 256 * 1024;
 
 /// A folder of files on some disk.
 pub trait Disk: Send + Sync {
+    /// The same disk, shared.
+    fn share(&self) -> Arc<dyn Disk>;
+
     /// Opens an existing file for reading and writing.
     ///
     /// # Errors
