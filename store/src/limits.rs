@@ -28,6 +28,8 @@ pub const SNAPSHOTS_KEPT: usize = 2;
 pub const SNAPSHOT_PART: u64 = 2;
 /// Rows of a snapshot that are read at once. Writers wait meanwhile.
 pub const SNAPSHOT_PAGE_ROWS: usize = 512;
+/// Length of a snapshot after which it is synced, and synced again (bytes).
+pub const SNAPSHOT_SYNC_BYTES: u64 = 8 * 1024 * 1024;
 /// Length of the pause after these rows, as a multiple of the time that they took.
 pub const SNAPSHOT_PAUSES: u32 = 1;
 /// Reserve that stays free on the disk (bytes), so that the index can take all rows of the journal.

@@ -19,7 +19,9 @@ use crate::disk::{CHUNK_BYTES, Disk, DiskFile, read_or_zero};
 use crate::error::StoreError;
 use crate::index::{Head, Index, IndexError, Row, Writes, apply_in_parts};
 use crate::key::RESERVED_PREFIX;
-use crate::limits::{REBUILD_ROWS, RECORD_MAX_BYTES, SNAPSHOT_PAGE_ROWS, SNAPSHOTS_KEPT};
+use crate::limits::{
+    REBUILD_ROWS, RECORD_MAX_BYTES, SNAPSHOT_PAGE_ROWS, SNAPSHOT_SYNC_BYTES, SNAPSHOTS_KEPT,
+};
 use crate::record::Format;
 use crate::segments::{names, number_in_name, numbered_name, open_file};
 use farthing_protocol::ids::RecordHash;
@@ -92,6 +94,8 @@ impl From<io::Error> for Unfinished {
 struct Output {
     file: Box<dyn DiskFile>,
     offset: u64,
+    /// Everything before this offset is synced.
+    synced: u64,
     piece: Vec<u8>,
     digest: Sha256,
 }
@@ -112,6 +116,11 @@ impl Output {
         self.file.write_at(self.offset, &self.piece)?;
         self.offset = self.offset.saturating_add(self.piece.len() as u64);
         self.piece.clear();
+        // In small parts: one large sync would delay the syncs of the journal.
+        if self.offset.saturating_sub(self.synced) >= SNAPSHOT_SYNC_BYTES {
+            self.file.sync_data()?;
+            self.synced = self.offset;
+        }
         Ok(())
     }
 }
@@ -162,6 +171,7 @@ impl Source<'_> {
         let mut out = Output {
             file: self.disk.create(path)?,
             offset: 0,
+            synced: 0,
             piece: header(self.format, self.from),
             digest: Sha256::new(),
         };
