@@ -157,6 +157,10 @@ pub fn unavailable(error: &StoreError) -> Refusal {
         }
         .into(),
         StoreError::Full { .. } => Later::Unavailable("its disk is full".into()).into(),
+        StoreError::Archived { .. } => {
+            tracing::error!(%error, "a peer asks for a record whose hash is lost");
+            Later::Unavailable("a record of its history is archived".into()).into()
+        }
         other => {
             tracing::error!(error = %other, "the store did not answer");
             Later::Unavailable("its store has stopped; the operator is told in its log".into()).into()
