@@ -58,6 +58,10 @@ pub(crate) const CHECKS: &[Check] = &[
     },
     story!("a record is cut off", disks::a_record_is_cut_off),
     story!(
+        "a file of the journal ends, and a snapshot is damaged",
+        disks::a_file_of_the_journal_ends_and_a_snapshot_is_damaged
+    ),
+    story!(
         "an index of another journal, and older rows",
         disks::an_index_of_another_journal_and_older_rows
     ),

@@ -1,8 +1,9 @@
-//! What a store finds on its disk when it is opened: a record that was cut off, an index of another journal, rows of an
+//! What a store finds on its disk when it is opened: a record that was cut off, a file that was ended, a damaged snapshot, an index of another journal, rows of an
 //! older version.
 
 use farthing_store::{
-    Migration, Reads, SCHEMA_VERSION, Store, StoreError, StoreOptions, Table, disk::MemoryDisk,
+    Migration, Reads, SCHEMA_VERSION, Store, StoreError, StoreOptions, Table,
+    disk::{Disk, MemoryDisk},
 };
 use std::{ops::Bound, path::Path};
 
@@ -44,6 +45,55 @@ pub async fn a_record_is_cut_off() {
         let second = row(2);
         let whole = second == Some(value(2)) || (second.is_none() && !acknowledged);
         assert!(whole, "money: half a record is taken for a whole one, or is gone");
+    }
+}
+
+/// The options of a store whose files end after two or three rows.
+fn short_files(disk: &MemoryDisk) -> StoreOptions {
+    StoreOptions {
+        segment_bytes: 6_000,
+        ..StoreOptions::simulated(disk.clone(), 7)
+    }
+}
+
+/// The power fails while a file of the journal ends, and a snapshot is damaged.
+pub async fn a_file_of_the_journal_ends_and_a_snapshot_is_damaged() {
+    for seed in 0..CUTS {
+        let disk = MemoryDisk::new();
+        let open = || Store::open(Path::new(DIR), short_files(&disk));
+        let store = open().expect("a new store").0;
+        disk.fail_sync_after(seed % 30);
+        let acknowledged = (1..=20).take_while(|number| put(&store, *number)).count() as u64;
+        drop(store);
+        disk.crash(seed);
+        let store = open()
+            .unwrap_or_else(|_| panic!("progress: the store does not open"))
+            .0;
+        for number in 1..=acknowledged {
+            let row = ROWS.peek(&store.view(), &number).expect("a row can be read");
+            assert_eq!(row, Some(value(number)), "money: what was durable is lost");
+        }
+    }
+    a_snapshot_is_damaged();
+}
+
+fn a_snapshot_is_damaged() {
+    let disk = MemoryDisk::new();
+    let open = || Store::open(Path::new(DIR), short_files(&disk));
+    let store = open().expect("a new store").0;
+    assert!((1..=20).all(|number| put(&store, number)));
+    store.close().expect("the store closes");
+    let names = disk.list(Path::new(DIR)).expect("the names");
+    let newest = names.iter().rfind(|name| name.starts_with("snapshot."));
+    let newest = Path::new(DIR).join(newest.expect("a snapshot"));
+    // In the value of the first row.
+    assert!(disk.flip(&newest, 1_000, 1));
+    let store = open()
+        .unwrap_or_else(|_| panic!("progress: the store does not open"))
+        .0;
+    for number in 1..=20 {
+        let row = ROWS.peek(&store.view(), &number).expect("a row can be read");
+        assert_eq!(row, Some(value(number)), "money: a row is as it never was");
     }
 }
 
