@@ -60,7 +60,8 @@ pub(crate) enum Command {
     Account(AccountCommand),
     /// Let nobody withdraw coins any more: the first step to close a bank. Coins and reserves can be paid into accounts.
     ///
-    /// Exchanges go on, as they add no money: the coins of an aborted purchase need one before they can be redeemed.
+    /// Exchanges go on, and what waits in reserves becomes coins: the coins of an aborted purchase need an exchange before they
+    /// can be redeemed, and nobody has to name a purchase for its change.
     StopIssuing {
         /// The bank's directory.
         dir: PathBuf,

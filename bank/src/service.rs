@@ -135,7 +135,7 @@ impl Bank {
         self.begun(opening.await.map_err(|refusal| self.denied(refusal, &denying))?)
     }
 
-    /// Whether new money may be issued as coins. An exchange adds none, and goes on.
+    /// Whether coins may be withdrawn from accounts. Exchanges and reserves give coins for what was coins before, and go on.
     fn may_issue(&self) -> Result<(), Refusal> {
         self.drain.check()?;
         let stopped = ISSUING_STOPPED.peek(&self.store.view(), &());
@@ -246,7 +246,8 @@ impl Bank {
         // A refusal could rest on a forgotten record.
         self.history.standing()?;
         ready.map_err(|refusal| self.denied(refusal, &denying))?;
-        let prepared = self.prepare(request.session(), now_ms, || self.may_issue())?;
+        // What is in a reserve came from coins. Nobody has to name a purchase for it, also when the bank closes.
+        let prepared = self.prepare(request.session(), now_ms, || Ok(self.drain.check()?))?;
         let reads = reserves::withdraw_begin_reads(&request);
         let opening = self.issue(reads, move |tx, sessions, keys| {
             reserves::withdraw_begin(tx, &request, &prepared, sessions, keys, now_ms)

@@ -29,7 +29,7 @@ use farthing_node::{
 };
 use farthing_protocol::{
     api::Question,
-    denial::DenialCause,
+    denial::{Denial, DenialCause},
     deposit::{Deposit, DepositFrom},
     deposited::{DepositOutput, Payee, text_digest},
     money::Amount,
@@ -80,6 +80,8 @@ pub struct Change {
     pub refunded: Amount,
     /// What the bank still owes for the purchase, as far as the wallet knows.
     pub due: Amount,
+    /// Change that the bank says it has paid, and that this wallet has not got. A copy of the wallet may have it.
+    pub lacking: Amount,
 }
 
 /// What the bank has for a request.
@@ -162,7 +164,8 @@ impl Wallet {
         Ok(Change {
             amount,
             refunded: credited.checked_sub(amount).unwrap_or_default(),
-            due: reserve.map(|row| row.due()).unwrap_or_default(),
+            due: reserve.as_ref().map(ReserveRow::due).unwrap_or_default(),
+            lacking: reserve.map(|row| row.lacking()).unwrap_or_default(),
         })
     }
 
@@ -284,30 +287,40 @@ pub(crate) async fn receive_from(
     })
 }
 
-/// Asks for what the wallet's documents prove, and the bank says is not there. A bank that does not pay it has to sign
-/// that: the first denial of a reserve is kept. With the documents it convicts a bank that cannot show who has it.
+/// Asks for change that the wallet's documents prove, and of which the bank says that it was not credited. A bank that does
+/// not pay it has to sign that. Returns whether it has paid.
 async fn have_it_denied(
     wallet: &Wallet,
     bank: &Card,
     origin: &ReserveOrigin,
     row: &ReserveRow,
+    sums: ReserveSums,
     peer: &mut PeerClient<'_>,
-) -> Result<(), WalletError> {
+) -> Result<bool, WalletError> {
     let missing = row.proven.checked_sub(row.received).unwrap_or_default();
-    let at = (
-        bank.identity,
-        origin.key(&wallet.seed_for(&bank.identity))?.public(),
-    );
-    if missing == Amount(0) || RESERVE_DENIALS.peek(&wallet.rows(), &at)?.is_some() {
-        return Ok(());
+    let key = origin.key(&wallet.seed_for(&bank.identity))?.public();
+    let at = (bank.identity, key);
+    let kept = RESERVE_DENIALS.peek(&wallet.rows(), &at)?;
+    let is_known = kept.is_some_and(|denial| denied_sums(&denial) == Some(sums));
+    if missing == Amount(0) || sums.credited >= row.proven || is_known {
+        return Ok(false);
     }
     match withdraw_from_reserve(wallet, bank, origin, missing, peer).await {
-        Ok(()) => Ok(()),
-        Err(error) => keep_denial(wallet, at, origin, &error).await,
+        Ok(()) => Ok(true),
+        Err(error) => keep_denial(wallet, at, origin, &error).await.map(|()| false),
     }
 }
 
-/// Keeps the first signed denial of a reserve. A gift may belong to somebody else.
+/// The sums of the reserve in a denial of it.
+fn denied_sums(denial: &Signed<Denial>) -> Option<ReserveSums> {
+    match &denial.body.cause {
+        DenialCause::Reserve(fault) => Some(fault.sums),
+        _ => None,
+    }
+}
+
+/// Keeps a signed denial of a reserve: the first, or one that says that more was credited or debited. A gift may belong to
+/// somebody else.
 async fn keep_denial(
     wallet: &Wallet,
     at: (PublicKey, PublicKey),
@@ -317,18 +330,20 @@ async fn keep_denial(
     let WalletError::Refused { refusal, .. } = error else {
         return Ok(());
     };
-    let Refusal::Denied(denial) = &**refusal else {
+    let (Refusal::Denied(denial), false) = (&**refusal, matches!(origin, ReserveOrigin::Gift(_))) else {
         return Ok(());
     };
-    if !is_emptied(error) || matches!(origin, ReserveOrigin::Gift(_)) {
+    let (denial, Some(sums)) = ((**denial).clone(), denied_sums(denial)) else {
         return Ok(());
-    }
-    let denial = (**denial).clone();
+    };
     wallet
         .transact([RESERVE_DENIALS.key(&at)], move |tx| {
-            match RESERVE_DENIALS.get(tx, &at)? {
-                Some(_) => Ok(()),
-                None => RESERVE_DENIALS.put(tx, &at, &denial),
+            let kept = RESERVE_DENIALS.get(tx, &at)?;
+            let known = kept.as_ref().and_then(denied_sums).unwrap_or_default();
+            let is_more = sums.credited > known.credited || sums.debited > known.debited;
+            match kept.is_none() || is_more {
+                true => RESERVE_DENIALS.put(tx, &at, &denial),
+                false => Ok(()),
             }
         })
         .await
@@ -381,7 +396,9 @@ async fn owed_sums(
             return Ok(sums);
         }
         if !pause.wait().await {
-            have_it_denied(wallet, bank, origin, &row, peer).await?;
+            if have_it_denied(wallet, bank, origin, &row, sums, peer).await? {
+                return ask_sums(peer, bank, key).await;
+            }
             // A copy of this wallet has received it, or the bank keeps it.
             if sums.credited >= row.proven && sums.credited >= row.sums.credited {
                 return Ok(sums);
@@ -448,9 +465,7 @@ async fn deposit(
         true => {
             let debited = sums.credited;
             let spent = ReserveSums { debited, ..sums };
-            let at = (bank.identity, reserve);
-            wallet.raise_sums(at, origin, spent).await?;
-            count_deposited(wallet, at, sums.balance()).await
+            count_deposited(wallet, (bank.identity, reserve), origin, spent).await
         }
         false => Err(wrong(bank)),
     }

@@ -111,18 +111,21 @@ pub(crate) fn count_received(
     RESERVES.put(tx, &at, &ReserveRow { received, ..row })
 }
 
-/// Counts what was put from a reserve into the wallet's account as received.
+/// Raises the sums of a reserve after a deposit into the wallet's account, and counts what was deposited as received, once.
 pub(crate) async fn count_deposited(
     wallet: &Wallet,
     at: (PublicKey, PublicKey),
-    amount: Amount,
+    origin: &ReserveOrigin,
+    spent: ReserveSums,
 ) -> Result<(), WalletError> {
+    let origin = origin.clone();
     wallet
         .transact([RESERVES.key(&at)], move |tx| {
-            let Some(row) = RESERVES.get(tx, &at)? else {
-                return Ok(());
-            };
-            let received = Amount(row.received.0.saturating_add(amount.0));
+            let known = RESERVES.get(tx, &at)?.map(|row| row.sums.debited);
+            let row = raise(tx, &at, &origin, spent)?;
+            let deposited = spent.debited.checked_sub(known.unwrap_or_default());
+            let received = row.received.0.saturating_add(deposited.unwrap_or_default().0);
+            let received = Amount(received);
             RESERVES.put(tx, &at, &ReserveRow { received, ..row })
         })
         .await

@@ -195,7 +195,7 @@ fn a_bank_that_keeps_what_was_paid_for_a_request_is_convicted() {
     });
 }
 
-/// The bank says that it owes no change, and the wallet has the receipt. The wallet asks for it, and keeps the denial.
+/// The bank says that it owes no change. The wallet asks for it, and keeps the denial. The merchant has the escrow's commit.
 #[test]
 fn a_bank_that_keeps_the_change_of_a_purchase_is_convicted_by_its_customer() {
     // No coins of the withdrawal are worth this price together.
@@ -223,8 +223,9 @@ fn a_bank_that_keeps_the_change_of_a_purchase_is_convicted_by_its_customer() {
         });
         let kept = it.wallet.receive_change(number).await;
         assert!(kept.as_ref().is_err_and(WalletError::is_silence), "{kept:?}");
-        let accusing = it.wallet.denied_reserves().unwrap();
+        let accusing = [it.wallet.denied_reserves().unwrap(), vec![it.sale().await]].concat();
         convicts(&accusing, &[it.bank(Charge::ReserveDenied(reserve))]);
+        convicts(&accusing[1..], &[]);
         // The honest bank pays, and the wallet accuses it no more. Whoever kept the papers convicts nobody with them.
         it.world.honest(BANK);
         it.wallet.receive_change(number).await.unwrap();

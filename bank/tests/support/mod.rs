@@ -362,9 +362,9 @@ impl BankFixture {
         finish
     }
 
-    pub fn coins_of(&self, withdrawal: &Withdrawal, issued: &Signed<Issued>) -> Purse {
+    pub fn coins_of(&self, withdrawal: &impl Issuance, issued: &Signed<Issued>) -> Purse {
         let (done, coins) = withdrawal.on_issued(issued, &self.book(), &self.seed).unwrap();
-        Purse::new(&self.seed, &done.request_id.0, coins, &self.book())
+        Purse::new(&self.seed, &done.request_id().0, coins, &self.book())
     }
 
     /// Withdraws coins of these values.

@@ -341,7 +341,7 @@ pub(super) enum Command {
         farthing open 'farthing:pay?bank=...'                     pays a request, or into an account\n  \
         farthing open 'farthing:gift?bank=...'                    accepts a gift\n  \
         farthing open 'farthing:offer?merchant=...' -o song.txt   buys an item, for at most the price in the link\n  \
-        farthing open farthing-card:bank:...                      pins a card, as `farthing network add` does")]
+        farthing open farthing-card:bank:...                      pins a card, if you confirm it at a terminal")]
     Open(Open),
     /// List the payments that were sent and requested, and their states.
     Payments,
@@ -522,7 +522,7 @@ pub(super) struct Open {
     /// The link. Put it in quotes.
     #[arg(value_name = "LINK")]
     pub(super) link: Link,
-    /// Do it without a question.
+    /// Do it without a question. A card always needs one.
     #[arg(long)]
     pub(super) yes: bool,
     /// Amount, if the link has none.
@@ -677,7 +677,7 @@ pub(super) enum ReceiptCommand {
         farthing receipt verify donation.json\n  \
         farthing receipt verify donation.json --register 2026.register --bank-key KEY --account-key KEY\n\n\
         Files that a merchant or a bank has exported count too: all documents are judged together. \
-        Exit codes: 0 delivered as described, or paid; 4 the merchant broke the contract, 5 the escrow did, 7 the bank \
+        Exit codes: 0 delivered as described, paid, or refunded (`--json` says which); 4 the merchant broke the contract, 5 the escrow did, 7 the bank \
         broke its word, 8 a server signed two encryption keys for one day, 6 the documents prove nothing, 9 a payment is \
         in the register already.\n\n\
         A register is a file with the ids of all deposits that were accepted, one on each line. It is made if it is \

@@ -109,10 +109,10 @@ async fn open_offer(wallet: &Wallet, options: &Options, uri: &OfferUri, asked: &
     let merchant = wallet.party_of(RoleName::Merchant, &uri.merchant)?;
     let title = match uri.title.is_empty() {
         true => short(&uri.item.0),
-        false => format!("\"{}\"", Shown(&uri.title)),
+        false => format!("\"{}\"", Shown(&uri.title.replace('"', "'"))),
     };
     let says = format!(
-        "this link buys {title} from {} for at most {}",
+        "this link buys an item from {} for at most {}; it calls the item {title}",
         Shown(&merchant.title()),
         uri.price
     );
@@ -136,14 +136,31 @@ async fn open_offer(wallet: &Wallet, options: &Options, uri: &OfferUri, asked: &
 }
 
 fn open_card(wallet: &Wallet, options: &Options, card: &Card, asked: &Open) -> Result<Report> {
-    let says = format!(
-        "this link pins the card of {} at {}, with the key {}; anyone can make a card, so take it only from its owner",
-        Shown(&card.title()),
-        card.address,
-        card.identity_hex()
-    );
+    if asked.yes {
+        bail!("this link is a card, and a card is pinned only by hand: use `farthing network add CARD`");
+    }
+    let file = wallet.network_file()?;
+    let does = match file.by_identity(&card.identity) {
+        Some(known) => format!(
+            "moves {} from {} to {}",
+            Shown(&known.title()),
+            known.address,
+            card.address
+        ),
+        None => format!(
+            "pins the card of {} at {}, with the key {}",
+            Shown(&card.title()),
+            card.address,
+            card.identity_hex()
+        ),
+    };
+    let carries = match card.role {
+        RoleName::Relay => "; a relay carries all your anonymous requests, and sees your network address",
+        _ => "",
+    };
+    let says = format!("this link {does}{carries}; anyone can make a card, so take it only from its owner");
     match agrees(options, asked, &says, "it was not pinned", "Pin it?")? {
-        true => setup::add_card(wallet.network_file()?, card, None),
+        true => setup::add_card(file, card, None),
         false => Ok(Report::done("it was not pinned", json!({ "added": null }))),
     }
 }

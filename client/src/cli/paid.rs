@@ -116,7 +116,7 @@ pub(super) fn register_all(asked: &Verify, path: &Path) -> Result<Report> {
 
 /// What banks have signed that was refunded of purchases: for each purchase the largest total. A bank that is not that of the
 /// purchase's contract, if that is there, refunds nothing.
-pub(super) fn refunds_in(papers: &[Papers]) -> Vec<Refunded> {
+pub(super) fn refunds_in(papers: &[Papers], asked: &Verify) -> Vec<Refunded> {
     let contracts = || papers.iter().filter_map(|paper| paper.contract.as_ref());
     let mut largest: BTreeMap<(PublicKey, PurchaseId), Refunded> = BTreeMap::new();
     for refunded in papers.iter().flat_map(|paper| &paper.refunds) {
@@ -125,7 +125,8 @@ pub(super) fn refunds_in(papers: &[Papers]) -> Vec<Refunded> {
         let is_of_its_bank = terms
             .find(|terms| terms.purchase_id() == body.purchase)
             .is_none_or(|terms| terms.bank == body.bank);
-        if is_of_its_bank && refunded.verify(&body.bank).is_ok() {
+        let is_asked = asked.banks.is_empty() || asked.banks.contains(&body.bank);
+        if is_of_its_bank && is_asked && refunded.verify(&body.bank).is_ok() {
             let known = largest.entry((body.bank, body.purchase)).or_insert(*body);
             known.total = known.total.max(body.total);
         }
@@ -138,6 +139,17 @@ pub(super) fn refund_text(refunded: &Refunded) -> String {
         "\n  refunded  {} of purchase {}, in all\n  bank      {}",
         refunded.total, refunded.purchase, refunded.bank
     )
+}
+
+/// What the document of a refund leaves to its reader, if they have not named the bank.
+pub(super) fn refunds_unproven(asked: &Verify) -> &'static str {
+    match asked.banks.is_empty() {
+        true => {
+            "\nit does not prove whose the bank's key is: compare it with the one that the bank publishes, or name that with \
+                 --bank-key"
+        }
+        false => "",
+    }
 }
 
 pub(super) fn refund_json(refunded: &Refunded) -> Value {

@@ -178,14 +178,22 @@ pub(super) async fn buy(wallet: &Wallet, buy: &Buy) -> Result<Report> {
 async fn with_change(wallet: &Wallet, number: u64, mut report: Report) -> Result<Report> {
     let failed = wallet.receive_change(number).await.err();
     let Change {
-        amount: change, due, ..
+        amount: change,
+        due,
+        lacking,
+        ..
     } = wallet.change_of_purchase(number)?;
     if let Some(members) = report.json.as_object_mut() {
         members.insert("change".into(), amount(change));
         members.insert("change_due".into(), amount(due));
+        members.insert("change_lacking".into(), amount(lacking));
     }
     let says = match (due, failed) {
         (Amount(0), _) if change == Amount(0) => return Ok(report),
+        (Amount(0), _) if lacking > Amount(0) => format!(
+            "the bank says that {lacking} of the change was taken before, and this wallet has not got it; a copy of the \
+             wallet may have it"
+        ),
         (Amount(0), _) => format!("the coins were worth {change} more, and this change is in your wallet"),
         (due, Some(why)) => {
             let why = chain(&why.into());

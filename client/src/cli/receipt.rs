@@ -77,7 +77,8 @@ pub(super) fn denied(wallet: &Wallet, output: Option<&Path>, existing: Existing)
     give(&papers, output, existing, |path| {
         let text = format!(
             "the denied coins and reserves are in {0}, with the documents that prove them; anyone can run\n  farthing receipt \
-             verify {0}\na bank is honest if it shows who has what it denies, for example a copy of this wallet",
+             verify {0}\nfor change, add what the merchant exports of the sale (`farthing-merchant evidence`): it has the \
+             escrow's commit; a bank is honest if it shows who has what it denies, for example a copy of this wallet",
             path.display()
         );
         Report::done(text, json!({ "documents": path }))
@@ -152,7 +153,7 @@ pub(super) fn verify(asked: &Verify) -> Result<Report> {
         );
     }
     let convictions = evidence::judge(&papers);
-    let refunds = paid::refunds_in(&papers);
+    let refunds = paid::refunds_in(&papers, asked);
     let delivery = match goods {
         Some(path) => Some(delivered(&papers, path)?),
         None => None,
@@ -161,7 +162,7 @@ pub(super) fn verify(asked: &Verify) -> Result<Report> {
         (true, Some(delivery)) => delivery,
         (true, None) if !proofs.is_empty() => paid::judged(&proofs, asked),
         (true, None) if !refunds.is_empty() => Report::done(
-            "these documents prove a refund, and convict nobody",
+            "these documents prove a refund, and convict nobody; the delivery was not judged",
             json!({ "verdict": "refunded" }),
         ),
         (true, None) => proves_nothing(
@@ -171,6 +172,9 @@ pub(super) fn verify(asked: &Verify) -> Result<Report> {
     };
     for refunded in &refunds {
         report.text.push_str(&paid::refund_text(refunded));
+    }
+    if !refunds.is_empty() {
+        report.text.push_str(paid::refunds_unproven(asked));
     }
     if let Some(fields) = report.json.as_object_mut() {
         let refunds = refunds.iter().map(paid::refund_json).collect();

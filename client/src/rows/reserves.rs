@@ -95,6 +95,13 @@ impl ReserveRow {
         self.received < self.sums.credited.max(self.proven)
     }
 
+    /// Change that the wallet's documents prove, of which the bank says that it is paid, and which this wallet has not got.
+    #[must_use]
+    pub fn lacking(&self) -> Amount {
+        let missing = self.proven.checked_sub(self.received).unwrap_or_default();
+        missing.checked_sub(self.due()).unwrap_or_default()
+    }
+
     /// What the bank still owes, as far as the wallet knows.
     #[must_use]
     pub fn due(&self) -> Amount {

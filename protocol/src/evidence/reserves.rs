@@ -61,13 +61,12 @@ impl Account<'_> {
     fn is_wrongly_denied(&self, faults: &[ReserveFault]) -> bool {
         let claims = faults.iter().map(|fault| fault.sums);
         let claims = claims.chain(self.balances());
-        let acknowledged = claims.map(|sums| sums.credited).max().unwrap_or_default();
-        let debited = self.debited();
-        let has_no_reason = |fault: &ReserveFault| {
-            let could_pay = fault.sums.balance() >= fault.asked;
-            could_pay || fault.sums.debited > debited
-        };
-        acknowledged < self.credited() || faults.iter().any(has_no_reason)
+        let claimed = claims.fold(ReserveSums::default(), |claimed, sums| ReserveSums {
+            credited: claimed.credited.max(sums.credited),
+            debited: claimed.debited.max(sums.debited),
+        });
+        let could_pay = |fault: &ReserveFault| fault.sums.balance() >= fault.asked;
+        claimed.credited < self.credited() || claimed.debited > self.debited() || faults.iter().any(could_pay)
     }
 
     /// The sums in the bank's statements.

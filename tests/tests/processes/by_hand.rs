@@ -140,7 +140,7 @@ fn exported_sale(testbed: &Testbed, purchase: &str) -> PathBuf {
 }
 
 #[test]
-fn a_link_pins_a_card_and_another_buys_an_item_for_no_more_than_it_says() {
+fn a_link_buys_an_item_for_no_more_than_it_says_and_none_pins_a_card_by_itself() {
     let testbed = testbed();
     let alice = testbed.newcomer("alice");
     alice.done(&["withdraw", WITHDRAWN]);
@@ -157,11 +157,16 @@ fn a_link_pins_a_card_and_another_buys_an_item_for_no_more_than_it_says() {
 
     let unknown = alice.run(&["open", offer, "-o", output, "--yes"]);
     assert_eq!(unknown.code, Some(1), "{unknown:?}");
-    assert_eq!(
-        alice.run(&["open", &testbed.merchant.card().to_string()]).code,
-        Some(1)
-    );
-    let pinned = alice.done(&["open", &testbed.merchant.card().to_string(), "--yes"]);
+    let card = testbed.merchant.card().to_string();
+    for args in [&["open", &card][..], &["open", &card, "--yes"]] {
+        let refused = alice.run(args);
+        assert_eq!(
+            refused.code,
+            Some(1),
+            "a card is pinned without a person: {refused:?}"
+        );
+    }
+    let pinned = alice.done(&["network", "add", &card]);
     assert_eq!(pinned["card"]["name"], "studio");
 
     // A link of yesterday does not buy at the price of today.
