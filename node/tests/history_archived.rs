@@ -114,12 +114,12 @@ async fn a_head_that_is_archived_is_known_and_another_one_stops_the_node() {
 #[tokio::test]
 async fn a_lost_hash_is_neither_a_sign_of_an_older_copy_nor_an_answer() {
     let (disk, last, first) = archived();
+    let (store, history) = started(&disk);
     for name in disk.list(Path::new(DIR)).unwrap() {
         if name.starts_with("hashes.") {
             disk.remove(&Path::new(DIR).join(name)).unwrap();
         }
     }
-    let (store, history) = started(&disk);
     let unknown = store.hash_at(1);
     assert!(matches!(unknown, Err(StoreError::Archived { .. })), "{unknown:?}");
     assert_eq!(asked(&history, 1, first), Ok(()));

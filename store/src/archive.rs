@@ -6,13 +6,15 @@
 use crate::checkpoints::Position;
 use crate::disk::{CHUNK_BYTES, Disk, DiskFile, read_or_zero};
 use crate::error::{DamageKind, StoreError};
+use crate::index_found::INDEX_NAME;
 use crate::past_hashes;
 use crate::reader::Reader;
 use crate::record::{Format, RECORDS_BEGIN};
 use crate::recovery::{find_journal, lock, refuse_absent};
 use crate::scan::Scanner;
-use crate::segments::{JOURNAL_NAME, Segment, Segments, names, open_file, read_header};
+use crate::segments::{JOURNAL_NAME, NEXT_NAME, Segment, Segments, names, open_file, read_header};
 use crate::snapshot;
+use crate::state::STATE_NAME;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -46,7 +48,17 @@ pub fn archive_segments(dir: &Path, to: &Path, disk: &dyn Disk) -> Result<Vec<Ar
     let old = old_segments(disk, dir, &reader)?;
     let make = disk.create_dir(to);
     make.map_err(StoreError::disk(format!("create {}", to.display())))?;
-    if names(disk, to)?.iter().any(|name| name == JOURNAL_NAME) {
+    for parent in to
+        .ancestors()
+        .skip(1)
+        .filter(|parent| !parent.as_os_str().is_empty())
+    {
+        // So that no power failure takes the directory back. Above the parent it may not be allowed.
+        if let Err(error) = disk.sync_dir(parent) {
+            tracing::debug!(%error, parent = %parent.display(), "a parent of the archive was not synced");
+        }
+    }
+    if names(disk, to)?.iter().any(|name| is_of_store(name)) {
         let in_use = io::Error::other("a store is in it; name a directory of its own");
         return Err(StoreError::disk(format!("archive to {}", to.display()))(in_use));
     }
@@ -58,13 +70,19 @@ pub fn archive_segments(dir: &Path, to: &Path, disk: &dyn Disk) -> Result<Vec<Ar
     Ok(moved)
 }
 
+/// Whether a file of this name is in the directory of a store, and in no archive.
+fn is_of_store(name: &str) -> bool {
+    let fixed = [JOURNAL_NAME, NEXT_NAME, INDEX_NAME, STATE_NAME];
+    fixed.contains(&name) || snapshot::is_snapshot(name) || past_hashes::is_hashes(name)
+}
+
 /// The segments before the older one of the two newest whole snapshots, each with its end.
 fn old_segments(
     disk: &dyn Disk,
     dir: &Path,
     reader: &Reader,
 ) -> Result<Vec<(Segment, Position)>, StoreError> {
-    let mut whole = snapshot::whole(disk, dir, reader.format)?;
+    let mut whole = snapshot::whole(disk, dir, reader.format)?.filter(|it| reader.has_begin(it.from));
     let (Some(_newest), Some(older)) = (whole.next(), whole.next()) else {
         return Ok(Vec::new());
     };
@@ -92,18 +110,26 @@ fn move_away(
             return Err(reader.no_record(before, end.head.sequence)?);
         }
         hashes.push(scanner.at.head.hash);
+        if hashes.len() == past_hashes::FILE_HASHES || scanner.at.offset >= end.offset {
+            let last = scanner.at.head.sequence.saturating_add(1);
+            let first = last.saturating_sub(hashes.len() as u64);
+            past_hashes::write(disk, dir, reader.format, first, &hashes)?;
+            hashes.clear();
+        }
     }
     if scanner.at != end {
         return Err(reader.damaged(end.damage(DamageKind::Chain)));
     }
-    past_hashes::write(disk, dir, reader.format, first, &hashes)?;
     let name = segment.path.file_name().unwrap_or_default();
     let copy = to.join(name);
     let bytes = end
         .offset
         .saturating_sub(begin.offset)
         .saturating_add(RECORDS_BEGIN);
-    copy_file(disk, &segment.path, &copy, bytes, reader.format)?;
+    if open_file(disk, &copy)?.is_none() {
+        copy_file(disk, &segment.path, &copy, bytes)?;
+    }
+    // An earlier archival may have made the copy. Another file of this name is never replaced.
     check_copy(disk, &copy, reader.format, begin, end)?;
     // One after another, so that no crash removes a later one and leaves an earlier one.
     disk.remove(&segment.path)
@@ -117,14 +143,8 @@ fn move_away(
     })
 }
 
-/// Copies `bytes` of the file `from` to `to`, durably. A file of another journal is not replaced.
-fn copy_file(disk: &dyn Disk, from: &Path, to: &Path, bytes: u64, format: Format) -> Result<(), StoreError> {
-    if let Some(there) = open_file(disk, to)?
-        && read_header(there.as_ref(), to).is_ok_and(|header| header.format != format)
-    {
-        let other = io::Error::other("it has a file of another journal with this name");
-        return Err(StoreError::disk(format!("archive to {}", to.display()))(other));
-    }
+/// Copies `bytes` of the file `from` to `to`, durably.
+fn copy_file(disk: &dyn Disk, from: &Path, to: &Path, bytes: u64) -> Result<(), StoreError> {
     let mut name = to.as_os_str().to_owned();
     name.push(".new");
     let fresh = PathBuf::from(name);
@@ -168,7 +188,7 @@ fn check_copy(
     match is_header && scanner.at == end {
         true => Ok(()),
         false => Err(failed()(io::Error::other(
-            "the copy is not the same; the segment stays where it is",
+            "it is another file, or damaged; the segment stays where it is",
         ))),
     }
 }

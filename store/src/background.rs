@@ -89,7 +89,11 @@ impl Drop for Background {
     }
 }
 
+/// How often a verification goes on after an error of the disk.
+const DISK_TRIES: u32 = 5;
+
 fn verify(reader: &Reader, to: Position, mut pauses: Pauses) {
+    let mut tries = 0..DISK_TRIES;
     loop {
         let begin = reader.begin();
         match reader.verify_before(to, || pauses.pause()) {
@@ -97,6 +101,8 @@ fn verify(reader: &Reader, to: Position, mut pauses: Pauses) {
             Ok(false) => {}
             // A segment was archived meanwhile, which has verified it. The rest begins later.
             Err(StoreError::Archived { .. }) if reader.begin() != begin => continue,
+            // The process may have too many files open.
+            Err(StoreError::Disk { .. }) if tries.next().is_some() && pauses.pause() => continue,
             Err(error) => drop(reader.fail(error)),
         }
         return;

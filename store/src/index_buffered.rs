@@ -140,7 +140,10 @@ impl Index for BufferedIndex {
     }
 
     fn applied(&self) -> Result<Option<Head>, IndexError> {
-        Ok(Some(self.rows.read().unwrap_or_else(PoisonError::into_inner).at))
+        let rows = self.rows.read().unwrap_or_else(PoisonError::into_inner);
+        // After a failure the index may lack rows, so it has no record whole.
+        rows.index_at.clone()?;
+        Ok(Some(rows.at))
     }
 
     fn scan(&self, prefix: &[u8], from: Bound<&[u8]>, limit: usize) -> Result<Vec<Row>, IndexError> {

@@ -11,6 +11,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// A switch that failed is tried again after this part of a file's length.
+const SWITCH_RETRY_PART: u64 = 8;
+
 /// The end of a journal where records are appended.
 pub(crate) struct Journal {
     reader: Reader,
@@ -22,8 +25,10 @@ pub(crate) struct Journal {
     room: u64,
     preallocate_bytes: u64,
     reserve_bytes: u64,
-    /// Length of the active file from which it is ended (bytes).
+    /// Length of a file (bytes).
     segment_bytes: u64,
+    /// The end from which the active file is ended.
+    switch_at: u64,
     /// Whether a file was ended since [`Journal::take_ended`].
     ended: bool,
 }
@@ -43,6 +48,7 @@ impl Journal {
         }
         file.sync_data().map_err(reader.failed("sync"))?;
         let room = file.len().map_err(reader.failed("measure"))?;
+        let active = file.active_begin().offset;
         Ok(Self {
             disk: Arc::clone(&options.disk),
             dir: dir.to_owned(),
@@ -52,6 +58,7 @@ impl Journal {
             preallocate_bytes: options.preallocate_bytes,
             reserve_bytes: options.reserve_bytes,
             segment_bytes: options.segment_bytes,
+            switch_at: active.saturating_add(options.segment_bytes),
             ended: false,
             reader,
         })
@@ -81,29 +88,32 @@ impl Journal {
     /// Ends the active file if it is long enough, and goes on in a new one. A sealed journal is always one file.
     ///
     /// # Errors
-    /// [`StoreError::Halted`]. On a full disk the active file grows on.
+    /// [`StoreError::Halted`]. If the next file cannot be made, for example on a full disk, the active file grows on.
     fn switch_if_long(&mut self, probe: &dyn probe::Probe) -> Result<(), StoreError> {
         let files = self.reader.files.as_ref();
         let bytes = self.end.saturating_sub(files.active_begin().offset);
-        if bytes == 0 || bytes < self.segment_bytes || self.reader.format.is_sealed() {
+        if bytes == 0 || self.end < self.switch_at || self.reader.format.is_sealed() {
             return Ok(());
         }
         let end = self.end();
         probe.reached(probe::BEFORE_SWITCH);
         match files.make_next(self.reader.format, end, self.preallocate_bytes) {
             Ok(()) => {}
-            Err(error) if is_full(&error) => {
-                tracing::warn!(%error, "the journal's file grows on: there is no room for the next one");
+            Err(error) => {
+                // Nothing has changed. It is tried again after another part of a file.
+                tracing::warn!(%error, "the journal's file grows on: the next one cannot be made");
                 files.remove_next();
+                let more = (self.segment_bytes / SWITCH_RETRY_PART).max(1);
+                self.switch_at = self.end.saturating_add(more);
                 return Ok(());
             }
-            Err(error) => return Err(self.switch_failed(&error)),
         }
         let ended = files.end_active(end);
         ended.map_err(|error| self.switch_failed(&error))?;
         probe.reached(probe::IN_SWITCH);
         let switched = files.switch(end);
         switched.map_err(|error| self.switch_failed(&error))?;
+        self.switch_at = self.end.saturating_add(self.segment_bytes);
         self.reader.checkpoints.add(&[end]);
         self.room = files.len().unwrap_or(self.end);
         self.ended = true;

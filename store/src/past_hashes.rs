@@ -20,6 +20,17 @@ const MAGIC: &[u8; 8] = b"FARTHHSH";
 const HASH_BYTES: usize = 32;
 const HEADER_BYTES: usize = 40;
 
+/// The most hashes of one file: 2 MiB. A question reads one file.
+pub(crate) const FILE_HASHES: usize = 65_536;
+
+/// The most bytes of one file.
+const FILE_MAX_BYTES: usize = HEADER_BYTES + (FILE_HASHES + 1) * HASH_BYTES;
+
+/// Whether this is the name of such a file.
+pub(crate) fn is_hashes(name: &str) -> bool {
+    number_in_name(STEM, name).is_some()
+}
+
 /// The file with the hashes of the records from `first` on.
 fn path(dir: &Path, first: u64) -> PathBuf {
     dir.join(numbered_name(STEM, first))
@@ -35,7 +46,7 @@ fn header(format: Format, first: u64, count: u64) -> Vec<u8> {
     .concat()
 }
 
-/// Writes the hashes of the records from `first` on, durably.
+/// Writes the hashes of the records from `first` on, durably: at most [`FILE_HASHES`].
 pub(crate) fn write(
     disk: &dyn Disk,
     dir: &Path,
@@ -72,7 +83,7 @@ pub(crate) fn find(
         return Ok(None);
     };
     let path = path(dir, first);
-    let read = read_file(disk, &path, usize::MAX);
+    let read = read_file(disk, &path, FILE_MAX_BYTES);
     let bytes = read.map_err(StoreError::disk(format!("read {}", path.display())))?;
     let bytes = bytes.unwrap_or_default();
     let damaged = || StoreError::Damaged {

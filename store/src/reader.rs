@@ -288,6 +288,11 @@ impl Reader {
         }))
     }
 
+    /// Whether a file of the journal begins here.
+    pub(crate) fn has_begin(&self, at: Position) -> bool {
+        self.files.all().iter().any(|file| file.begin == at)
+    }
+
     /// Trusts the records before `from` until [`Reader::verify_before`] has read them. `checkpoints` lie among them. The begin of
     /// each file is a checkpoint too.
     pub(crate) fn trust(&self, from: Position, checkpoints: &[Position]) {
@@ -317,7 +322,13 @@ impl Reader {
         to: Position,
         mut goes_on: impl FnMut() -> bool,
     ) -> Result<bool, StoreError> {
-        let mut scanner = self.scanner(self.begin());
+        let begin = self.begin();
+        if begin.head.sequence > to.head.sequence {
+            // They were archived meanwhile, which has verified them.
+            self.unverified.store(0, Ordering::Relaxed);
+            return Ok(true);
+        }
+        let mut scanner = self.scanner(begin);
         let mut piece_end = scanner.at.offset.saturating_add(BACKGROUND_PIECE_BYTES);
         while scanner.at.head.sequence < to.head.sequence {
             let before = scanner.at;
@@ -358,7 +369,10 @@ impl Reader {
 
     /// A scanner that starts at or before the record after `sequence`.
     pub(crate) fn scan_from(&self, sequence: u64) -> Scanner<'_> {
-        self.scanner(self.checkpoints.at_or_before(sequence).unwrap_or(self.begin()))
+        let begin = self.begin();
+        // A checkpoint may be in a file that was archived since.
+        let known = self.checkpoints.at_or_before(sequence);
+        self.scanner(known.filter(|at| at.offset >= begin.offset).unwrap_or(begin))
     }
 
     /// The hash at `sequence`, which is at most the head's. It scans between two checkpoints. The hash is trusted if the

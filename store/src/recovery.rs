@@ -13,6 +13,7 @@ use crate::index_found::{
 use crate::journal::Journal;
 use crate::limits::{LOCK_NOTE_MAX_BYTES, REBUILD_ROWS};
 use crate::options::{Progress, Stage, StoreOptions, Threading};
+use crate::past_hashes;
 use crate::probe;
 use crate::reader::{Checked, Reader};
 use crate::segments::{JOURNAL_NAME, finish_switch, is_segment, names};
@@ -99,7 +100,7 @@ pub(crate) fn find_journal_with(
     }
     // The journal is created first. If there are other files, the journal is lost. A new journal would forget every spent
     // coin.
-    let is_of_store = |name: &String| name == INDEX_NAME || name == STATE_NAME || is_segment(name);
+    let is_of_store = |name: &String| name == INDEX_NAME || name == STATE_NAME || is_beside_journal(name);
     if names(disk, dir)?.iter().any(is_of_store) {
         let last = state.map_or(0, |state| state.head.sequence);
         let damage = Damage {
@@ -115,10 +116,32 @@ pub(crate) fn find_journal_with(
     Ok(None)
 }
 
+/// Whether a file of this name stands beside a journal only: a segment, a snapshot, or the hashes of archived records.
+fn is_beside_journal(name: &str) -> bool {
+    is_segment(name) || snapshot::is_snapshot(name) || past_hashes::is_hashes(name)
+}
+
+/// Refuses a journal whose oldest files are gone without having been archived: an archival leaves the hashes of their records.
+fn has_hashes_before(reader: Reader) -> Result<Reader, StoreError> {
+    let last = reader.begin().head;
+    let (disk, dir) = (reader.files.disk(), reader.files.dir());
+    match past_hashes::find(disk, dir, reader.format, last.sequence)? == Some(last.hash) {
+        true => Ok(reader),
+        false => Err(StoreError::Damaged {
+            path: reader.path().to_owned(),
+            damage: Damage {
+                offset: 0,
+                sequence: 1,
+                kind: DamageKind::Missing(last.sequence),
+            },
+        }),
+    }
+}
+
 /// Refuses a directory that never had a journal, or has lost it with all files beside it. Changes nothing.
 pub(crate) fn refuse_absent(disk: &dyn Disk, dir: &Path) -> Result<(), StoreError> {
     let of_store = [JOURNAL_NAME, INDEX_NAME, STATE_NAME];
-    let is_of_store = |name: &String| of_store.contains(&name.as_str()) || is_segment(name);
+    let is_of_store = |name: &String| of_store.contains(&name.as_str()) || is_beside_journal(name);
     match names(disk, dir)?.iter().any(is_of_store) {
         true => Ok(()),
         false => Err(StoreError::Absent { dir: dir.to_owned() }),
@@ -133,7 +156,7 @@ pub(crate) fn open(dir: &Path, options: &StoreOptions) -> Result<(Committer, Ope
     snapshot::remove_unfinished(disk, dir)?;
     let state = State::read(disk, dir);
     let reader = match find_journal(disk, dir, state.as_ref())? {
-        Some(reader) => reader.with_cipher(options.cipher.clone())?,
+        Some(reader) => has_hashes_before(reader)?.with_cipher(options.cipher.clone())?,
         None => Reader::create(options, dir)?,
     };
     let state_distrust = distrust_by_state(state.as_ref(), disk);
@@ -252,7 +275,9 @@ fn check(
             }
         }
     };
-    let (checked, snapshot) = check_for_rebuild(reader, acknowledged, options)?;
+    // A snapshot may have been made from an index that was failing.
+    let has_failed = state.is_some_and(|state| state.left == Left::IndexFailed);
+    let (checked, snapshot) = check_for_rebuild(reader, acknowledged, has_failed, options)?;
     Ok(Base {
         checked,
         distrust: Some(distrust),
@@ -264,15 +289,31 @@ fn check(
 fn check_for_rebuild(
     reader: &Reader,
     acknowledged: u64,
+    has_failed: bool,
     options: &StoreOptions,
 ) -> Result<(Checked, Option<Snapshot>), StoreError> {
     let (disk, dir) = (options.disk.as_ref(), reader.files.dir());
-    let is_here = |snapshot: &Snapshot| snapshot.from.offset >= reader.begin().offset;
-    let snapshots = match reader.format.is_sealed() {
+    let is_whole = reader.begin().head.sequence == 0;
+    if has_failed && !is_whole {
+        tracing::warn!(
+            "the index had failed, and old files of the journal are archived: the rows come from a snapshot; run `verify` with \
+             `--archive`"
+        );
+    }
+    let snapshots = match reader.format.is_sealed() || (has_failed && is_whole) {
         true => None,
         false => Some(snapshot::whole(disk, dir, reader.format)?),
     };
-    for snapshot in snapshots.into_iter().flatten().filter(is_here) {
+    for snapshot in snapshots.into_iter().flatten() {
+        // A snapshot beyond the end is of a longer journal, so this one has lost records: the check below says so.
+        let is_inside = snapshot.from.offset < reader.files.active_begin().offset;
+        if is_inside && !reader.has_begin(snapshot.from) {
+            tracing::warn!(
+                record = snapshot.to.sequence,
+                "a snapshot begins where no file of this journal begins; the start takes longer"
+            );
+            continue;
+        }
         // The snapshot's end was durable, so a journal without it has lost records.
         let acknowledged = acknowledged.max(snapshot.to.sequence);
         let checked = check_from(reader, snapshot.from, acknowledged, snapshot.to.sequence, options)?;

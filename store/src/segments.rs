@@ -282,16 +282,16 @@ impl Segments {
 
     /// Forgets the oldest files that were archived since the open.
     pub(crate) fn forget_archived(&self) -> Result<(), StoreError> {
-        let mut gone = 0usize;
+        let mut first = self.active_begin();
         for file in self.all() {
             if open_file(self.disk.as_ref(), &file.path)?.is_some() {
+                first = file.begin;
                 break;
             }
-            gone = gone.saturating_add(1);
         }
+        // Another task may have forgotten them meanwhile.
         let mut files = self.files.write().unwrap_or_else(PoisonError::into_inner);
-        let gone = gone.min(files.older.len());
-        files.older.drain(..gone);
+        files.older.retain(|file| file.begin.offset >= first.offset);
         Ok(())
     }
 
@@ -354,6 +354,11 @@ impl Segments {
     fn place(&self, offset: u64) -> io::Result<Place> {
         let (path, begin, next) = {
             let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
+            let first = files.older.first().unwrap_or(&files.active).begin;
+            // Only the header of the very first file is before the first record.
+            if offset < first.offset && first.head.sequence > 0 {
+                return Err(io::ErrorKind::NotFound.into());
+            }
             if offset >= files.active.begin.offset || files.older.is_empty() {
                 let offset = in_file(offset, files.active.begin).ok_or(io::ErrorKind::NotFound)?;
                 return Ok(Place {

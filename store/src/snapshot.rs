@@ -217,6 +217,11 @@ impl Source<'_> {
     }
 }
 
+/// Whether this is the name of a snapshot.
+pub(crate) fn is_snapshot(name: &str) -> bool {
+    number_in_name(STEM, name).is_some()
+}
+
 /// The numbers of the snapshots in `dir`, the newest first.
 fn numbers(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<u64>> {
     let names = disk.list(dir)?;

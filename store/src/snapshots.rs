@@ -90,7 +90,9 @@ fn is_due(disk: &dyn Disk, dir: &Path, format: Format, at: Position) -> bool {
 }
 
 impl Task {
-    fn run(&self, goes_on: impl FnMut() -> bool) {
+    fn run(&self, mut goes_on: impl FnMut() -> bool) {
+        // A store that has stopped may have an index that lacks rows.
+        let goes_on = || goes_on() && self.shared.stopped().is_none();
         let reader = &self.shared.reader;
         let index: &dyn Index = self.shared.index.as_ref();
         let source = Source {
