@@ -670,3 +670,14 @@ fn a_full_disk_lets_the_active_file_grow_on() {
     drop(store);
     assert!(rows(&open(&disk).unwrap().0) == expected(60));
 }
+
+#[test]
+fn oldest_files_that_were_not_archived_are_missed() {
+    let (disk, _) = written(120);
+    let oldest = names(&disk, DIR, "journal.").remove(0);
+    disk.remove(&dir().join(oldest)).unwrap();
+    match open(&disk).map(|_| ()) {
+        Err(StoreError::Damaged { damage, .. }) => assert!(matches!(damage.kind, DamageKind::Missing(1..))),
+        other => panic!("{other:?}"),
+    }
+}
