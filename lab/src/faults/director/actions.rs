@@ -97,10 +97,11 @@ impl Director {
         let Party::Node(role) = party else { return };
         let director = self.clone();
         self.later(state, AWAY, async move {
-            director.record(match director.restart(role).await {
-                Ok(()) => Action::Restarted(party),
-                Err(why) => Action::Failed(format!("the {role} does not start again: {why}")),
-            });
+            // Before it starts: it asks its peers before it says that it is ready.
+            director.record(Action::Restarted(party));
+            if let Err(why) = director.restart(role).await {
+                director.record(Action::Failed(format!("the {role} does not start again: {why}")));
+            }
         });
     }
 
