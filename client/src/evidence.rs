@@ -1,5 +1,5 @@
-//! Evidence that the wallet can show: how a purchase ended, that a bank denies a coin or a reserve, and that a server has signed two
-//! encryption keys for one day.
+//! Evidence that the wallet can show: how a purchase ended, that a bank denies a coin or a reserve, and that a server has
+//! signed two encryption keys for one day.
 
 use crate::{
     coin_finding::{claimed_use, own_purchase},
@@ -117,20 +117,16 @@ impl Wallet {
 
     /// The documents of the purchase whose change is in a reserve, with its coins. None, if it is not of a purchase.
     fn papers_of_change(&self, bank: &PublicKey, origin: &ReserveOrigin) -> Result<Papers, WalletError> {
-        for (_, row) in self.purchases()? {
-            let Some(order) = row.purchase.order() else {
-                continue;
-            };
-            let is_it = ReserveOrigin::Order(order.counter) == *origin;
-            if is_it
-                && order.contract.terms.bank == *bank
-                && let Some(papers) = papers_of(self, &row)
-            {
-                let coins = order.payment.coins.clone();
-                return Ok(Papers { coins, ..papers });
-            }
-        }
-        Ok(Papers::default())
+        let mut purchases = self.purchases()?.into_iter();
+        let found = purchases.find(|(_, row)| origin.is_of(bank, row));
+        let papers = found.and_then(|(_, row)| {
+            let coins = row.purchase.order()?.payment.coins.clone();
+            Some(Papers {
+                coins,
+                ..papers_of(self, &row)?
+            })
+        });
+        Ok(papers.unwrap_or_default())
     }
 }
 

@@ -4,7 +4,7 @@ use crate::{
     error::WalletError,
     rows::{
         CoinStatus, DepositRow, EXCHANGE_TIMES, EXCHANGES, ExchangeRow, PurchaseRow, RESERVE_WITHDRAWALS,
-        ReserveOrigin, ReserveWithdrawalRow, WITHDRAWAL_TIMES, WITHDRAWALS, WITHDRAWN_AMOUNTS, all,
+        ReserveWithdrawalRow, WITHDRAWAL_TIMES, WITHDRAWALS, WITHDRAWN_AMOUNTS, all,
     },
     wallet::Wallet,
 };
@@ -193,17 +193,13 @@ fn received(
 ) -> Result<HistoryEntry, WalletError> {
     let withdrawal = &row.withdrawal.0;
     let amount = wallet.worth(&at.0, &withdrawal.outputs)?;
-    let is_its = |(_, purchase): &&(u64, PurchaseRow)| {
-        let order = purchase.purchase.order();
-        order.is_some_and(|order| {
-            order.contract.terms.bank == at.0 && ReserveOrigin::Order(order.counter) == row.origin
-        })
-    };
+    let mut purchases = purchases.iter();
+    let its = purchases.find(|(_, purchase)| row.origin.is_of(&at.0, purchase));
     Ok(HistoryEntry {
         begun_ms: Some(row.begun_ms),
         matter: HistoryMatter::Received {
             issued: wallet.issued(at, amount, IssuanceProgress::of(&withdrawal.state))?,
-            of_purchase: purchases.iter().find(is_its).map(|(number, _)| *number),
+            of_purchase: its.map(|(number, _)| *number),
         },
     })
 }

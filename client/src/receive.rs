@@ -210,12 +210,8 @@ impl Wallet {
             ReserveOrigin::Number(number) => return Ok(format!("request or gift {number}")),
             ReserveOrigin::Gift(_) => return Ok("a gift that was accepted".into()),
         };
-        let is_it = |row: &PurchaseRow| {
-            let order = row.purchase.order();
-            order.is_some_and(|order| order.counter == counter && order.contract.terms.bank == *bank)
-        };
         let mut purchases = self.purchases()?.into_iter();
-        Ok(match purchases.find(|(_, row)| is_it(row)) {
+        Ok(match purchases.find(|(_, row)| origin.is_of(bank, row)) {
             Some((number, _)) => format!("change of purchase {number}"),
             None => format!("change of order {counter}"),
         })
@@ -292,22 +288,19 @@ pub(crate) async fn receive_from(
 async fn have_it_denied(
     wallet: &Wallet,
     bank: &Card,
-    origin: &ReserveOrigin,
-    row: &ReserveRow,
+    (at, row): ((PublicKey, PublicKey), &ReserveRow),
     sums: ReserveSums,
     peer: &mut PeerClient<'_>,
 ) -> Result<bool, WalletError> {
     let missing = row.proven.checked_sub(row.received).unwrap_or_default();
-    let key = origin.key(&wallet.seed_for(&bank.identity))?.public();
-    let at = (bank.identity, key);
     let kept = RESERVE_DENIALS.peek(&wallet.rows(), &at)?;
     let is_known = kept.is_some_and(|denial| denied_sums(&denial) == Some(sums));
     if missing == Amount(0) || sums.credited >= row.proven || is_known {
         return Ok(false);
     }
-    match withdraw_from_reserve(wallet, bank, origin, missing, peer).await {
+    match withdraw_from_reserve(wallet, bank, &row.origin, missing, peer).await {
         Ok(()) => Ok(true),
-        Err(error) => keep_denial(wallet, at, origin, &error).await.map(|()| false),
+        Err(error) => keep_denial(wallet, at, &row.origin, &error).await.map(|()| false),
     }
 }
 
@@ -356,7 +349,7 @@ fn is_emptied(error: &WalletError) -> bool {
     };
     match &**refusal {
         Refusal::Account(AccountFault::Reserve(_)) => true,
-        Refusal::Denied(denial) => matches!(denial.body.cause, DenialCause::Reserve(_)),
+        Refusal::Denied(denial) => denied_sums(denial).is_some(),
         _ => false,
     }
 }
@@ -386,18 +379,17 @@ async fn owed_sums(
     let retry = wallet.env.retry;
     let total = retry.total.min(CHANGE_WAIT);
     let mut pause = Backoff::new(RetryPolicy { total, ..retry });
+    let at = (bank.identity, key.public());
     loop {
         let sums = ask_sums(peer, bank, key).await?;
-        let row = wallet
-            .raise_sums((bank.identity, key.public()), origin, sums)
-            .await?;
+        let row = wallet.raise_sums(at, origin, sums).await?;
         let is_all_received = row.received >= row.proven && sums.credited >= row.sums.credited;
         if sums.balance() > Amount(0) || is_all_received {
             return Ok(sums);
         }
         if !pause.wait().await {
-            if have_it_denied(wallet, bank, origin, &row, sums, peer).await? {
-                return ask_sums(peer, bank, key).await;
+            if have_it_denied(wallet, bank, (at, &row), sums, peer).await? {
+                continue;
             }
             // A copy of this wallet has received it, or the bank keeps it.
             if sums.credited >= row.proven && sums.credited >= row.sums.credited {

@@ -4,17 +4,17 @@
 //! another directory, checked there, and then removed. The hashes of their records stay.
 
 use crate::checkpoints::Position;
-use crate::disk::{CHUNK_BYTES, Disk, DiskFile, read_or_zero};
+use crate::disk::{Disk, DiskFile, each_piece};
 use crate::error::{DamageKind, StoreError};
-use crate::index_found::INDEX_NAME;
 use crate::past_hashes;
 use crate::reader::Reader;
 use crate::record::{Format, RECORDS_BEGIN};
-use crate::recovery::{find_journal, lock, refuse_absent};
+use crate::recovery::{find_journal, is_beside_journal, lock, refuse_absent};
 use crate::scan::Scanner;
-use crate::segments::{JOURNAL_NAME, NEXT_NAME, Segment, Segments, names, open_file, read_header};
+use crate::segments::{
+    JOURNAL_NAME, NEXT_NAME, Segment, Segments, is_segment, names, open_file, read_header,
+};
 use crate::snapshot;
-use crate::state::STATE_NAME;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -72,8 +72,7 @@ pub fn archive_segments(dir: &Path, to: &Path, disk: &dyn Disk) -> Result<Vec<Ar
 
 /// Whether a file of this name is in the directory of a store, and in no archive.
 fn is_of_store(name: &str) -> bool {
-    let fixed = [JOURNAL_NAME, NEXT_NAME, INDEX_NAME, STATE_NAME];
-    fixed.contains(&name) || snapshot::is_snapshot(name) || past_hashes::is_hashes(name)
+    [JOURNAL_NAME, NEXT_NAME].contains(&name) || (is_beside_journal(name) && !is_segment(name))
 }
 
 /// The segments before the older one of the two newest whole snapshots, each with its end.
@@ -150,15 +149,10 @@ fn copy_file(disk: &dyn Disk, from: &Path, to: &Path, bytes: u64) -> Result<(), 
     let fresh = PathBuf::from(name);
     let copy = || {
         let (source, target) = (disk.open(from)?, disk.create(&fresh)?);
-        let mut piece = vec![0; CHUNK_BYTES];
-        let mut offset = 0;
-        while offset < bytes {
-            let left = usize::try_from(bytes.saturating_sub(offset)).unwrap_or(usize::MAX);
-            piece.resize(left.min(CHUNK_BYTES), 0);
-            read_or_zero(source.as_ref(), offset, &mut piece)?;
-            target.write_at(offset, &piece)?;
-            offset = offset.saturating_add(piece.len() as u64);
-        }
+        let failed = |error| error;
+        each_piece(source.as_ref(), 0..bytes, failed, |offset, piece| {
+            target.write_at(offset, piece)
+        })?;
         target.sync_data()?;
         disk.rename(&fresh, to)?;
         to.parent().map_or(Ok(()), |dir| disk.sync_dir(dir))

@@ -9,6 +9,7 @@ mod traits;
 
 pub use file::FileDisk;
 pub use memory::{MemoryDisk, SECTOR_BYTES};
+pub(crate) use traits::each_piece;
 pub use traits::{
     CHUNK_BYTES, DirectoryLock, Disk, DiskFile, LOCK_NAME, read_file, read_or_zero, replace_file,
 };

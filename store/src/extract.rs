@@ -4,7 +4,7 @@
 //! that this process has named as durable.
 
 use crate::checkpoints::Position;
-use crate::disk::{CHUNK_BYTES, DirectoryLock, Disk, read_or_zero};
+use crate::disk::{DirectoryLock, Disk, each_piece};
 use crate::error::StoreError;
 use crate::index::Head;
 use crate::reader::Reader;
@@ -31,8 +31,8 @@ impl JournalExtract {
     /// directories `archives` have archived segments.
     ///
     /// # Errors
-    /// [`StoreError::NoRecord`] when `after` is beyond the head. [`StoreError::Archived`] when a wanted record is not here. [`StoreError::Damaged`] when the chain does not lead from the
-    /// first record to `durable`. [`StoreError::Absent`], [`StoreError::Newer`], [`StoreError::Disk`].
+    /// [`StoreError::NoRecord`] when `after` is beyond the head. [`StoreError::Archived`] when a wanted record is not here.
+    /// [`StoreError::Damaged`] when the chain does not lead from the first record to `durable`. [`StoreError::Absent`], [`StoreError::Newer`], [`StoreError::Disk`].
     pub fn beside(
         dir: &Path,
         archives: &[&Path],
@@ -134,17 +134,9 @@ impl JournalExtract {
     /// # Errors
     /// [`StoreError::Disk`] when the journal cannot be read, and the errors of `write`.
     pub fn copy<E: From<StoreError>>(&self, mut write: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
-        let mut piece = vec![0; CHUNK_BYTES];
-        let mut offset = self.begin;
-        while offset < self.end {
-            let left = usize::try_from(self.end.saturating_sub(offset)).unwrap_or(usize::MAX);
-            piece.resize(left.min(CHUNK_BYTES), 0);
-            read_or_zero(self.reader.files.as_ref(), offset, &mut piece)
-                .map_err(self.reader.failed("read"))?;
-            write(&piece)?;
-            offset = offset.saturating_add(piece.len() as u64);
-        }
-        Ok(())
+        let failed = |error| self.reader.failed("read")(error).into();
+        let files = self.reader.files.as_ref();
+        each_piece(files, self.begin..self.end, failed, |_, piece| write(piece))
     }
 }
 

@@ -100,8 +100,7 @@ pub(crate) fn find_journal_with(
     }
     // The journal is created first. If there are other files, the journal is lost. A new journal would forget every spent
     // coin.
-    let is_of_store = |name: &String| name == INDEX_NAME || name == STATE_NAME || is_beside_journal(name);
-    if names(disk, dir)?.iter().any(is_of_store) {
+    if names(disk, dir)?.iter().any(|name| is_beside_journal(name)) {
         let last = state.map_or(0, |state| state.head.sequence);
         let damage = Damage {
             offset: 0,
@@ -116,9 +115,11 @@ pub(crate) fn find_journal_with(
     Ok(None)
 }
 
-/// Whether a file of this name stands beside a journal only: a segment, a snapshot, or the hashes of archived records.
-fn is_beside_journal(name: &str) -> bool {
-    is_segment(name) || snapshot::is_snapshot(name) || past_hashes::is_hashes(name)
+/// Whether a file of this name stands beside a journal only: a segment, a snapshot, the hashes of archived records, the
+/// index, or the state.
+pub(crate) fn is_beside_journal(name: &str) -> bool {
+    let is_numbered = is_segment(name) || snapshot::is_snapshot(name) || past_hashes::is_hashes(name);
+    is_numbered || [INDEX_NAME, STATE_NAME].contains(&name)
 }
 
 /// Refuses a journal whose oldest files are gone without having been archived: an archival leaves the hashes of their records.
@@ -140,8 +141,7 @@ fn has_hashes_before(reader: Reader) -> Result<Reader, StoreError> {
 
 /// Refuses a directory that never had a journal, or has lost it with all files beside it. Changes nothing.
 pub(crate) fn refuse_absent(disk: &dyn Disk, dir: &Path) -> Result<(), StoreError> {
-    let of_store = [JOURNAL_NAME, INDEX_NAME, STATE_NAME];
-    let is_of_store = |name: &String| of_store.contains(&name.as_str()) || is_beside_journal(name);
+    let is_of_store = |name: &String| name == JOURNAL_NAME || is_beside_journal(name);
     match names(disk, dir)?.iter().any(is_of_store) {
         true => Ok(()),
         false => Err(StoreError::Absent { dir: dir.to_owned() }),

@@ -351,6 +351,13 @@ impl Segments {
         Ok((file, offset))
     }
 
+    /// Writes the fields of the active file's own header, durably.
+    pub(crate) fn write_header_fields(&self, fields: &[u8]) -> io::Result<()> {
+        let (file, _) = self.active();
+        file.write_at(0, fields)?;
+        file.sync_data()
+    }
+
     fn place(&self, offset: u64) -> io::Result<Place> {
         let (path, begin, next) = {
             let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
@@ -474,14 +481,5 @@ impl DiskFile for Segments {
     fn preallocate(&self, len: u64) -> io::Result<()> {
         let (file, len) = self.writable(len)?;
         file.preallocate(len)
-    }
-}
-
-impl Segments {
-    /// Writes the fields of the active file's own header, durably.
-    pub(crate) fn write_header_fields(&self, fields: &[u8]) -> io::Result<()> {
-        let (file, _) = self.active();
-        file.write_at(0, fields)?;
-        file.sync_data()
     }
 }

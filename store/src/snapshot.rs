@@ -23,7 +23,7 @@ use crate::limits::{
     REBUILD_ROWS, RECORD_MAX_BYTES, SNAPSHOT_PAGE_ROWS, SNAPSHOT_SYNC_BYTES, SNAPSHOTS_KEPT,
 };
 use crate::record::Format;
-use crate::segments::{names, number_in_name, numbered_name, open_file};
+use crate::segments::{number_in_name, numbered_name, open_file};
 use farthing_protocol::ids::RecordHash;
 use sha2::{Digest, Sha256};
 use std::io;
@@ -245,7 +245,7 @@ pub(crate) fn remove_unfinished(disk: &dyn Disk, dir: &Path) -> Result<(), Store
 /// Removes all snapshots. They may have rows that must not stay in the clear.
 pub(crate) fn remove_all(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
     for name in disk.list(dir)? {
-        if name == UNFINISHED_NAME || number_in_name(STEM, &name).is_some() {
+        if name == UNFINISHED_NAME || is_snapshot(&name) {
             disk.remove(&dir.join(name))?;
         }
     }
@@ -271,12 +271,7 @@ pub(crate) fn whole(
     dir: &Path,
     format: Format,
 ) -> Result<impl Iterator<Item = Snapshot>, StoreError> {
-    let numbers = names(disk, dir)?;
-    let mut numbers: Vec<u64> = numbers
-        .iter()
-        .filter_map(|name| number_in_name(STEM, name))
-        .collect();
-    numbers.sort_unstable_by(|one, other| other.cmp(one));
+    let numbers = numbers(disk, dir).map_err(StoreError::disk(format!("list {}", dir.display())))?;
     let open = move |number| {
         let path = dir.join(numbered_name(STEM, number));
         let found = disk.open(&path).map_err(|error| error.to_string());

@@ -565,6 +565,17 @@ impl OnSled {
         Store::open(self.dir.path(), options)
     }
 
+    /// A store of 1000 records with two snapshots, whose process has died, and the hashes of its records.
+    fn with_two_snapshots() -> (OnSled, Vec<RecordHash>) {
+        let store_dir = OnSled::new();
+        let (store, _) = store_dir.open().unwrap();
+        write(&store, 1..=1000).unwrap();
+        wait_until("two snapshots", || store_dir.names("snapshot.0").len() == 2);
+        let past = hashes(&store);
+        drop(store);
+        (store_dir, past)
+    }
+
     fn names(&self, stem: &str) -> Vec<String> {
         names(&self.disk, self.dir.path().to_str().unwrap(), stem)
     }
@@ -584,12 +595,7 @@ fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
 
 #[test]
 fn a_start_after_a_kill_or_a_crash_reads_the_end_and_verifies_the_rest_beside_the_work() {
-    let store_dir = OnSled::new();
-    let (store, _) = store_dir.open().unwrap();
-    write(&store, 1..=1000).unwrap();
-    wait_until("two snapshots", || store_dir.names("snapshot.0").len() == 2);
-    let past = hashes(&store);
-    drop(store);
+    let (store_dir, past) = OnSled::with_two_snapshots();
     let rows_then = expected(1000);
 
     // The process dies: the index is kept.
@@ -627,12 +633,7 @@ fn a_start_after_a_kill_or_a_crash_reads_the_end_and_verifies_the_rest_beside_th
 
 #[test]
 fn segments_are_archived_from_under_a_running_store() {
-    let store_dir = OnSled::new();
-    let (store, _) = store_dir.open().unwrap();
-    write(&store, 1..=1000).unwrap();
-    wait_until("two snapshots", || store_dir.names("snapshot.0").len() == 2);
-    let past = hashes(&store);
-    drop(store);
+    let (store_dir, past) = OnSled::with_two_snapshots();
     let (store, _) = store_dir.open().unwrap();
     let moved = archive_segments(store_dir.dir.path(), Path::new(AWAY), &store_dir.disk).unwrap();
     assert!(moved.len() > 3);

@@ -35,13 +35,14 @@ pub(super) async fn open(wallet: &Wallet, options: &Options, asked: Open) -> Res
 
 /// Refuses options that the kind of link does not take.
 fn check_options(asked: &Open) -> Result<()> {
-    let (is, takes_payment, takes_purchase) = match &asked.link {
-        Link::Pay(_) => ("names a payee", true, false),
-        Link::Gift(_) => ("is a gift", false, false),
-        Link::Offer(_) => ("sells an item", false, true),
-        Link::Card(_) => ("is a card", false, false),
+    let is = match &asked.link {
+        Link::Pay(_) => "names a payee",
+        Link::Gift(_) => "is a gift",
+        Link::Offer(_) => "sells an item",
+        Link::Card(_) => "is a card",
     };
-    let (payment, purchase) = (takes_payment, takes_purchase);
+    let payment = matches!(asked.link, Link::Pay(_));
+    let purchase = matches!(asked.link, Link::Offer(_));
     let options = [
         ("--amount", asked.amount.is_some(), payment),
         ("--for", asked.donor.is_some(), payment),

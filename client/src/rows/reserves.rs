@@ -1,5 +1,6 @@
 //! The rows of the wallet's reserves: balances at a bank that a key of the wallet names.
 
+use super::PurchaseRow;
 use crate::{error::WalletError, gift_uri::GiftSecret};
 use farthing_coin::{PublicKey, SecretKey, Seed, Signed};
 use farthing_protocol::{
@@ -18,7 +19,7 @@ pub const RESERVE_WITHDRAWALS: Table<(PublicKey, u64), ReserveWithdrawalRow> =
 /// Gifts of this wallet, by bank and number of the reserve.
 pub const GIFTS: Table<(PublicKey, u64), GiftRow> = Table::new(92, "gifts");
 
-/// The bank's signed denials of reserves of this wallet, by bank and key: for each reserve the first.
+/// The bank's signed denials of reserves of this wallet, by bank and key: for each reserve the one with the largest sums.
 pub const RESERVE_DENIALS: Table<(PublicKey, PublicKey), Signed<Denial>> =
     Table::new(93, "denials of reserves");
 
@@ -58,6 +59,15 @@ impl ReserveOrigin {
                 secret.key().ok_or(no_key)
             }
         }
+    }
+
+    /// Whether the bank keeps change and refunds of this purchase there.
+    #[must_use]
+    pub fn is_of(&self, bank: &PublicKey, row: &PurchaseRow) -> bool {
+        let order = row.purchase.order();
+        order.is_some_and(|order| {
+            order.contract.terms.bank == *bank && ReserveOrigin::Order(order.counter) == *self
+        })
     }
 }
 

@@ -1,6 +1,7 @@
 //! The traits of a disk and its files, and functions that read and replace whole files.
 
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -153,6 +154,26 @@ pub fn read_or_zero(file: &dyn DiskFile, offset: u64, out: &mut [u8]) -> io::Res
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
+    }
+    Ok(())
+}
+
+/// Hands the bytes of a part of a file to `with`, in order and in pieces, each with its offset. `failed` makes the error of a
+/// read.
+pub(crate) fn each_piece<E>(
+    file: &dyn DiskFile,
+    part: Range<u64>,
+    failed: impl Fn(io::Error) -> E,
+    mut with: impl FnMut(u64, &[u8]) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut piece = vec![0; CHUNK_BYTES];
+    let mut offset = part.start;
+    while offset < part.end {
+        let left = usize::try_from(part.end.saturating_sub(offset)).unwrap_or(usize::MAX);
+        piece.resize(left.min(CHUNK_BYTES), 0);
+        read_or_zero(file, offset, &mut piece).map_err(&failed)?;
+        with(offset, &piece)?;
+        offset = offset.saturating_add(piece.len() as u64);
     }
     Ok(())
 }
