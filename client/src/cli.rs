@@ -53,7 +53,7 @@ pub use exit::Exit;
 
 use crate::wallet::Wallet;
 use anyhow::{Context, Result};
-use args::{Cli, Command, NetworkCommand, Options, ReceiptCommand};
+use args::{Cli, Command, NetworkCommand, Options, PaymentCommand, ReceiptCommand};
 use farthing_coin::Seed;
 use farthing_node::{
     home::files::Existing,
@@ -233,43 +233,42 @@ async fn carry_out(wallet: &Wallet, options: &Options, command: Command) -> Resu
         | Command::Receipt(_)
         | Command::Restore(_)
         | Command::Run { .. } => Ok(Report::done("", serde_json::Value::Null)),
-        command => carry_out_payment(wallet, options, command).await,
+        Command::Payment(payment) => carry_out_payment(wallet, options, payment).await,
     }
 }
 
 /// The commands for payments by deposit, gifts, and what banks owe.
-async fn carry_out_payment(wallet: &Wallet, options: &Options, command: Command) -> Result<Report> {
+async fn carry_out_payment(wallet: &Wallet, options: &Options, command: PaymentCommand) -> Result<Report> {
     match command {
-        Command::Redeem { amount, bank, again } => {
+        PaymentCommand::Redeem { amount, bank, again } => {
             payments::redeem(wallet, amount, bank.as_deref(), again).await
         }
-        Command::Request {
+        PaymentCommand::Request {
             amount,
             text,
             bank,
             qr,
         } => payments::request(wallet, amount, &text, bank.as_deref(), qr).await,
-        Command::Send { uri, amount, again } => payments::send(wallet, &uri, amount, again).await,
-        Command::Donate {
+        PaymentCommand::Send { uri, amount, again } => payments::send(wallet, &uri, amount, again).await,
+        PaymentCommand::Donate {
             charity,
             amount,
             donor,
             bank,
             again,
         } => donation::donate(wallet, &charity, amount, &donor, bank.as_deref(), again).await,
-        Command::Gift {
+        PaymentCommand::Gift {
             amount,
             text,
             bank,
             qr,
             again,
         } => gift::give(wallet, amount, &text, bank.as_deref(), qr, again).await,
-        Command::Accept { uri } => gift::accept(wallet, &uri).await,
-        Command::TakeBack { payment } => gift::take_back(wallet, payment).await,
-        Command::Open(asked) => link::open(wallet, options, asked).await,
-        Command::Payments => payments::list(wallet),
-        Command::Receive(receive) => receive::receive(wallet, &receive).await,
-        Command::GiveUp { payment } => payments::give_up(wallet, payment).await,
-        other => anyhow::bail!("{other:?} is no payment"),
+        PaymentCommand::Accept { uri } => gift::accept(wallet, &uri).await,
+        PaymentCommand::TakeBack { payment } => gift::take_back(wallet, payment).await,
+        PaymentCommand::Open(asked) => link::open(wallet, options, asked).await,
+        PaymentCommand::Payments => payments::list(wallet),
+        PaymentCommand::Receive(receive) => receive::receive(wallet, &receive).await,
+        PaymentCommand::GiveUp { payment } => payments::give_up(wallet, payment).await,
     }
 }

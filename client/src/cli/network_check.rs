@@ -17,16 +17,7 @@ const NO_RELAY: &str = "The wallet has no relay: every merchant, escrow and bank
 
 /// Says who sees what, before a command whose anonymous requests go through no relay. With `--direct` the user knows it.
 pub(super) fn note_without_relay(wallet: &Wallet, options: &Options, command: &Command) -> Result<()> {
-    let is_anonymous = matches!(
-        command,
-        Command::Buy(_)
-            | Command::Exchange { .. }
-            | Command::Catalog { .. }
-            | Command::Send { .. }
-            | Command::Donate { .. }
-            | Command::Open { .. }
-    );
-    if is_anonymous && !options.json && !options.direct && wallet.relay()?.is_none() {
+    if command.is_anonymous() && !options.json && !options.direct && wallet.relay()?.is_none() {
         print_note(
             "no relay is known, so the parties of this command see the network address of this machine; add a relay with \
              `farthing network add CARD`, or accept it with --direct",
