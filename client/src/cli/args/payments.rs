@@ -174,8 +174,8 @@ impl PaymentCommand {
 
     /// Whether its requests are anonymous.
     pub(super) fn is_anonymous(&self) -> bool {
-        use PaymentCommand::{Donate, Open, Send};
-        matches!(self, Send { .. } | Donate { .. } | Open(_))
+        use PaymentCommand::{GiveUp, Payments, Redeem, Request};
+        !matches!(self, Redeem { .. } | Request { .. } | Payments | GiveUp { .. })
     }
 }
 
