@@ -118,7 +118,7 @@ impl Wallet {
     /// The documents of the purchase whose change is in a reserve, with its coins. None, if it is not of a purchase.
     fn papers_of_change(&self, bank: &PublicKey, origin: &ReserveOrigin) -> Result<Papers, WalletError> {
         let mut purchases = self.purchases()?.into_iter();
-        let found = purchases.find(|(_, row)| origin.is_of(bank, row));
+        let found = purchases.find(|(_, row)| row.is_paid_at(bank, origin));
         let papers = found.and_then(|(_, row)| {
             let coins = row.purchase.order()?.payment.coins.clone();
             Some(Papers {

@@ -194,7 +194,7 @@ fn received(
     let withdrawal = &row.withdrawal.0;
     let amount = wallet.worth(&at.0, &withdrawal.outputs)?;
     let mut purchases = purchases.iter();
-    let its = purchases.find(|(_, purchase)| row.origin.is_of(&at.0, purchase));
+    let its = purchases.find(|(_, purchase)| purchase.is_paid_at(&at.0, &row.origin));
     Ok(HistoryEntry {
         begun_ms: Some(row.begun_ms),
         matter: HistoryMatter::Received {

@@ -211,7 +211,7 @@ impl Wallet {
             ReserveOrigin::Gift(_) => return Ok("a gift that was accepted".into()),
         };
         let mut purchases = self.purchases()?.into_iter();
-        Ok(match purchases.find(|(_, row)| origin.is_of(bank, row)) {
+        Ok(match purchases.find(|(_, row)| row.is_paid_at(bank, origin)) {
             Some((number, _)) => format!("change of purchase {number}"),
             None => format!("change of order {counter}"),
         })

@@ -433,6 +433,13 @@ impl PurchaseRow {
             | Purchase::Taking(_) => self.delivery != Delivery::OnDemand,
         }
     }
+
+    /// Whether the bank keeps change and refunds of this purchase in the reserve with this origin.
+    pub(crate) fn is_paid_at(&self, bank: &PublicKey, origin: &ReserveOrigin) -> bool {
+        self.purchase.order().is_some_and(|order| {
+            order.contract.terms.bank == *bank && ReserveOrigin::Order(order.counter) == *origin
+        })
+    }
 }
 
 /// Encrypted goods of at most

@@ -1,6 +1,5 @@
 //! The rows of the wallet's reserves: balances at a bank that a key of the wallet names.
 
-use super::PurchaseRow;
 use crate::{error::WalletError, gift_uri::GiftSecret};
 use farthing_coin::{PublicKey, SecretKey, Seed, Signed};
 use farthing_protocol::{
@@ -59,15 +58,6 @@ impl ReserveOrigin {
                 secret.key().ok_or(no_key)
             }
         }
-    }
-
-    /// Whether the bank keeps change and refunds of this purchase there.
-    #[must_use]
-    pub fn is_of(&self, bank: &PublicKey, row: &PurchaseRow) -> bool {
-        let order = row.purchase.order();
-        order.is_some_and(|order| {
-            order.contract.terms.bank == *bank && ReserveOrigin::Order(order.counter) == *self
-        })
     }
 }
 

@@ -6,7 +6,7 @@ use farthing_protocol::money::Amount;
 use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
-pub(in crate::cli) enum PaymentCommand {
+pub(crate) enum PaymentCommand {
     /// Pay coins into your account at the bank.
     #[command(
         after_long_help = "The bank learns that you had coins of this amount. It does not learn from which withdrawal they \
@@ -181,40 +181,40 @@ impl PaymentCommand {
 
 /// Arguments of `open`.
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Open {
+pub(crate) struct Open {
     /// The link. Put it in quotes.
     #[arg(value_name = "LINK")]
-    pub(in crate::cli) link: Link,
+    pub(crate) link: Link,
     /// Do it without a question. A card always needs one.
     #[arg(long)]
-    pub(in crate::cli) yes: bool,
+    pub(crate) yes: bool,
     /// Amount, if the link has none.
     #[arg(long, value_name = "AMOUNT")]
-    pub(in crate::cli) amount: Option<Amount>,
+    pub(crate) amount: Option<Amount>,
     /// Your name for the document of a donation, if the link names an account.
     #[arg(long = "for", value_name = "NAME")]
-    pub(in crate::cli) donor: Option<String>,
+    pub(crate) donor: Option<String>,
     /// File for the goods, if the link sells an item.
     #[arg(short, long, value_name = "FILE")]
-    pub(in crate::cli) output: Option<PathBuf>,
+    pub(crate) output: Option<PathBuf>,
     /// Name of the escrow that decides, if the link sells an item and the wallet knows several.
     #[arg(long, value_name = "NAME")]
-    pub(in crate::cli) escrow: Option<String>,
+    pub(crate) escrow: Option<String>,
     /// Name of the bank whose coins pay, if the link sells an item and the wallet knows several.
     #[arg(long, value_name = "NAME")]
-    pub(in crate::cli) bank: Option<String>,
+    pub(crate) bank: Option<String>,
 }
 
 /// Arguments of `receive`.
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Receive {
+pub(crate) struct Receive {
     /// Receive the change and the refunds of this purchase: its number, or the first characters of its id.
     #[arg(long, value_name = "PURCHASE")]
-    pub(in crate::cli) purchase: Option<String>,
+    pub(crate) purchase: Option<String>,
     /// Put the money into your account at the bank, by name, and not into coins.
     #[arg(long)]
-    pub(in crate::cli) into_account: bool,
+    pub(crate) into_account: bool,
     /// Ask also for requests that were paid in full and received. Somebody may have paid one twice.
     #[arg(long, conflicts_with = "purchase")]
-    pub(in crate::cli) all: bool,
+    pub(crate) all: bool,
 }
