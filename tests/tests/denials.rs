@@ -12,9 +12,10 @@
 use farthing_bank::evidence::About;
 use farthing_client::{
     error::WalletError,
+    receive::{Change, Destination, Taken},
     rows::{CoinRow, CoinStatus, DepositState},
 };
-use farthing_coin::{SecretKey, Seed, Signed};
+use farthing_coin::{PublicKey, SecretKey, Seed, Signed};
 use farthing_node::card::RoleName;
 use farthing_protocol::{
     denial::Denial,
@@ -29,7 +30,7 @@ use farthing_simulation::{
     denials::{AnswersWithRefusals, ForgesDenials, SignsWithAnotherKey, StealsInExchange, Theft},
     foundation::Population,
     party::Party,
-    payments::{DeniesDeposits, KeepsReserves},
+    payments::{DeniesDeposits, KeepsReserves, LearnsLate},
     setting::{self, Setting, convicts},
     shopping::{SENT, request_of_bob},
 };
@@ -195,26 +196,51 @@ fn a_bank_that_keeps_what_was_paid_for_a_request_is_convicted() {
     });
 }
 
+/// A purchase that gives change, which the wallet has not received. Returns its number, its change and the reserve.
+async fn bought_with_change(it: &Setting) -> (u64, Change, PublicKey) {
+    let output = it.world.dir().join("picture.png");
+    let number = it
+        .wallet
+        .buy(&it.world.parties(), "a picture", &output)
+        .await
+        .unwrap();
+    it.world.settle().await;
+    let change = it.wallet.change_of_purchase(number).unwrap();
+    assert!(
+        change.amount > Amount(0) && change.due == change.amount,
+        "{change:?}"
+    );
+    let purchase = it.wallet.purchase(number).unwrap().purchase;
+    let reserve = purchase.order().unwrap().contract.terms.purchase_key;
+    (number, change, reserve)
+}
+
+/// The bank learns of the change when it is asked for it. It pays, denies nothing, and the wallet knows what it got.
+#[test]
+fn a_bank_that_learns_of_the_change_when_it_is_asked_for_it_pays_it() {
+    let (population, funds) = (Population::with_price(Amount(350)), Amount(800));
+    setting::setting(34, population, (funds, funds), async |it| {
+        let (number, change, _) = bought_with_change(&it).await;
+        it.bank_cheats(LearnsLate::new(KeepsReserves {
+            key: it.key(BANK),
+            kept: change.amount,
+        }));
+        let taken = it.wallet.receive_of_purchase(number, Destination::Coins).await;
+        let (credited, now) = (change.amount, change.amount);
+        assert_eq!(taken.unwrap(), Taken { credited, now });
+        assert_eq!(it.wallet.denied_reserves().unwrap(), []);
+        assert_eq!(it.wallet.change_of_purchase(number).unwrap().due, Amount(0));
+        it.books_balance().await;
+    });
+}
+
 /// The bank says that it owes no change. The wallet asks for it, and keeps the denial. The merchant has the escrow's commit.
 #[test]
 fn a_bank_that_keeps_the_change_of_a_purchase_is_convicted_by_its_customer() {
     // No coins of the withdrawal are worth this price together.
     let (population, funds) = (Population::with_price(Amount(350)), Amount(800));
     setting::setting(33, population, (funds, funds), async |it| {
-        let output = it.world.dir().join("picture.png");
-        let number = it
-            .wallet
-            .buy(&it.world.parties(), "a picture", &output)
-            .await
-            .unwrap();
-        it.world.settle().await;
-        let change = it.wallet.change_of_purchase(number).unwrap();
-        assert!(
-            change.amount > Amount(0) && change.due == change.amount,
-            "{change:?}"
-        );
-        let purchase = it.wallet.purchase(number).unwrap().purchase;
-        let reserve = purchase.order().unwrap().contract.terms.purchase_key;
+        let (number, change, reserve) = bought_with_change(&it).await;
         assert_eq!(it.wallet.denied_reserves().unwrap(), []);
 
         it.bank_cheats(KeepsReserves {

@@ -35,7 +35,10 @@ use farthing_protocol::{
     reserve::{ReserveBalance, ReserveRequest},
     reserve_sums::{ReserveFault, ReserveSums},
 };
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 /// The name of a donor.
 const DONOR: &str = "Erika Mustermann";
@@ -365,6 +368,37 @@ impl Cheat for KeepsReserves {
                     at_ms: 1,
                 };
                 refuse(Refusal::Denied(Box::new(Signed::sign(denial, &self.key))))
+            }
+            _ => honest.answer(lane, request).await,
+        }
+    }
+}
+
+/// A bank that learns of what it owes when it is asked for the money, and says of each reserve until then what [`KeepsReserves`]
+/// says.
+pub struct LearnsLate {
+    says: KeepsReserves,
+    has_learned: AtomicBool,
+}
+
+impl LearnsLate {
+    /// A bank that has not learned of it.
+    pub fn new(says: KeepsReserves) -> Self {
+        let has_learned = AtomicBool::new(false);
+        Self { says, has_learned }
+    }
+}
+
+#[async_trait]
+impl Cheat for LearnsLate {
+    async fn answer(&self, honest: &Honest, lane: Lane, request: Vec<u8>) -> Vec<u8> {
+        match BankRequest::decode(&request) {
+            Ok(BankRequest::Reserve(_)) if !self.has_learned.load(Ordering::SeqCst) => {
+                self.says.answer(honest, lane, request).await
+            }
+            Ok(BankRequest::ReserveBegin(_)) => {
+                self.has_learned.store(true, Ordering::SeqCst);
+                honest.answer(lane, request).await
             }
             _ => honest.answer(lane, request).await,
         }
