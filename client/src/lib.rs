@@ -90,7 +90,6 @@ pub mod link;
 mod migrate;
 pub mod network_check;
 pub mod observer;
-pub mod pay_uri;
 pub mod payment_proof;
 pub mod peer_client;
 pub mod proof_register;
@@ -108,3 +107,5 @@ mod scan_record;
 pub mod upkeep;
 pub mod vault;
 pub mod wallet;
+
+pub use farthing_node::pay_uri;

@@ -26,6 +26,7 @@ pub mod network_file;
 pub mod oblivious;
 pub mod offer_uri;
 pub mod operator;
+pub mod pay_uri;
 pub mod peers;
 pub mod probe;
 pub mod process;

@@ -60,6 +60,7 @@
 //! | coins in, fresh unlinkable coins out | [`exchange`] |
 //! | a balance at the bank that a key alone names | [`reserve`], its [sums](reserve_sums) |
 //! | coins are paid to accounts and reserves | [`deposit`], what it [credits](deposited) |
+//! | what proves a deposit to others | [`payment_proof`] |
 //! | an offer, its goods, and delivery | [`offer`] |
 //! | a purchase, as the wallet drives it | [`purchase`] |
 //! | phase one: the coins are held | [`hold`] |
@@ -103,6 +104,7 @@ pub mod money;
 pub mod oblivious;
 pub mod offer;
 pub mod offered_key;
+pub mod payment_proof;
 pub mod proofs;
 pub mod purchase;
 pub mod refund;

@@ -13,19 +13,19 @@
 //! The parts come in this order. A text has one encoding only, and everything else is refused. Nobody vouches for the name.
 //!
 //! ```
-//! use farthing_client::pay_uri::PayUri;
+//! use farthing_node::pay_uri::PayUri;
 //!
 //! let text = "farthing:pay?bank=000102030405060708090a0b0c0d0e0f\
 //!     &to=e2f2ae0a6abc4e71a884a961c500515f58e30b6aa582dd8db6a65945e08d2d76&amount=5.00&for=two%20coffees";
 //! let uri: PayUri = text.parse()?;
 //! assert_eq!(uri.text, "two coffees");
 //! assert_eq!(uri.to_string(), text);
-//! # Ok::<(), farthing_client::pay_uri::PayUriError>(())
+//! # Ok::<(), farthing_node::pay_uri::PayUriError>(())
 //! ```
 
+pub use crate::uri::TEXT_MAX_BYTES;
+use crate::uri::{KeyPrefix, Parts, bytes_of, decoded, is_fitting, write_encoded};
 use farthing_coin::PublicKey;
-pub use farthing_node::uri::TEXT_MAX_BYTES;
-use farthing_node::uri::{KeyPrefix, Parts, bytes_of, decoded, is_fitting, write_encoded};
 use farthing_protocol::{deposited::Payee, money::Amount};
 use std::{fmt, str::FromStr};
 
