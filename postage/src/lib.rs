@@ -1,0 +1,19 @@
+//! Postage that is bought with anonymous coins: the office, the meter and the sorting station.
+//!
+//! It follows Heintze, Tygar and Yee, *Cryptographic Postage Indicia* (1996). `docs/POSTAGE.md` describes it.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`address`], [`class`], [`day`] | what is written on a letter, in the form that is hashed |
+//! | [`indicium`] | the signed bytes that are printed |
+//! | [`documents`] | what office, meters and stations sign |
+//! | [`judge`] | whether an office owes a refill |
+
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
+pub mod address;
+pub mod class;
+pub mod day;
+pub mod documents;
+pub mod indicium;
+pub mod judge;
