@@ -8,6 +8,7 @@
 //! | [`indicium`] | the signed bytes that are printed |
 //! | [`documents`] | what office, meters and stations sign |
 //! | [`judge`] | whether an office owes a refill |
+//! | [`meter`] | the secure coprocessor |
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
@@ -17,3 +18,5 @@ pub mod day;
 pub mod documents;
 pub mod indicium;
 pub mod judge;
+pub mod keys;
+pub mod meter;
