@@ -9,6 +9,7 @@
 //! | [`documents`] | what office, meters and stations sign |
 //! | [`judge`] | whether an office owes a refill |
 //! | [`meter`] | the secure coprocessor |
+//! | [`office`] | certifies, sells refills, revokes, settles, audits |
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
@@ -20,3 +21,4 @@ pub mod indicium;
 pub mod judge;
 pub mod keys;
 pub mod meter;
+pub mod office;
