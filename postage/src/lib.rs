@@ -10,6 +10,7 @@
 //! | [`judge`] | whether an office owes a refill |
 //! | [`meter`] | the secure coprocessor |
 //! | [`office`] | certifies, sells refills, revokes, settles, audits |
+//! | [`sort`] | accepts each indicium once |
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
@@ -22,3 +23,4 @@ pub mod judge;
 pub mod keys;
 pub mod meter;
 pub mod office;
+pub mod sort;
