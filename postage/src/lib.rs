@@ -15,6 +15,7 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod address;
+pub mod barcode;
 pub mod class;
 pub mod day;
 pub mod documents;
@@ -23,4 +24,6 @@ pub mod judge;
 pub mod keys;
 pub mod meter;
 pub mod office;
+pub mod picture;
+mod quiet;
 pub mod sort;
