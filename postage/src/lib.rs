@@ -24,6 +24,8 @@ pub mod judge;
 pub mod keys;
 pub mod meter;
 pub mod office;
+pub mod page;
 pub mod picture;
 mod quiet;
+pub mod reading;
 pub mod sort;
