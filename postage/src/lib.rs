@@ -11,12 +11,16 @@
 //! | [`meter`] | the secure coprocessor |
 //! | [`office`] | certifies, sells refills, revokes, settles, audits |
 //! | [`sort`] | accepts each indicium once |
+//! | [`page`], [`picture`] | mail as PDF, PNG and SVG |
+//! | [`barcode`], [`reading`] | PDF417, and files of scanned mail |
+//! | [`cli`] | the command line |
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod address;
 pub mod barcode;
 pub mod class;
+pub mod cli;
 pub mod day;
 pub mod documents;
 pub mod indicium;
