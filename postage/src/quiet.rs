@@ -28,3 +28,14 @@ pub(crate) fn catch<T>(function: impl FnOnce() -> T) -> Option<T> {
     EXPECTED.set(false);
     result.ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::catch;
+
+    #[test]
+    fn a_panic_is_none_and_the_next_call_works() {
+        assert_eq!(catch(|| -> u8 { panic!("expected") }), None);
+        assert_eq!(catch(|| 1), Some(1));
+    }
+}
