@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod messages;
+pub mod postage;
 pub mod purchase;
 pub mod samples;
 
@@ -62,6 +63,8 @@ targets! {
     coins_and_signatures in bodies;
     amount in bodies;
     evidence in bodies;
+    indicium in postage;
+    scanned_mail in postage;
 }
 
 /// A line of text, parsed as a card.

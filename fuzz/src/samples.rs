@@ -1,5 +1,6 @@
 //! Valid inputs, which the smoke test mutates. `cargo fuzz` finds its own inputs.
 
+use crate::postage::{indicium_samples, scanned_mail_samples};
 use crate::purchase::{
     by_purchase_key, bytes, coins, commit, contract, goods_key, hold, key, keys, payment, signed_list,
 };
@@ -382,4 +383,14 @@ pub fn evidence() -> Vec<Vec<u8>> {
         ..Papers::default()
     };
     vec![serde_json::to_vec(&papers).expect("it is JSON")]
+}
+
+/// Indicia.
+pub fn indicium() -> Vec<Vec<u8>> {
+    indicium_samples()
+}
+
+/// Files of scanned mail.
+pub fn scanned_mail() -> Vec<Vec<u8>> {
+    scanned_mail_samples()
 }

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 /// The name of a program, the words under which the tested executable is the program, and some of its commands.
 type Program = (&'static str, &'static [&'static str], &'static [&'static str]);
 
-const PROGRAMS: [Program; 5] = [
+const PROGRAMS: [Program; 6] = [
     ("farthing", &["role", "customer"], &["withdraw", "buy", "network"]),
     ("farthing-bank", &["role", "bank"], &["init", "serve", "audit"]),
     (
@@ -18,6 +18,11 @@ const PROGRAMS: [Program; 5] = [
         "farthing-merchant",
         &["role", "merchant"],
         &["init", "goods", "sales"],
+    ),
+    (
+        "farthing-postage",
+        &["role", "postage"],
+        &["office", "meter", "print", "sort", "audit"],
     ),
     ("farthing-lab", &[], &["demo", "faults", "atomicity"]),
 ];

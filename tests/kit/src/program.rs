@@ -15,6 +15,9 @@ pub const ROLE_COMMAND: &str = "role";
 /// The name of the wallet's command line after [`ROLE_COMMAND`].
 pub const CUSTOMER: &str = "customer";
 
+/// The name of `farthing-postage` after [`ROLE_COMMAND`]. It is no node: it listens nowhere.
+pub const POSTAGE: &str = "postage";
+
 /// Makes a node end when its standard input closes. So it ends with its parent, even if the parent was killed.
 pub const TIED: &str = "FARTHING_ENDS_WITH_STDIN";
 
@@ -39,6 +42,9 @@ pub fn run(args: &[OsString]) -> Option<ExitCode> {
     let role = role.to_string_lossy();
     if role == CUSTOMER {
         return Some(farthing_client::cli::run(named("farthing", rest)));
+    }
+    if role == POSTAGE {
+        return Some(farthing_postage::cli::run(named("farthing-postage", rest)));
     }
     Some(match role.parse::<RoleName>() {
         Ok(role) => run_node(role, rest),
