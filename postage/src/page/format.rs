@@ -3,7 +3,13 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::PageError;
+/// The name of a format is not known.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no format `{0}`; the formats are {names}", names = Format::names())]
+pub struct UnknownFormat(String);
+
+/// The characters of an unknown name that are shown.
+const SHOWN: usize = 24;
 
 /// Points in a millimetre. A point is 1/72 inch.
 const POINTS_A_MM: f32 = 72.0 / 25.4;
@@ -88,12 +94,12 @@ impl fmt::Display for Format {
 }
 
 impl FromStr for Format {
-    type Err = PageError;
+    type Err = UnknownFormat;
 
-    fn from_str(text: &str) -> Result<Self, PageError> {
+    fn from_str(text: &str) -> Result<Self, UnknownFormat> {
         Self::ALL
             .into_iter()
             .find(|format| format.name() == text)
-            .ok_or_else(|| PageError::UnknownFormat(text.chars().take(super::MAX_FIELD).collect()))
+            .ok_or_else(|| UnknownFormat(text.chars().take(SHOWN).collect()))
     }
 }
