@@ -2,12 +2,9 @@
 //!
 //! [`processes`] is a testbed of real processes: the programs that people run, over real QUIC, with real files.
 //!
-//! [`by_hand`] is a customer that makes every message by hand, over the simulation's network or over QUIC.
-//!
 //! [`court`] shows the judge every subset of the documents that a run leaves.
 
 #![allow(clippy::disallowed_methods, reason = "it prints what it has counted itself")]
 
-pub mod by_hand;
 pub mod court;
 pub mod processes;

@@ -16,6 +16,7 @@ use farthing_coin::{
     Challenge, ClientRandomness, Coin, EncodedPoint, EncodedScalar, KeyId, PublicKey, RequestId, SecretKey,
     Seed, Signature, Signed, StatementDigest,
 };
+use farthing_kit::by_hand::{Bought, ByHand, Purse, Questions};
 use farthing_merchant::secret::MerchantSecret;
 use farthing_node::{
     card::RoleName::{self, Bank, Escrow, Merchant},
@@ -48,7 +49,6 @@ use farthing_protocol::{
 use farthing_simulation::money::spendable;
 use farthing_simulation::{party::Party, world::World};
 use farthing_store::entropy::{Entropy, SeededEntropy};
-use farthing_tests::by_hand::{Bought, ByHand, Purse, Questions};
 use std::{fs, path::Path, sync::Arc};
 
 /// What everything costs.

@@ -51,7 +51,7 @@ use farthing_simulation::{
     world::World,
 };
 use farthing_store::limits::QUEUE_MAX_TRANSACTIONS;
-use farthing_tests::by_hand::ByHand;
+use farthing_kit::by_hand::ByHand;
 use std::{
     path::Path,
     sync::{

@@ -16,6 +16,7 @@ use farthing_client::{
     rows::{CoinRow, CoinStatus, DepositState},
 };
 use farthing_coin::{PublicKey, SecretKey, Seed, Signed};
+use farthing_kit::by_hand::ByHand;
 use farthing_node::card::RoleName;
 use farthing_protocol::{
     denial::Denial,
@@ -34,7 +35,6 @@ use farthing_simulation::{
     setting::{self, Setting, convicts},
     shopping::{SENT, request_of_bob},
 };
-use farthing_tests::by_hand::ByHand;
 
 const BANK: Party = Party::Bank;
 const ESCROW: Party = Party::Escrow(0);

@@ -12,6 +12,7 @@
 use farthing_bank::evidence::About;
 use farthing_client::{error::WalletError, rows::CoinStatus};
 use farthing_coin::{Coin, PublicKey, Seed, Signed};
+use farthing_kit::by_hand::ByHand;
 use farthing_merchant::secret::MerchantSecret;
 use farthing_node::admin::AdminHandler;
 use farthing_protocol::{
@@ -36,10 +37,7 @@ use farthing_simulation::{
     setting::{Setting, setting},
 };
 use farthing_store::clock::Clock;
-use farthing_tests::{
-    by_hand::ByHand,
-    court::{KINDS, Witness, judge_every_choice, kinds},
-};
+use farthing_tests::court::{KINDS, Witness, judge_every_choice, kinds};
 use serde_json::json;
 use std::{cell::RefCell, collections::BTreeSet, ops::Deref};
 

@@ -7,6 +7,7 @@
 //! | the nodes as processes | [`nodes`]; their fixed ports: [`ports`] |
 //! | bank, escrow and merchant that know each other | [`market`] |
 //! | a customer: the wallet's command line | [`customer`] |
+//! | a customer that makes every message by hand | [`by_hand`] |
 //! | a faulty network | [`lines`] between any two parties, [`line`](mod@line), [`faults`] |
 //! | lines over TCP, and a proxy | [`tcp_line`], [`socks`] |
 //! | a disk that can be filled | [`disk`] |
@@ -19,6 +20,7 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod books;
+pub mod by_hand;
 pub mod customer;
 pub mod disk;
 pub mod error;

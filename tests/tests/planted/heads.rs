@@ -2,10 +2,10 @@
 
 use crate::strangers::stranger;
 use farthing_coin::Signed;
+use farthing_kit::by_hand::ByHand;
 use farthing_protocol::{decide::OverdueRequest, documents::Overdue, history::WithHead};
 use farthing_simulation::{party::Party, world::World};
 use farthing_store::{Reads, Table};
-use farthing_tests::by_hand::ByHand;
 use std::sync::Arc;
 
 /// Rows that only this test reads.

@@ -19,7 +19,7 @@ use farthing_protocol::{
 };
 use farthing_simulation::{machine::Death, party::Party, world::World};
 use farthing_store::entropy::{Entropy, SeededEntropy};
-use farthing_tests::by_hand::{Bought, ByHand, Purse};
+use farthing_kit::by_hand::{Bought, ByHand, Purse};
 use std::sync::Arc;
 
 /// What the account has at first.

@@ -2,6 +2,7 @@
 
 use crate::testbed;
 use farthing_coin::Seed;
+use farthing_kit::by_hand::ByHand;
 use farthing_node::{
     card::RoleName::{self, Bank, Escrow, Merchant},
     network::Lane,
@@ -18,7 +19,7 @@ use farthing_store::{
     entropy::{Entropy, SystemEntropy},
 };
 use farthing_tests::processes::run::{Wait, runtime};
-use farthing_tests::{by_hand::ByHand, processes::testbed::Testbed};
+use farthing_tests::processes::testbed::Testbed;
 use std::sync::Arc;
 
 /// A customer by hand with 50.00 in the account.

@@ -2,6 +2,12 @@
 //!
 //! A wallet sends only correct requests. Tests need others: repeated, changed, or on another lane.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a panic is how a test fails"
+)]
+
 mod payments;
 
 use farthing_coin::{Coin, KeyBook, KeyId, PublicKey, RequestId, SecretKey, Seed, Signed};
