@@ -14,7 +14,7 @@ use farthing_node::{
     peers::Peers,
 };
 use farthing_protocol::{
-    allowance::Allowances,
+    allowance::{Allowances, OwnerAllowances},
     documents::PurchaseId,
     issue::Sessions,
     limits::{MEMO_EVERY_MS, MEMOS_AT_ONCE_MAX},
@@ -62,6 +62,8 @@ pub struct Bank {
     pub(crate) history: Arc<History>,
     /// The open sessions. Only transactions open and answer them, in order. Only admission is checked outside.
     pub(crate) sessions: Arc<Mutex<Sessions>>,
+    /// How many requests of each kind the owner of each account or reserve may send.
+    pub(crate) owner_allowances: OwnerAllowances,
     /// How often each account may replace its scan record.
     pub(crate) scan_record_allowances: Mutex<Allowances<PublicKey>>,
     /// The hold after which the next round of overdue holds begins.
@@ -126,6 +128,7 @@ impl Bank {
             peers,
             history,
             sessions: Arc::new(Mutex::new(Sessions::new(BootId(boot_id)))),
+            owner_allowances: OwnerAllowances::default(),
             scan_record_allowances: Mutex::new(Allowances::new(MEMOS_AT_ONCE_MAX, MEMO_EVERY_MS)),
             overdue_after: Mutex::default(),
             complaints: Complaints::default(),

@@ -12,7 +12,7 @@ use farthing_node::{
     network::{Lane, Service},
 };
 use farthing_protocol::{
-    api::{AskBank, BankRequest, encode_reply},
+    api::{AskBank, BankRequest, Question, encode_reply},
     denial::RequestKind,
     deposit::{Deposit, verify_deposit},
     deposited::Deposited,
@@ -78,8 +78,16 @@ impl Bank {
         }
     }
 
+    /// Takes one of the requests of this kind that the owner of an account or a reserve may send now.
+    fn allow(&self, owner: &PublicKey, question: Question) -> Result<(), Refusal> {
+        let now_ms = self.clock.now_ms();
+        Ok(self.owner_allowances.take(owner, question, now_ms)?)
+    }
+
     async fn balance(&self, request: Signed<AccountRequest>) -> Result<Amount, Refusal> {
+        let owner = request.body.account;
         let request = verify_account(request, &self.self_id)?;
+        self.allow(&owner, Question::Account)?;
         self.history.standing()?;
         let reads = transactions::balance_reads(&request);
         let balance = self
@@ -89,7 +97,9 @@ impl Bank {
     }
 
     async fn memo(&self, request: Signed<MemoRequest>) -> Result<KeptMemo, Refusal> {
+        let owner = request.body.account;
         let request = verify_memo(request, &self.self_id)?;
+        self.allow(&owner, Question::Memo)?;
         self.history.standing()?;
         let replaced = transactions::scan_record_to_write(&self.store.view(), &request);
         if let Some(account) = replaced.map_err(|e| unavailable(&e))? {
@@ -108,7 +118,9 @@ impl Bank {
 
     /// A bank that is behind answers nothing here: its pages lack withdrawals, and the wallet would use their numbers twice.
     fn withdrawals(&self, request: Signed<WithdrawalsRequest>) -> Result<WithdrawalsPage, Refusal> {
+        let owner = request.body.account;
         let request = verify_withdrawals(request, &self.self_id)?;
+        self.allow(&owner, Question::Withdrawals)?;
         self.history.standing()?;
         restore::withdrawals(&self.store.view(), &request, &self.identity)
     }
@@ -119,7 +131,9 @@ impl Bank {
     }
 
     async fn withdraw_begin(&self, request: Signed<WithdrawBegin>) -> Result<Begun, Refusal> {
+        let owner = request.body.account;
         let request = withdraw::verify_begin(request, &self.self_id)?;
+        self.allow(&owner, Question::WithdrawBegin)?;
         self.history.standing()?;
         let denying = self.denying(RequestKind::WithdrawBegin, request.digest(), Vec::new());
         let (view, now_ms) = (self.store.view(), denying.at_ms);
@@ -176,7 +190,9 @@ impl Bank {
     }
 
     async fn withdraw_finish(&self, request: Signed<WithdrawFinish>) -> Result<Signed<Issued>, Refusal> {
+        let owner = request.body.account;
         let request = withdraw::verify_finish(request, &self.self_id)?;
+        self.allow(&owner, Question::WithdrawFinish)?;
         let denying = self.denying(RequestKind::WithdrawFinish, request.digest(), Vec::new());
         let (reads, now_ms) = (transactions::withdraw_finish_reads(&request), denying.at_ms);
         let (claim, policy) = (Mutex::default(), Arc::clone(&self.policy));
@@ -223,7 +239,9 @@ impl Bank {
     }
 
     async fn reserve(&self, request: Signed<ReserveRequest>) -> Result<Signed<ReserveBalance>, Refusal> {
+        let owner = request.body.reserve;
         let request = verify_reserve(request, &self.self_id)?;
+        self.allow(&owner, Question::Reserve)?;
         // Sums that lack a forgotten credit would convict this bank.
         self.history.standing()?;
         let now_ms = self.clock.now_ms();
@@ -236,7 +254,9 @@ impl Bank {
     }
 
     async fn reserve_begin(&self, request: Signed<FromReserve<WithdrawBegin>>) -> Result<Begun, Refusal> {
+        let owner = request.body.0.account;
         let request = withdraw::verify_reserve_begin(request, &self.self_id)?;
+        self.allow(&owner, Question::ReserveBegin)?;
         let denying = self.denying(RequestKind::ReserveBegin, request.digest(), Vec::new());
         let (view, now_ms) = (self.store.view(), denying.at_ms);
         let ready = reserves::withdraw_ready(&view, &request, &self.keys(), now_ms).map_err(refused);
@@ -259,7 +279,9 @@ impl Bank {
         &self,
         request: Signed<FromReserve<WithdrawFinish>>,
     ) -> Result<Signed<Issued>, Refusal> {
+        let owner = request.body.0.account;
         let request = withdraw::verify_reserve_finish(request, &self.self_id)?;
+        self.allow(&owner, Question::ReserveFinish)?;
         let denying = self.denying(RequestKind::ReserveFinish, request.digest(), Vec::new());
         let (reads, now_ms) = (reserves::withdraw_finish_reads(&request), denying.at_ms);
         let claim = Mutex::default();
@@ -286,7 +308,9 @@ impl Bank {
     }
 
     async fn refund(&self, request: Signed<RefundRequest>) -> Result<Signed<Refunded>, Refusal> {
+        let owner = request.body.account;
         let request = verify_refund(request, &self.self_id)?;
+        self.allow(&owner, Question::Refund)?;
         let (policy, now_ms) = (Arc::clone(&self.policy), self.clock.now_ms());
         let reads = reserves::refund_reads(&request);
         let refunded = self

@@ -14,6 +14,7 @@ use farthing_node::network::Network;
 use farthing_node::peers::Peers;
 use farthing_protocol::limits::DEADLINE_HORIZON_MS;
 use farthing_protocol::{
+    allowance::OwnerAllowances,
     documents::PurchaseId,
     ids::{EphemeralId, NodeSecret},
     refusal::Refusal,
@@ -51,6 +52,8 @@ pub struct Escrow {
     pub(crate) keys: BankKeys,
     pub(crate) time: Timekeeper,
     pub(crate) entropy: Arc<dyn Entropy>,
+    /// How many questions for sales each merchant may send.
+    pub(crate) owner_allowances: OwnerAllowances,
     /// Whether it begins nothing new.
     pub(crate) drain: Drain,
     /// What its settlement has found wrong.
@@ -90,6 +93,7 @@ impl Escrow {
             peers,
             time: Timekeeper::new(parts.clock),
             entropy: parts.entropy,
+            owner_allowances: OwnerAllowances::default(),
             drain: Drain::default(),
             complaints: Arc::default(),
             committed: Notify::new(),

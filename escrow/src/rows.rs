@@ -37,6 +37,9 @@ pub const SEALED_SALES: Table<(PublicKey, u64), SealedSaleRow> = Table::new(7, "
 /// How many sealed sales each merchant has.
 pub const SEALED_SALE_COUNTS: Table<PublicKey, u64> = Table::new(8, "counts of sealed sales");
 
+/// How many undecided purchases each coin has cancelled, by the coin's key.
+pub const CANCELS: Table<PublicKey, u64> = Table::new(9, "cancels by coin");
+
 /// A sale that was committed on a sealed offer. The decision has the rest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SealedSaleRow {

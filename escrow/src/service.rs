@@ -9,7 +9,7 @@ use farthing_node::call::{CallError, TxError, ask, check_lane, unavailable};
 use farthing_node::card::RoleName;
 use farthing_node::network::{Lane, Service};
 use farthing_protocol::{
-    api::{AskEscrow, EscrowRequest, encode_reply},
+    api::{AskEscrow, EscrowRequest, Question, encode_reply},
     contract::{HeldContract, sign_hold},
     decide::{
         CancelRequest, OutcomeRequest, OverdueRequest, ReleaseRequest, VerifiedRelease, respond_outcome,
@@ -157,6 +157,8 @@ impl Escrow {
     /// When the request is for another escrow, or the merchant did not sign it.
     pub fn sales(&self, request: &Signed<SalesRequest>) -> Result<SalesPage, Refusal> {
         let SalesRequest { merchant, known, .. } = verify_sales(request, &self.self_id())?;
+        self.owner_allowances
+            .take(&merchant, Question::Sales, self.time.reading_ms())?;
         let from = (merchant, known);
         let rows = SEALED_SALES
             .scan_under(
@@ -197,20 +199,27 @@ impl Escrow {
         decision.map_err(|e| unavailable(&e))
     }
 
-    /// Aborts a purchase, unless it is decided, and returns the outcome. It accepts any terms that the customer has signed.
+    /// Aborts a purchase, unless it is decided, and returns the outcome. It accepts any terms that the customer has signed
+    /// and shows a coin for. Nobody is asked for the keys of the coin.
     ///
     /// # Errors
-    /// When the request is for another escrow, or the purchase key did not sign it.
+    /// When the request is for another escrow, or the purchase key did not sign it. For an undecided purchase also when it
+    /// shows no valid coin, or one that has cancelled too many.
     pub async fn cancel(&self, request: CancelRequest) -> Result<Outcome, Refusal> {
-        let verified = verify_cancel(request, &self.self_id())?;
-        let bank = verified.terms().bank;
+        let signed = verify_cancel(request, &self.self_id())?;
+        let bank = signed.terms().bank;
+        if let Some(decision) = self.decision(&signed.terms().purchase_id())? {
+            return Ok(decision.outcome(&self.key));
+        }
+        let book = self.keys.kept(&bank)?;
+        let verified = signed.paid(book.as_deref(), &mut self.entropy.rng())?;
         // A bank without a pinned card still applies the abort when the customer brings it.
         let push = match self.bank_known(&bank) {
             Ok(()) => Push::Yes,
             Err(_) => Push::No,
         };
         let decision = self
-            .write_decision(bank, transactions::decide_reads(verified.terms()), move |tx| {
+            .write_decision(bank, transactions::cancel_reads(&verified), move |tx| {
                 transactions::cancel(tx, &verified, push)
             })
             .await?;

@@ -83,6 +83,11 @@ impl Timekeeper {
         }
     }
 
+    /// What the clock says, right or wrong (ms since 1970). Nothing is decided by it.
+    pub fn reading_ms(&self) -> u64 {
+        self.clock.now_ms()
+    }
+
     /// The clock's time (ms since 1970).
     ///
     /// # Errors

@@ -5,7 +5,8 @@
 //! purchase gets the same answer, at any time of the clock.
 
 use crate::rows::{
-    ACKNOWLEDGED, DECISIONS, LATEST_MS, OUTBOX, SEALED_SALE_COUNTS, SEALED_SALES, SINGLE_SALES, SealedSaleRow,
+    ACKNOWLEDGED, CANCELS, DECISIONS, LATEST_MS, OUTBOX, SEALED_SALE_COUNTS, SEALED_SALES, SINGLE_SALES,
+    SealedSaleRow,
 };
 use crate::time;
 use farthing_coin::Signed;
@@ -81,17 +82,24 @@ pub fn release(
     Ok(decided.decision().clone())
 }
 
-/// Aborts a purchase for its customer, unless it is decided.
+/// The rows that [`cancel`] reads.
+pub fn cancel_reads(cancel: &VerifiedCancel) -> Reads {
+    decide_reads(cancel.terms()).and([CANCELS.key(cancel.coin())])
+}
+
+/// Aborts a purchase for its customer, unless it is decided, and counts it for the coin that was shown.
 ///
 /// It needs no time and no card of the bank, so the customer can always get the coins back. It writes no time, so nobody
 /// can move the journal's time by a cancel.
 ///
 /// # Errors
-/// When the store fails.
+/// Those of [`VerifiedCancel::respond`], or when the store fails.
 pub fn cancel(tx: &mut Transaction<'_>, cancel: &VerifiedCancel, push: Push) -> Result<Decision, TxError> {
     let existing = DECISIONS.get(tx, &cancel.terms().purchase_id())?;
-    let decided = cancel.respond(existing);
+    let cancelled = CANCELS.get(tx, cancel.coin())?.unwrap_or_default();
+    let decided = cancel.respond(existing, cancelled)?;
     if let Decided::Now(decision) = &decided {
+        CANCELS.put(tx, cancel.coin(), &cancelled.saturating_add(1))?;
         write(tx, decision, push)?;
     }
     Ok(decided.decision().clone())

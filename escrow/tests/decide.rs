@@ -8,12 +8,14 @@
 
 mod support;
 
-use farthing_coin::Signed;
+use farthing_coin::{Coin, EncodedPoint, KeyId, Signed};
 use farthing_protocol::{
+    decide::{AuthorizedCoin, CancelRequest},
     decision::{Outcome, SignedDecision},
     documents::{AbortReason, Overdue, PurchaseKeyUse},
     ids::SealingContext,
-    refusal::{ContractFault, Later, PurchaseFault, Refusal, RequestFault},
+    limits::CANCELS_PER_COIN_MAX,
+    refusal::{CoinFault, CoinsFault, ContractFault, Later, PurchaseFault, Refusal, RequestFault},
     seal::open_goods_key,
 };
 use support::bank::secret_key;
@@ -151,6 +153,74 @@ async fn a_cancel_aborts_a_purchase_with_any_deadline() {
         );
     }
     assert_eq!(fixture.latest_ms(), None, "a cancel rests on no time");
+}
+
+#[tokio::test]
+async fn the_cancel_of_an_undecided_purchase_shows_a_coin() {
+    let mut fixture = EscrowFixture::new();
+    let (bought, other) = (fixture.order(), fixture.order());
+    fixture.witnessed().await;
+    let good = bought.cancel().coin.unwrap();
+    let shows = |coin| CancelRequest {
+        coin,
+        ..bought.cancel()
+    };
+    let other_key = KeyId([7; 32]);
+    let unknown = Coin {
+        key_id: other_key,
+        ..good.coin
+    };
+    let forged = Coin {
+        r: EncodedPoint(good.coin.public.0),
+        ..good.coin
+    };
+    let authorized = |coin| Some(AuthorizedCoin { coin, ..good });
+    let head = fixture.head();
+    let mut faults = Vec::new();
+    // The coin of another purchase has signed something else.
+    for coin in [None, authorized(unknown), authorized(forged), other.cancel().coin] {
+        match fixture.refused(shows(coin)).await {
+            Refusal::Coins(CoinsFault { index: 0, what }) => faults.push(what),
+            refusal => panic!("{refusal}"),
+        }
+    }
+    assert_eq!(faults[..2], [CoinFault::Missing, CoinFault::UnknownKey]);
+    assert!(matches!(
+        faults[2..],
+        [CoinFault::Invalid(_), CoinFault::Authorization(_)]
+    ));
+    assert_eq!(fixture.head(), head, "nothing is written");
+
+    let (first, outcome) = fixture.ask_raw(bought.cancel()).await;
+    assert!(matches!(outcome, Ok(Outcome::Aborted(_))));
+    // A decided purchase needs none.
+    assert_eq!(fixture.ask_raw(shows(None)).await.0, first);
+}
+
+#[tokio::test]
+async fn a_coin_cancels_only_so_many_purchases() {
+    let mut fixture = EscrowFixture::new();
+    let minted = [fixture.bank.mint(16), fixture.bank.mint(8)];
+    let mut bought = Vec::new();
+    for hours in 0..=CANCELS_PER_COIN_MAX {
+        let deadline_ms = fixture.now_ms() + (hours + 1) * HOUR_MS;
+        bought.push(fixture.order_with(fixture.offer(24), &minted, deadline_ms));
+    }
+    let last = bought.pop().unwrap();
+    for bought in &bought {
+        fixture.ask(bought.cancel()).await.unwrap();
+        fixture.ask(bought.cancel()).await.unwrap();
+    }
+    fixture.restart();
+    let too_often = CoinsFault {
+        index: 0,
+        what: CoinFault::CancelledTooOften,
+    };
+    assert_eq!(fixture.refused(last.cancel()).await, too_often.into());
+    // What was decided is still told, and another coin cancels.
+    fixture.ask(bought[0].cancel()).await.unwrap();
+    let other = fixture.order();
+    fixture.ask(other.cancel()).await.unwrap();
 }
 
 #[tokio::test]

@@ -14,11 +14,11 @@ use farthing_node::network::{Lane, Service};
 use farthing_protocol::{
     api::Call,
     contract::check_hold,
-    decision::{Outcome, SignedDecision},
+    decision::Outcome,
     hold::HoldRequest,
     limits::{DEADLINE_HORIZON_MS, DEADLINE_LEAST_MS},
     money::Amount,
-    refusal::{CoinFault, ContractFault, Later, PurchaseFault, Refusal, RequestFault},
+    refusal::{CoinFault, CoinsFault, ContractFault, Later, PurchaseFault, Refusal, RequestFault},
 };
 use support::bank::{Mood, TestBank, secret_key};
 use support::{EscrowFixture, HOUR_MS};
@@ -197,6 +197,24 @@ async fn a_deadline_is_neither_too_soon_nor_too_far() {
 }
 
 #[tokio::test]
+async fn a_cancel_needs_no_card_of_a_bank_whose_coins_are_known() {
+    let mut fixture = EscrowFixture::new();
+    let bought = fixture.order();
+    fixture.held(&bought).await;
+    fixture.restart_without_card();
+    let (first, outcome) = fixture.ask_raw(bought.cancel()).await;
+    let Outcome::Aborted(abort) = outcome.unwrap() else {
+        panic!("it was open")
+    };
+    fixture.signed_here(&abort);
+    assert_eq!(fixture.ask_raw(bought.cancel()).await.0, first);
+    // The escrow has no connection to this purchase's bank, so it cannot settle there.
+    assert_eq!(fixture.escrow.settle_round().await.unwrap(), 0);
+    let line = &purchases(&fixture.store.view(), None).unwrap().purchases[0];
+    assert_eq!((line.settled, line.waiting), (false, false));
+}
+
+#[tokio::test]
 async fn a_bank_that_is_not_pinned_is_refused() {
     let mut fixture = EscrowFixture::new();
     let stranger = secret_key(66).public();
@@ -212,25 +230,13 @@ async fn a_bank_that_is_not_pinned_is_refused() {
     let mut overdue = fixture.overdue(&bought);
     overdue.body.overdue = Signed::sign(overdue.body.overdue.body, &secret_key(66));
     assert_eq!(fixture.refused(overdue.clone()).await, unknown);
-    // The customer can still cancel, and everyone gets that decision.
-    let (first, outcome) = fixture.ask_raw(bought.cancel()).await;
-    let Outcome::Aborted(abort) = outcome.unwrap() else {
-        panic!("nothing was held")
+    // The escrow knows no coin of such a bank, and nothing was held for it. The customer exchanges the coins.
+    let unknown_key = CoinsFault {
+        index: 0,
+        what: CoinFault::UnknownKey,
     };
-    fixture.signed_here(&abort);
-    assert_eq!(fixture.ask_raw(bought.cancel()).await.0, first);
-    assert_eq!(
-        fixture.ask(overdue).await.unwrap().body,
-        SignedDecision::Abort(abort)
-    );
-    assert_eq!(
-        fixture.refused(bought.hold()).await,
-        PurchaseFault::Aborted(bought.id()).into()
-    );
-    // The escrow has no connection to this purchase's bank, so it cannot settle there.
-    assert_eq!(fixture.escrow.settle_round().await.unwrap(), 0);
-    let line = &purchases(&fixture.store.view(), None).unwrap().purchases[0];
-    assert_eq!((line.settled, line.waiting), (false, false));
+    assert_eq!(fixture.refused(bought.cancel()).await, unknown_key.into());
+    assert_eq!(fixture.ask(bought.outcome()).await.unwrap(), Outcome::Undecided);
 }
 
 #[tokio::test]

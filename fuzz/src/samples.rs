@@ -187,6 +187,7 @@ pub fn escrow_request() -> Vec<Vec<u8>> {
         EscrowRequest::Cancel(CancelRequest {
             terms: terms.clone(),
             signature,
+            coin: None,
         }),
         EscrowRequest::Outcome(OutcomeRequest { purchase, signature }),
         EscrowRequest::Overdue(with_head(OverdueRequest {

@@ -119,6 +119,25 @@ impl BankKeys {
         self.complaints.open()
     }
 
+    /// Returns the list of `bank` as it was last fetched. Nobody is asked, and the bank's card may have been removed since.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or the stored list is damaged.
+    pub fn kept(&self, bank: &PublicKey) -> Result<Option<Arc<KeyBook>>, Refusal> {
+        let lock = || self.banks.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = lock().get(bank).cloned();
+        if let Some(known) = known {
+            return self.known(bank, &known);
+        }
+        // Only a bank with a stored list gets a place in memory, so strangers who name others fill nothing.
+        let list = self.tables.load(&self.store.view(), bank);
+        if list.map_err(|e| unavailable(&e))?.is_none() {
+            return Ok(None);
+        }
+        let known = Arc::clone(lock().entry(*bank).or_default());
+        self.known(bank, &known)
+    }
+
     /// Returns the list of `bank`. If no list is known, it is fetched.
     ///
     /// # Errors

@@ -1,7 +1,13 @@
-//! Rate limits of accounts by the bank's clock: a burst, and then one use after each refill time.
+//! Rate limits of accounts by the node's clock: a burst, and then one use after each refill time.
 
-use crate::refusal::Later;
+use crate::{
+    api::Question,
+    limits::{OWNER_REQUEST_EVERY_MS, OWNER_REQUESTS_AT_ONCE_MAX},
+    refusal::Later,
+};
+use farthing_coin::PublicKey;
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 /// The number of entries from which full allowances are dropped.
 const TIDY_FROM: usize = 1024;
@@ -12,6 +18,30 @@ pub struct Allowances<K> {
     burst: u64,
     refill_ms: u64,
     used: BTreeMap<K, Used>,
+}
+
+/// The requests of each kind that each owner of an account or a reserve may send: [`OWNER_REQUESTS_AT_ONCE_MAX`], and one
+/// more after each [`OWNER_REQUEST_EVERY_MS`].
+#[derive(Debug)]
+pub struct OwnerAllowances(Mutex<Allowances<(PublicKey, Question)>>);
+
+impl Default for OwnerAllowances {
+    fn default() -> Self {
+        let allowances = Allowances::new(OWNER_REQUESTS_AT_ONCE_MAX, OWNER_REQUEST_EVERY_MS);
+        Self(Mutex::new(allowances))
+    }
+}
+
+impl OwnerAllowances {
+    /// Takes a request of the owner of this key. Take it after the signature is verified, so that nobody uses up the requests
+    /// of others.
+    ///
+    /// # Errors
+    /// [`Later::Busy`] when none is left. It says when the next one comes back.
+    pub fn take(&self, owner: &PublicKey, question: Question, now_ms: u64) -> Result<(), Later> {
+        let mut allowances = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        allowances.take((*owner, question), now_ms)
+    }
 }
 
 /// How many uses were taken at a time. One has come back in each `refill_ms` since then.

@@ -4,7 +4,7 @@
 //! merchant                   escrow                      wallet
 //!   ReleaseRequest -------->   writes `committed` with the key, unless it is decided
 //!                  <--------  Signed<Receipt>, Signed<Commit>; or a refusal with Signed<Abort>
-//!                              writes `aborted`, unless it is decided  <-- CancelRequest
+//!                              writes `aborted`, unless it is decided  <-- CancelRequest, with a coin
 //!                             Outcome                            -------->
 //! ```
 //!
@@ -13,17 +13,19 @@
 
 use crate::{
     cause::check_overdue,
+    coins,
     contract::{HeldContract, check_own_hold, keeps_offer},
     decision::{Decided, Decision, Outcome},
-    documents::{AbortReason, Contract, Hold, Offer, Overdue, PurchaseKeyUse, SaleLimit, Terms},
+    documents::{AbortReason, CoinUse, Contract, Hold, Offer, Overdue, PurchaseKeyUse, SaleLimit, Terms},
     goods::GoodsKey,
     ids::{PurchaseId, SaleId, SealingContext},
-    limits::CURRENCY_MAX_BYTES,
-    refusal::{ContractFault, Later, PurchaseFault, Refusal, RequestFault},
+    limits::{CANCELS_PER_COIN_MAX, CURRENCY_MAX_BYTES},
+    refusal::{CoinFault, CoinsFault, ContractFault, Later, PurchaseFault, Refusal, RequestFault},
     request::check_recipient,
     seal::{SealedKey, seal_goods_key},
 };
-use farthing_coin::{PublicKey, SecretKey, Signature, Signed, is_currency};
+use farthing_coin::{Coin, KeyBook, PublicKey, SecretKey, Signature, Signed, is_currency};
+use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 
 // ---- messages ---------------------------------------------------------------------------------------------
@@ -42,13 +44,24 @@ pub struct ReleaseRequest {
 /// From the wallet to the escrow: abort the purchase, unless it is decided.
 ///
 /// The request has the whole terms. So an escrow that does not know the purchase can also abort it, and refuse a late
-/// hold.
+/// hold. The abort is a row, so it takes a coin: terms that nobody pays for cost the escrow nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CancelRequest {
     /// The terms of the purchase.
     pub terms: Terms,
     /// The signature of the purchase key.
     pub signature: Signature,
+    /// A coin that pays for the purchase. A decided purchase needs none.
+    pub coin: Option<AuthorizedCoin>,
+}
+
+/// A coin with the authorization that a hold of it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuthorizedCoin {
+    /// The coin.
+    pub coin: Coin,
+    /// The signature of its key over the purchase id.
+    pub authorization: Signature,
 }
 
 /// From the wallet to the escrow: asks how the purchase has ended.
@@ -218,7 +231,15 @@ impl VerifiedRelease {
 
 /// A cancel that the purchase key signed. Only [`verify_cancel`] makes one.
 #[derive(Debug)]
-pub struct VerifiedCancel(CancelRequest);
+pub struct SignedCancel(CancelRequest);
+
+/// A cancel that the purchase key signed, with a coin that is valid. Only [`SignedCancel::paid`] makes one.
+#[derive(Debug)]
+pub struct VerifiedCancel {
+    terms: Terms,
+    signature: Signature,
+    coin: PublicKey,
+}
 
 /// Verifies a cancel.
 ///
@@ -227,12 +248,12 @@ pub struct VerifiedCancel(CancelRequest);
 ///
 /// # Errors
 /// When it is for another escrow, is not signed by the purchase key, or has no valid currency.
-pub fn verify_cancel(request: CancelRequest, self_id: &PublicKey) -> Result<VerifiedCancel, Refusal> {
-    let CancelRequest { terms, signature } = &request;
+pub fn verify_cancel(request: CancelRequest, self_id: &PublicKey) -> Result<SignedCancel, Refusal> {
+    let CancelRequest { terms, signature, .. } = &request;
     check_recipient(&terms.escrow, self_id)?;
     check_bounds(terms)?;
     check_purchase_key(terms, PurchaseKeyUse::Cancel, signature)?;
-    Ok(VerifiedCancel(request))
+    Ok(SignedCancel(request))
 }
 
 /// Checks the currency: the one field of the terms without a fixed size.
@@ -264,21 +285,65 @@ pub(crate) fn check_purchase_key(
         })
 }
 
-impl VerifiedCancel {
+impl SignedCancel {
     /// The terms of the purchase. The escrow loads its row.
     pub fn terms(&self) -> &Terms {
         &self.0.terms
     }
 
-    /// Aborts the purchase, unless it was decided before. The cause is the customer's signature.
-    pub fn respond(&self, existing: Option<Decision>) -> Decided {
-        let CancelRequest { terms, signature } = self.0.clone();
+    /// Verifies the coin under the bank's keys. `keys` is the list that the escrow has, if it has one.
+    ///
+    /// It need not be the newest: an escrow has asked for a hold of no coin whose key it does not know. Dates are not checked.
+    ///
+    /// # Errors
+    /// When there is no coin, its key is unknown, or it or its authorization is invalid.
+    pub fn paid(self, keys: Option<&KeyBook>, rng: &mut impl CryptoRng) -> Result<VerifiedCancel, Refusal> {
+        let CancelRequest {
+            terms,
+            signature,
+            coin,
+        } = self.0;
+        let AuthorizedCoin { coin, authorization } = coin.ok_or_else(|| coin_fault(CoinFault::Missing))?;
+        let keys = keys.ok_or_else(|| coin_fault(CoinFault::UnknownKey))?;
+        let digest = terms.purchase_id().digest();
+        coins::verify(&[coin], &[authorization], CoinUse::Hold, &digest, keys, rng)?;
+        Ok(VerifiedCancel {
+            terms,
+            signature,
+            coin: coin.public,
+        })
+    }
+}
+
+/// A fault of the one coin of a cancel.
+fn coin_fault(what: CoinFault) -> Refusal {
+    CoinsFault { index: 0, what }.into()
+}
+
+impl VerifiedCancel {
+    /// The terms of the purchase.
+    pub fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    /// The coin. The escrow loads the number of purchases that it has cancelled.
+    pub fn coin(&self) -> &PublicKey {
+        &self.coin
+    }
+
+    /// Aborts the purchase, unless it was decided before. The cause is the customer's signature. `cancelled` is the number of
+    /// purchases that the coin has cancelled.
+    ///
+    /// # Errors
+    /// When that number is [`CANCELS_PER_COIN_MAX`], and the purchase is undecided.
+    pub fn respond(&self, existing: Option<Decision>, cancelled: u64) -> Result<Decided, Refusal> {
         match existing {
-            Some(decision) => Decided::Before(decision),
-            None => Decided::Now(Decision::Aborted {
-                terms,
-                reason: AbortReason::CancelledBy(signature),
-            }),
+            Some(decision) => Ok(Decided::Before(decision)),
+            None if cancelled >= CANCELS_PER_COIN_MAX => Err(coin_fault(CoinFault::CancelledTooOften)),
+            None => Ok(Decided::Now(Decision::Aborted {
+                terms: self.terms.clone(),
+                reason: AbortReason::CancelledBy(self.signature),
+            })),
         }
     }
 }

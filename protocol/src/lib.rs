@@ -10,11 +10,11 @@
 //! decision durably, and signs it.
 //!
 //! ```
-//! use farthing_coin::{RecoveryRecordId, SecretKey};
+//! use farthing_coin::{RecoveryRecordId, SecretKey, Signed};
 //! use farthing_protocol::{
-//!     decide::{CancelRequest, verify_cancel},
+//!     decide::{OverdueRequest, verify_overdue},
 //!     decision::{Decided, Outcome},
-//!     documents::{PurchaseKeyUse, Terms, coins_digest, recovery_record_digest},
+//!     documents::{Overdue, Terms, coins_digest, recovery_record_digest},
 //!     ids::OfferDigest,
 //!     money::Amount,
 //! };
@@ -37,17 +37,24 @@
 //!     private_digest: OfferDigest([1; 32]),
 //!     note_digest: recovery_record_digest(&RecoveryRecordId([2; 32]), b"sealed"),
 //! };
-//! let statement = PurchaseKeyUse::Cancel.statement(&terms.purchase_key, &terms.purchase_id());
-//! let signature = purchase_key.sign(&statement);
+//! // The bank says that the deadline has passed.
+//! let now_ms = terms.deadline_ms + 1;
+//! let overdue = Overdue {
+//!     purchase: terms.purchase_id(),
+//!     escrow: terms.escrow,
+//!     deadline_ms: terms.deadline_ms,
+//!     at_ms: now_ms,
+//! };
+//! let overdue = Signed::sign(overdue, &bank);
 //!
-//! let cancel = verify_cancel(CancelRequest { terms, signature }, &escrow.public())?;
-//! let Decided::Now(decision) = cancel.respond(None) else {
+//! let asked = verify_overdue(OverdueRequest { terms, overdue }, &escrow.public())?;
+//! let Decided::Now(decision) = asked.respond(None, now_ms)? else {
 //!     unreachable!("nothing was decided before")
 //! };
 //! assert!(matches!(decision.outcome(&escrow), Outcome::Aborted(_)));
 //!
 //! // A repeated request gets the stored decision.
-//! assert!(matches!(cancel.respond(Some(decision)), Decided::Before(_)));
+//! assert!(matches!(asked.respond(Some(decision), now_ms)?, Decided::Before(_)));
 //! # Ok(())
 //! # }
 //! ```

@@ -99,6 +99,17 @@ pub const SESSIONS_PER_ACCOUNT_MAX: usize = 16;
 /// of the longest requests.
 pub const NONCES_PER_PAYER_MAX: usize = 16 * COINS_PER_REQUEST_MAX;
 
+/// The most purchases that one coin cancels at an escrow before they are decided. A wallet exchanges the coins of an aborted
+/// purchase, so it needs one. It bounds the rows that a coin buys.
+pub const CANCELS_PER_COIN_MAX: u64 = 16;
+
+/// The requests of one kind that the owner of an account or a reserve has at once. See [`OWNER_REQUEST_EVERY_MS`].
+pub const OWNER_REQUESTS_AT_ONCE_MAX: u64 = 200;
+
+/// The time after which one more of them comes back (ms). So an owner sends 250 a second of each kind, from however many
+/// addresses.
+pub const OWNER_REQUEST_EVERY_MS: u64 = 4;
+
 /// How long nonces count against [`NONCES_PER_PAYER_MAX`] (ms). A wallet retries for a longer time when a bank is busy.
 pub const NONCES_WINDOW_MS: u64 = 10_000;
 

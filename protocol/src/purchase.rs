@@ -20,7 +20,7 @@
 use crate::{
     cause::CauseFault,
     contract::check_hold,
-    decide::{CancelRequest, OutcomeRequest},
+    decide::{AuthorizedCoin, CancelRequest, OutcomeRequest},
     decision::Outcome,
     documents::{
         Abort, CoinUse, Commit, Contract, FreeReceipt, Hold, Offer, PurchaseKeyUse, Receipt, Terms,
@@ -284,11 +284,22 @@ impl Order {
         }
     }
 
-    fn cancel_request(&self, purchase_key: &SecretKey) -> CancelRequest {
+    /// The request to the escrow to abort. It shows one coin: the escrow has seen it, or was to see it, in the hold.
+    pub fn cancel_request(&self, purchase_key: &SecretKey) -> CancelRequest {
         let statement = PurchaseKeyUse::Cancel.statement(&purchase_key.public(), &self.purchase());
+        let Payment {
+            coins,
+            authorizations,
+            ..
+        } = &self.payment;
+        let coin = coins.first().zip(authorizations.first());
         CancelRequest {
             terms: self.contract.terms.clone(),
             signature: purchase_key.sign(&statement),
+            coin: coin.map(|(coin, authorization)| AuthorizedCoin {
+                coin: *coin,
+                authorization: *authorization,
+            }),
         }
     }
 }

@@ -290,6 +290,12 @@ pub enum CoinFault {
     /// It was paid to accounts or reserves in another deposit.
     #[error("it is already deposited")]
     AlreadyDeposited(EarlierUse),
+    /// A cancel of an undecided purchase shows no coin.
+    #[error("it is missing; the cancel of an undecided purchase shows one")]
+    Missing,
+    /// The coin has cancelled as many purchases as one coin can.
+    #[error("it has cancelled too many purchases; exchange it")]
+    CancelledTooOften,
 }
 
 /// A fault of the contract, the offer, or a signed document.

@@ -18,6 +18,7 @@ use farthing_client::{
     rows::{CoinRow, CoinStatus, Delivery},
 };
 use farthing_coin::{Document, Seed, StatementDigest};
+use farthing_kit::by_hand::ByHand;
 use farthing_merchant::secret::MerchantSecret;
 use farthing_protocol::{
     decision::Outcome,
@@ -27,14 +28,14 @@ use farthing_protocol::{
     goods::GoodsKey,
     ids::{ItemId, NodeSecret, SealingContext},
     limits::{
-        CATALOG_PAGE_MAX, CATALOG_TEXT_MAX_BYTES, DESCRIPTION_MAX_BYTES, REASON_MAX_BYTES,
-        SESSIONS_PER_ACCOUNT_MAX,
+        CANCELS_PER_COIN_MAX, CATALOG_PAGE_MAX, CATALOG_TEXT_MAX_BYTES, DESCRIPTION_MAX_BYTES,
+        REASON_MAX_BYTES, SESSIONS_PER_ACCOUNT_MAX,
     },
     money::Amount,
     offer::CatalogFault,
     offered_key::OfferedKey,
     purchase::{OfferFault, Purchase, PurchaseError},
-    refusal::{IssueFault, Later, PurchaseFault, Refusal},
+    refusal::{CoinFault, IssueFault, Later, PurchaseFault, Refusal},
     seal::derive_ephemeral,
 };
 use farthing_simulation::{
@@ -51,7 +52,6 @@ use farthing_simulation::{
     world::World,
 };
 use farthing_store::limits::QUEUE_MAX_TRANSACTIONS;
-use farthing_kit::by_hand::ByHand;
 use std::{
     path::Path,
     sync::{
@@ -1064,6 +1064,7 @@ fn a_flood_of_cancels_leaves_a_bounded_trace_each_and_honest_customers_get_throu
             match answer.unwrap() {
                 Ok(Outcome::Aborted(_)) => decided += 1,
                 Ok(other) => panic!("{other:?}"),
+                Err(Refusal::Coins(fault)) => assert_eq!(fault.what, CoinFault::CancelledTooOften),
                 Err(refusal) => assert!(matches!(refusal, Refusal::Later(Later::Busy { .. })), "{refusal}"),
             }
         }
@@ -1072,6 +1073,7 @@ fn a_flood_of_cancels_leaves_a_bounded_trace_each_and_honest_customers_get_throu
         it.books_balance().await;
         assert_eq!(it.earned().await, PRICE);
         assert_eq!(it.balance().0, FUNDS.0 - PRICE.0);
+        assert_eq!(decided, CANCELS_PER_COIN_MAX, "what one coin cancels");
         let trace = (size(&it.world) - before) / decided.max(1);
         println!("{decided} of {FLOOD} cancels decided, {trace} bytes of journals each at escrow and bank");
         assert!(trace < 2 * TRACE_MAX_BYTES, "{trace} bytes each");

@@ -72,9 +72,9 @@ const V2: &[Section] = &[
     ("reserves", "texts", 2, &["protocol"]),
     ("wallet", "accounts", 9, &["coin"]),
     ("wire_bank", "frames", 15, &["protocol"]),
-    ("wire_escrow", "frames", 4, &["protocol"]),
+    ("wire_escrow", "frames", 5, &["protocol"]),
     ("wire_merchant", "frames", 2, &["protocol"]),
-    ("wire_refusals", "frames", 25, &["protocol"]),
+    ("wire_refusals", "frames", 27, &["protocol"]),
     ("wire_relay", "relay", 4, &["protocol"]),
     ("wire_relay", "target", 4, &["protocol"]),
 ];

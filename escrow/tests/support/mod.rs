@@ -7,7 +7,7 @@ use bank::{START_MS, TestBank, Wire, card, secret_key};
 use farthing_coin::{Coin, Document, PublicKey, RecoveryRecordId, SecretKey, Signature, Signed};
 use farthing_escrow::escrow::{Escrow, EscrowParts};
 use farthing_escrow::rows::LATEST_MS;
-use farthing_node::card::RoleName;
+use farthing_node::card::{Card, RoleName};
 use farthing_node::network::{Lane, Service};
 use farthing_protocol::{
     api::{Call, Caller, EscrowRequest},
@@ -44,7 +44,7 @@ pub struct EscrowFixture {
 }
 
 fn open(
-    bank: &TestBank,
+    cards: Vec<Card>,
     wire: &Wire,
     disk: &MemoryDisk,
     clock: &Arc<ManualClock>,
@@ -59,11 +59,15 @@ fn open(
         key: secret_key(2),
         store: store.clone(),
         network: Arc::new(wire.clone()),
-        cards: vec![card(RoleName::Bank, "central", &bank.key())],
+        cards,
         clock: clock.clone(),
         entropy: Arc::new(SeededEntropy::new(50 + starts)),
     });
     (Arc::new(escrow), store)
+}
+
+fn card_of(bank: &TestBank) -> Card {
+    card(RoleName::Bank, "central", &bank.key())
 }
 
 impl EscrowFixture {
@@ -71,7 +75,7 @@ impl EscrowFixture {
         let (bank, wire, disk) = (TestBank::new(1), Wire::default(), MemoryDisk::new());
         wire.attach(bank.key(), bank.clone());
         let clock = Arc::new(ManualClock::new(START_MS));
-        let (escrow, store) = open(&bank, &wire, &disk, &clock, 0);
+        let (escrow, store) = open(vec![card_of(&bank)], &wire, &disk, &clock, 0);
         EscrowFixture {
             escrow,
             bank,
@@ -89,7 +93,18 @@ impl EscrowFixture {
     pub fn restart(&mut self) {
         self.starts += 1;
         self.disk.kill();
-        (self.escrow, self.store) = open(&self.bank, &self.wire, &self.disk, &self.clock, self.starts);
+        self.start(vec![card_of(&self.bank)]);
+    }
+
+    /// Kills the escrow and starts it again without the bank's card, which its operator has removed.
+    pub fn restart_without_card(&mut self) {
+        self.starts += 1;
+        self.disk.kill();
+        self.start(Vec::new());
+    }
+
+    fn start(&mut self, cards: Vec<Card>) {
+        (self.escrow, self.store) = open(cards, &self.wire, &self.disk, &self.clock, self.starts);
     }
 
     /// Asks the bank for the head that it remembers. A running escrow does this on its own.
@@ -179,12 +194,19 @@ impl EscrowFixture {
 
     /// An order of `offer`, paid with coins of these values, with this deadline.
     pub fn order_of(&mut self, offer: Offer, values: &[u64], deadline_ms: u64) -> Bought {
+        let minted: Vec<_> = values.iter().map(|value| self.bank.mint(*value)).collect();
+        self.order_with(offer, &minted, deadline_ms)
+    }
+
+    /// An order of `offer`, paid with these coins, with this deadline.
+    pub fn order_with(&mut self, offer: Offer, minted: &[(Coin, SecretKey)], deadline_ms: u64) -> Bought {
         self.counter += 1;
         let bank = offer.banks[0].bank;
         let escrow = offer.escrows[0];
         let purchase_key = secret_key(100 + self.counter);
+        let copy = |key: &SecretKey| SecretKey::from_bytes(&key.to_bytes()).unwrap();
         let (coins, keys): (Vec<Coin>, Vec<SecretKey>) =
-            values.iter().map(|value| self.bank.mint(*value)).unzip();
+            minted.iter().map(|(coin, key)| (*coin, copy(key))).unzip();
         let plan = Plan {
             bank,
             escrow,
@@ -272,10 +294,7 @@ impl Bought {
     }
 
     pub fn cancel(&self) -> CancelRequest {
-        CancelRequest {
-            terms: self.order.contract.terms.clone(),
-            signature: self.sign(PurchaseKeyUse::Cancel),
-        }
+        self.order.cancel_request(&self.purchase_key)
     }
 
     pub fn outcome(&self) -> OutcomeRequest {

@@ -13,7 +13,7 @@ use farthing_protocol::{
         BankRequest, EscrowRequest, ForwardRequest, MerchantRequest, RelayKeyRequest, RelayRequest,
         TargetKeyRequest, TargetRequest, encode_reply,
     },
-    decide::OverdueRequest,
+    decide::{AuthorizedCoin, CancelRequest, OverdueRequest},
     decision::{Outcome, SignedDecision},
     denial::{CoinDenial, Denial, DenialCause, RequestKind, SpendProof},
     documents::{
@@ -28,7 +28,10 @@ use farthing_protocol::{
     oblivious::{EncryptionKey, SealedReply, SealedRequest},
     offered_key::OfferedKey,
     purchase::{Order, OrderParts, Plan},
-    refusal::{ContractFault, GoodsFault, Later, PurchaseFault, Refusal, RelayFault, RequestFault},
+    refusal::{
+        CoinFault, CoinsFault, ContractFault, GoodsFault, Later, PurchaseFault, Refusal, RelayFault,
+        RequestFault,
+    },
     reserve_sums::{ReserveFault, ReserveSums},
     restore::{KeptMemo, Memo, MemoRequest},
     seal::{commit_goods_key, derive_ephemeral},
@@ -513,8 +516,22 @@ fn escrow_frames(story: &Story) -> Vec<Value> {
     let abort = story.abort(&terms, cancelled.cancel());
     let ended = Outcome::Aborted(Signed::sign(abort, &story.escrow));
     let asked = EscrowRequest::Overdue(WithHead::without(question));
+    let coin = reserves::coins()[0];
+    let statement = CoinUse::Hold.statement(&coin.key_id, &terms.purchase_id().digest());
+    let AbortReason::CancelledBy(signature) = cancelled.cancel() else {
+        panic!("the customer cancels")
+    };
+    let cancel = EscrowRequest::Cancel(CancelRequest {
+        terms: terms.clone(),
+        signature,
+        coin: Some(AuthorizedCoin {
+            coin,
+            authorization: reserves::coin_keys(&[coin])[0].sign(&statement),
+        }),
+    });
     vec![
         request("cancelled", &asked),
+        request("cancelled, with a coin", &cancel),
         reply("Overdue", 4, "cancelled", &WithHead::without(late)),
         reply("Cancel", 2, "cancelled", &ended),
         reply("Outcome", 3, "cancelled", &ended),
@@ -535,6 +552,16 @@ fn refusals(story: &Story) -> Vec<Value> {
         }
         .into(),
         RequestFault::Output.into(),
+        CoinsFault {
+            index: 0,
+            what: CoinFault::Missing,
+        }
+        .into(),
+        CoinsFault {
+            index: 0,
+            what: CoinFault::CancelledTooOften,
+        }
+        .into(),
     ];
     let denied = denials(story)
         .into_iter()

@@ -2,11 +2,7 @@
 //!
 //! A wallet sends only correct requests. Tests need others: repeated, changed, or on another lane.
 
-#![allow(
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a panic is how a test fails"
-)]
+#![allow(clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
 
 mod payments;
 
@@ -18,11 +14,12 @@ use farthing_node::{
 use farthing_protocol::{
     api::{BankRequest, Call, Caller, EscrowRequest, KeysRequest, MerchantRequest},
     decide::{CancelRequest, ReleaseRequest},
-    documents::{Hold, Issued, Offer, PurchaseKeyUse},
+    documents::{Hold, Issued, Offer},
     exchange::{Authorized, Exchange, ExchangeBegin, ExchangeFinish},
     goods::GoodsKey,
     history::WithHead,
     hold::{BankHoldRequest, HoldRequest},
+    ids::ItemId,
     issuance::{Issuance, IssuanceAsk},
     issue::IssueState,
     offer::{CatalogRequest, DeliverRequest, OfferRequest},
@@ -70,6 +67,16 @@ impl Questions for MerchantRequest {
     const ROLE: RoleName = RoleName::Merchant;
     fn caller(&self) -> Caller {
         MerchantRequest::caller(self)
+    }
+}
+
+/// The lane of such a caller's requests.
+pub fn lane_of(caller: Caller) -> Lane {
+    match caller {
+        Caller::Identified => Lane::Identified,
+        Caller::Peer => Lane::Peer,
+        Caller::Relay => Lane::Relayed,
+        Caller::Anonymous | Caller::Anyone => Lane::Anonymous,
     }
 }
 
@@ -146,12 +153,7 @@ impl Bought {
 
     /// The request to the escrow to abort.
     pub fn cancel(&self) -> CancelRequest {
-        let key = self.purchase_key.public();
-        let statement = PurchaseKeyUse::Cancel.statement(&key, &self.order.purchase());
-        CancelRequest {
-            terms: self.order.contract.terms.clone(),
-            signature: self.purchase_key.sign(&statement),
-        }
+        self.order.cancel_request(&self.purchase_key)
     }
 }
 
@@ -199,7 +201,8 @@ impl ByHand {
         self.seed.account_key().public()
     }
 
-    fn next(&self) -> u64 {
+    /// The next number from which secrets derive.
+    pub fn next(&self) -> u64 {
         self.counter.fetch_add(1, Ordering::SeqCst)
     }
 
@@ -218,12 +221,7 @@ impl ByHand {
         C::Server: Questions,
     {
         let question = C::Server::from(call);
-        let lane = match question.caller() {
-            Caller::Identified => Lane::Identified,
-            Caller::Peer => Lane::Peer,
-            Caller::Relay => Lane::Relayed,
-            Caller::Anonymous | Caller::Anyone => Lane::Anonymous,
-        };
+        let lane = lane_of(question.caller());
         let request = farthing_protocol::wire::encode(&question).expect("a question is not too long");
         let reply = self.send(C::Server::ROLE, lane, request).await;
         let says = C::decode_reply(&reply).expect("a reply is one");
@@ -375,14 +373,24 @@ impl ByHand {
 
     // ---- purchases --------------------------------------------------------------------------------------------
 
+    /// The items on the first page of the catalogue.
+    pub async fn items(&self) -> Vec<ItemId> {
+        let catalog = self.ask(CatalogRequest { after: None }).await;
+        let items = catalog.expect("a catalogue").items;
+        items.into_iter().map(|item| item.item_id).collect()
+    }
+
     /// An offer for the first item of the catalogue.
     pub async fn offer(&self) -> Signed<Offer> {
-        let catalog = self
-            .ask(CatalogRequest { after: None })
+        let items = self.items().await;
+        self.offer_of(*items.first().expect("something is for sale"))
             .await
-            .expect("a catalogue");
+    }
+
+    /// An offer for this item.
+    pub async fn offer_of(&self, item_id: ItemId) -> Signed<Offer> {
         let request = OfferRequest {
-            item_id: catalog.items.first().expect("something is for sale").item_id,
+            item_id,
             bank: self.key(RoleName::Bank),
             escrow: self.key(RoleName::Escrow),
         };

@@ -127,6 +127,14 @@ pub(crate) const CHECKS: &[Check] = &[
         strangers::a_sealed_offer_and_coins_that_are_held
     ),
     story!(
+        "a cancel that nobody has paid for",
+        strangers::a_cancel_that_nobody_has_paid_for
+    ),
+    story!(
+        "a coin that cancels again and again",
+        strangers::a_coin_that_cancels_again_and_again
+    ),
+    story!(
         "a hold that is not overdue",
         strangers::a_hold_that_is_not_overdue
     ),

@@ -1,9 +1,10 @@
 //! Requests of a stranger who makes every message by hand. Each is refused, or answered as it must be.
 
-use farthing_coin::{SecretKey, Seed, Signed};
+use farthing_coin::{EncodedPoint, SecretKey, Seed, Signed};
+use farthing_kit::by_hand::{Bought, ByHand, Purse};
 use farthing_merchant::secret::MerchantSecret;
 use farthing_node::card::RoleName;
-use farthing_protocol::limits::{COINS_PER_REQUEST_MAX, MEMOS_AT_ONCE_MAX};
+use farthing_protocol::limits::{CANCELS_PER_COIN_MAX, COINS_PER_REQUEST_MAX, MEMOS_AT_ONCE_MAX};
 use farthing_protocol::{
     api::SettleOne,
     decide::OverdueRequest,
@@ -19,7 +20,6 @@ use farthing_protocol::{
 };
 use farthing_simulation::{machine::Death, party::Party, world::World};
 use farthing_store::entropy::{Entropy, SeededEntropy};
-use farthing_kit::by_hand::{Bought, ByHand, Purse};
 use std::sync::Arc;
 
 /// What the account has at first.
@@ -282,6 +282,35 @@ pub async fn a_cancel_in_a_currency_that_is_none() {
     assert!(
         matches!(refused, Err(Refusal::Request(RequestFault::Malformed(_)))),
         "bad input: the escrow keeps a currency that steers a terminal"
+    );
+}
+
+/// Somebody cancels a made-up purchase with a coin that no bank has signed.
+pub async fn a_cancel_that_nobody_has_paid_for() {
+    let (_world, hand) = stranger(45).await;
+    let mut purse = hand.withdraw(&EXACT).await;
+    for coin in &mut purse.coins {
+        coin.r = EncodedPoint(coin.public.0);
+    }
+    let refused = hand.ask(hand.order(&purse).await.cancel()).await;
+    assert!(
+        matches!(refused, Err(Refusal::Coins(_))),
+        "bad input: a stranger makes rows at the escrow for nothing"
+    );
+}
+
+/// Somebody cancels made-up purchases without end, and shows one coin for all of them.
+pub async fn a_coin_that_cancels_again_and_again() {
+    let (_world, hand) = stranger(46).await;
+    let purse = hand.withdraw(&EXACT).await;
+    for _ in 0..CANCELS_PER_COIN_MAX {
+        let cancelled = hand.ask(hand.order(&purse).await.cancel()).await;
+        cancelled.expect("an abort");
+    }
+    let refused = hand.ask(hand.order(&purse).await.cancel()).await;
+    assert!(
+        matches!(refused, Err(Refusal::Coins(_))),
+        "bad input: one coin makes rows at the escrow without end"
     );
 }
 
