@@ -1,7 +1,13 @@
 //! The command-line arguments.
 
 use anyhow::{Result, bail};
-use clap::{Parser, ValueEnum, value_parser};
+use clap::{
+    Parser, ValueEnum,
+    builder::{PossibleValuesParser, TypedValueParser},
+    value_parser,
+};
+use farthing_kit::stranger;
+use serde::{Serialize, Serializer};
 use std::path::PathBuf;
 
 /// The most customers at work at once.
@@ -38,6 +44,8 @@ const COINS_MAX: u64 = farthing_protocol::limits::COINS_PER_REQUEST_MAX as u64;
         load --mode sealed --relay                  customers buy through a relay, whose CPU counts as a server's\n  \
         load --mode exchange --prepared             with all that can be computed before done before the clock starts\n  \
         load --hostile relay-client --under-way 1,8 quiet, and then beside hostile clients of the relay\n  \
+        load --hostile escrow-hold --under-way 1    beside clients that send an escrow forged coins\n  \
+        load --costs --seconds 2                    what each request of a stranger costs its server\n  \
         load --old ../older --under-way 1,64        beside the load program of an older checkout, in turn\n\n\
         How to read the table: `a second` is the rate while all were under way; the latency is of whole \
         purchases as a customer sees them, goods opened and durable; CPU, syncs, bytes and requests are per purchase \
@@ -87,9 +95,14 @@ pub(crate) struct Args {
     pub(crate) prepared: bool,
     /// Measure each run twice: quiet, and then with 64 hostile clients on this machine, at the lowest priority. As
     /// `relay-client`, they send through the customers' relay, and `--relay` is implied. As `relay`, they send to bank, escrow
-    /// and merchant as a hostile relay does.
-    #[arg(long, value_enum, value_name = "KIND", conflicts_with_all = ["old", "plot", "prepared"])]
+    /// and merchant as a hostile relay does. Every other kind is a request to one server, made as costly as somebody without
+    /// an account or a coin can make it.
+    #[arg(long, value_parser = Attack::parser(), value_name = "KIND", conflicts_with_all = ["old", "plot", "prepared"])]
     pub(crate) hostile: Option<Attack>,
+    /// Measure what each request of a stranger costs its server, and print a table. Nobody else is there. Each request comes
+    /// in two forms: it fails at the first cheap check, or gets as far as a stranger can get.
+    #[arg(long, conflicts_with_all = ["hostile", "old", "plot", "prepared", "nodes", "spent"])]
+    pub(crate) costs: bool,
     /// Compare with the load program in this older checkout (DIR/target/release/load), in alternating rounds with the same
     /// arguments. An older program that does not know `--relay` or `--prepared` runs without.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["nodes", "spent", "plot"])]
@@ -130,7 +143,7 @@ impl Kind {
 impl Args {
     /// Whether the customers use a relay.
     pub(crate) fn is_relayed(&self) -> bool {
-        self.relay || self.hostile == Some(Attack::RelayClient)
+        self.relay || self.costs || self.hostile == Some(Attack::RelayClient)
     }
 
     /// Checks arguments that depend on the mode.
@@ -151,23 +164,52 @@ impl Args {
     }
 }
 
-/// Where hostile clients attack.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
+/// How hostile clients attack.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Attack {
     /// As clients of the relay.
     RelayClient,
     /// As a relay, at the servers.
     Relay,
+    /// As strangers who send one server one kind of request, as deep as a stranger gets.
+    Stranger(&'static stranger::Kind),
 }
 
 impl Attack {
+    /// The attacks by relay clients and relays.
+    const RELAYED: [Attack; 2] = [Attack::RelayClient, Attack::Relay];
+
     /// The name on the command line.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Attack::RelayClient => "relay-client",
             Attack::Relay => "relay",
+            Attack::Stranger(kind) => kind.name,
         }
+    }
+
+    /// All attacks.
+    fn all() -> impl Iterator<Item = Attack> {
+        Attack::RELAYED
+            .into_iter()
+            .chain(stranger::KINDS.iter().map(Attack::Stranger))
+    }
+
+    /// The attack with this name.
+    pub(crate) fn named(name: &str) -> Option<Attack> {
+        Attack::all().find(|attack| attack.name() == name)
+    }
+
+    /// Reads the name, and lists all names in an error.
+    fn parser() -> impl TypedValueParser<Value = Attack> {
+        PossibleValuesParser::new(Attack::all().map(Attack::name))
+            .try_map(|name| Attack::named(&name).ok_or("there is no such attack"))
+    }
+}
+
+impl Serialize for Attack {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
     }
 }
 

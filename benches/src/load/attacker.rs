@@ -4,10 +4,15 @@
 //! nodes. It says [`READY`] when all clients have started, attacks until its standard input closes, and then prints its
 //! [`Attacked`] as JSON.
 
-use crate::args::Attack;
-use anyhow::Result;
-use clap::ValueEnum;
+use crate::{
+    args::Attack,
+    crowd::{Attacked, CLIENTS, Counts, PATIENCE, UNDER_WAY_PER_CLIENT, source},
+    strangers,
+    subject::Subject,
+};
+use anyhow::{Context, Result};
 use farthing_coin::{EncodedPoint, EncodedScalar, PublicKey, Signature};
+use farthing_kit::stranger::Depth;
 use farthing_node::{
     call::{CallError, ask},
     card::{Card, RoleName},
@@ -23,14 +28,12 @@ use farthing_protocol::{
     limits::REQUEST_MAX_BYTES,
     oblivious::{EncryptionKey, SIZE_CLASSES, SealedRequest, seal_request},
     offer::CatalogRequest,
-    refusal::{Later, Refusal},
 };
 use farthing_store::entropy::{Entropy, SystemEntropy};
-use serde::{Deserialize, Serialize};
 use std::{
     ffi::OsString,
     io::{Read, Write},
-    net::{IpAddr, Ipv4Addr},
+    net::IpAddr,
     path::Path,
     process::ExitCode,
     sync::{
@@ -45,20 +48,6 @@ pub(crate) const ATTACK_COMMAND: &str = "attack";
 
 /// What an attacker prints when it attacks.
 pub(crate) const READY: &str = "attacking";
-
-/// The number of clients of each habit.
-const CLIENTS_PER_HABIT: usize = 8;
-
-/// The requests that each client has under way.
-const UNDER_WAY_PER_CLIENT: usize = 8;
-
-/// The first of the loopback addresses from which the clients send, and their number. The nodes have 127.0.0.1, and the
-/// customers the addresses from 127.1.0.1.
-const FIRST_ADDRESS: u8 = 2;
-const ADDRESSES: usize = 4;
-
-/// How long a client waits for a reply. Longer than every honest wait: it gives up nothing by itself.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// When a client that gives up its requests does so.
 const GIVEN_UP_AFTER: Duration = Duration::from_micros(500);
@@ -104,52 +93,6 @@ const HABITS: [Habit; 8] = [
     Habit::GiveUp,
 ];
 
-/// What an attacker has done.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
-pub(crate) struct Attacked {
-    /// How long (s).
-    pub(crate) seconds: f64,
-    /// Requests that were sent.
-    pub(crate) requests: u64,
-    /// Requests that were answered.
-    pub(crate) answered: u64,
-    /// Requests that were refused.
-    pub(crate) refused: u64,
-    /// Requests that were refused because a server was busy.
-    pub(crate) busy: u64,
-    /// Requests without a reply, most of them given up.
-    pub(crate) unanswered: u64,
-}
-
-impl Attacked {
-    /// Requests a second.
-    pub(crate) fn per_second(&self) -> f64 {
-        self.requests as f64 / self.seconds.max(f64::EPSILON)
-    }
-}
-
-#[derive(Default)]
-struct Counts {
-    requests: AtomicU64,
-    answered: AtomicU64,
-    refused: AtomicU64,
-    busy: AtomicU64,
-    unanswered: AtomicU64,
-}
-
-impl Counts {
-    fn now(&self) -> [u64; 5] {
-        [
-            &self.requests,
-            &self.answered,
-            &self.refused,
-            &self.busy,
-            &self.unanswered,
-        ]
-        .map(|counter| counter.load(Ordering::Relaxed))
-    }
-}
-
 /// Attacks if `args` (after the executable's own name) say so. `None` if they do not.
 pub(crate) fn run(args: &[OsString]) -> Option<ExitCode> {
     let [_, command, kind, dir] = args else {
@@ -158,8 +101,8 @@ pub(crate) fn run(args: &[OsString]) -> Option<ExitCode> {
     if command != ATTACK_COMMAND {
         return None;
     }
-    let outcome = Attack::from_str(&kind.to_string_lossy(), false)
-        .map_err(anyhow::Error::msg)
+    let outcome = Attack::named(&kind.to_string_lossy())
+        .context("there is no such attack")
         .and_then(|kind| attack(kind, Path::new(dir)));
     Some(match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -174,7 +117,13 @@ fn attack(kind: Attack, dir: &Path) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let cards = NetworkFile::load(dir)?;
     let counts = Arc::new(Counts::default());
-    runtime.block_on(start(kind, &cards, &counts))?;
+    runtime.block_on(async {
+        match kind {
+            Attack::Stranger(kind) => strangers::start(kind, &cards, &counts).await,
+            Attack::RelayClient => start(Way::RelayClient, &cards, &counts).await,
+            Attack::Relay => start(Way::Relay, &cards, &counts).await,
+        }
+    })?;
     std::thread::sleep(WARM_UP);
     let began = Instant::now();
     let before = counts.now();
@@ -199,15 +148,23 @@ fn attack(kind: Attack, dir: &Path) -> Result<()> {
     Ok(())
 }
 
+/// The way of requests that are encrypted to a server.
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    /// As a client of the relay.
+    RelayClient,
+    /// As a relay.
+    Relay,
+}
+
 /// Starts all clients.
-async fn start(kind: Attack, cards: &NetworkFile, counts: &Arc<Counts>) -> Result<()> {
+async fn start(way: Way, cards: &NetworkFile, counts: &Arc<Counts>) -> Result<()> {
     let mut victims = Vec::new();
     for role in RoleName::PARTIES {
-        victims.push(Victim::of(kind, cards, role).await?);
+        victims.push(Victim::of(way, cards, role).await?);
     }
-    for (number, victim) in (0..CLIENTS_PER_HABIT).zip(victims.iter().cycle()) {
-        let last = FIRST_ADDRESS.saturating_add(u8::try_from(number % ADDRESSES)?);
-        let source = IpAddr::from(Ipv4Addr::new(127, 0, 0, last));
+    for (number, victim) in (0..CLIENTS / HABITS.len()).zip(victims.iter().cycle()) {
+        let source = source(number)?;
         for habit in HABITS {
             let client = Arc::new(Client::new(habit, victim.clone(), source)?);
             for _ in 0..UNDER_WAY_PER_CLIENT {
@@ -221,7 +178,7 @@ async fn start(kind: Attack, cards: &NetworkFile, counts: &Arc<Counts>) -> Resul
 /// A server, and how a client reaches it.
 #[derive(Clone)]
 struct Victim {
-    kind: Attack,
+    way: Way,
     /// The relay, or the server itself.
     dialled: Card,
     lane: Lane,
@@ -230,11 +187,11 @@ struct Victim {
 }
 
 impl Victim {
-    async fn of(kind: Attack, cards: &NetworkFile, role: RoleName) -> Result<Victim> {
+    async fn of(way: Way, cards: &NetworkFile, role: RoleName) -> Result<Victim> {
         let server = cards.only_one(role)?;
         let network = QuicNetwork::new();
-        let (dialled, lane, key) = match kind {
-            Attack::RelayClient => {
+        let (dialled, lane, key) = match way {
+            Way::RelayClient => {
                 let relay = cards.only_one(RoleName::Relay)?;
                 let channel = network.connect(relay, Lane::Anonymous).await?;
                 let request = RelayKeyRequest {
@@ -242,7 +199,7 @@ impl Victim {
                 };
                 (relay, Lane::Anonymous, ask(&*channel, request, PATIENCE).await?)
             }
-            Attack::Relay => {
+            Way::Relay => {
                 let channel = network.connect(server, Lane::Relayed).await?;
                 (
                     server,
@@ -252,7 +209,7 @@ impl Victim {
             }
         };
         Ok(Victim {
-            kind,
+            way,
             dialled: dialled.clone(),
             lane,
             role,
@@ -262,9 +219,9 @@ impl Victim {
 
     /// A frame that brings `request` to the server `target`. Only a relay looks at the target.
     fn frame(&self, target: PublicKey, request: SealedRequest) -> Result<Vec<u8>> {
-        Ok(match self.kind {
-            Attack::RelayClient => ForwardRequest { target, request }.encode()?,
-            Attack::Relay => request.encode()?,
+        Ok(match self.way {
+            Way::RelayClient => ForwardRequest { target, request }.encode()?,
+            Way::Relay => request.encode()?,
         })
     }
 
@@ -303,12 +260,62 @@ impl Victim {
             0 => self.key.target,
             _ => PublicKey(random()),
         };
-        match (self.kind, count % 4) {
-            (Attack::Relay, _) => Ok(TargetKeyRequest.encode()?),
-            (Attack::RelayClient, 3) => self.noise(target, &[]),
-            (Attack::RelayClient, _) => Ok(RelayKeyRequest { target }.encode()?),
+        match (self.way, count % 4) {
+            (Way::Relay, _) => Ok(TargetKeyRequest.encode()?),
+            (Way::RelayClient, 3) => self.noise(target, &[]),
+            (Way::RelayClient, _) => Ok(RelayKeyRequest { target }.encode()?),
         }
     }
+}
+
+/// The requests to a relay, and those of a relay, each at both depths.
+pub(crate) async fn relayed(cards: &NetworkFile) -> Result<Vec<Subject>> {
+    let mut subjects = Vec::new();
+    for (way, server, names) in [
+        (Way::RelayClient, RoleName::Relay, ["relay-key", "relay-forward"]),
+        (Way::Relay, RoleName::Bank, ["target-key", "target-forward"]),
+    ] {
+        let victim = Victim::of(way, cards, RoleName::Bank).await?;
+        let [key, forward] = names;
+        let nobody = PublicKey(random());
+        let stale = SealedRequest {
+            day: 0,
+            encapsulated: EncapsulatedKey(random()),
+            body: noise(SIZE_CLASSES.into_iter().min().unwrap_or_default()),
+        };
+        let (unknown, first) = match way {
+            Way::RelayClient => (
+                Some(RelayKeyRequest { target: nobody }.encode()?),
+                "no such server",
+            ),
+            Way::Relay => (None, "another day"),
+        };
+        let refused = victim.frame(nobody, stale)?;
+        let question = victim.key_question(0)?;
+        let all = [
+            (key, Depth::First, "no such server", unknown),
+            (key, Depth::Deepest, "answered: a key", Some(question)),
+            (forward, Depth::First, first, Some(refused)),
+            (
+                forward,
+                Depth::Deepest,
+                "answered: the list of keys",
+                Some(victim.valid()?),
+            ),
+        ];
+        subjects.extend(all.into_iter().filter_map(|(kind, depth, ends, request)| {
+            Some(Subject {
+                kind,
+                depth,
+                ends,
+                server,
+                dialled: victim.dialled.clone(),
+                lane: victim.lane,
+                requests: vec![request?],
+            })
+        }));
+    }
+    Ok(subjects)
 }
 
 fn random() -> [u8; 32] {
@@ -373,23 +380,10 @@ impl Client {
     }
 
     async fn send_for_ever(self: Arc<Self>, counts: Arc<Counts>) {
-        let count = |counter: &AtomicU64| {
-            counter.fetch_add(1, Ordering::Relaxed);
-        };
         loop {
             let Ok(request) = self.request() else { return };
-            count(&counts.requests);
-            count(match self.send(request).await {
-                Ok(reply) => match ForwardRequest::decode_reply(&reply) {
-                    Ok(Err(Refusal::Later(Later::Busy { .. }))) => &counts.busy,
-                    Ok(Err(_)) => &counts.refused,
-                    // The reply to another question does not decode as this one's.
-                    Ok(Ok(_)) | Err(_) => &counts.answered,
-                },
-                Err(CallError::Network(NetworkError::Busy { .. })) => &counts.busy,
-                Err(CallError::Network(NetworkError::Refused { .. })) => &counts.refused,
-                Err(_) => &counts.unanswered,
-            });
+            counts.asked();
+            counts.replied(&self.send(request).await);
         }
     }
 

@@ -2,7 +2,8 @@
 
 use crate::{
     args::Attack,
-    attacker::{ATTACK_COMMAND, Attacked, READY},
+    attacker::{ATTACK_COMMAND, READY},
+    crowd::Attacked,
 };
 use anyhow::{Context, Result, bail};
 use std::{

@@ -12,7 +12,8 @@
 //! | exchanges that are computed as far as possible before the run | [`prepared`] |
 //! | one run with a number of customers for a time | [`run`] |
 //! | the resources that nodes and client used | [`counts`] |
-//! | hostile clients beside the customers, and what they do | [`hostile`], [`attacker`] |
+//! | hostile clients beside the customers, and what they do | [`hostile`], [`attacker`], [`strangers`], [`crowd`] |
+//! | what each request of a stranger costs | [`costs`], [`subject`] |
 //! | alternating rounds with an older program | [`compare`] |
 //! | the audit of all sums after a run | [`audit`] |
 //! | the cost of single operations on this machine | [`floor`] |
@@ -27,7 +28,9 @@ mod attacker;
 mod audit;
 mod bars;
 mod compare;
+mod costs;
 mod counts;
+mod crowd;
 mod everyone;
 mod floor;
 mod hostile;
@@ -37,6 +40,8 @@ mod prepared;
 mod report;
 mod run;
 mod spent;
+mod strangers;
+mod subject;
 mod target;
 mod wallets;
 mod work;
@@ -87,6 +92,9 @@ async fn load(args: &Args) -> Result<()> {
         return compare::run(args, old).await;
     }
     let dir = Scratch::new("farthing-load", args.dir.as_deref())?;
+    if args.costs {
+        return costs::run(args, dir.path()).await;
+    }
     let floor = floor::measure(dir.path()).await?;
     let target = Arc::new(Target::of(args, dir.path()).await?);
     let mut wallets = Wallets::new(&target, dir.path())?;

@@ -2,10 +2,10 @@
 
 use crate::{
     args::{Attack, Kind},
-    attacker,
     audit::{AllBooks, LoadAudit},
     bars,
     counts::{Costs, Snapshot, quiet},
+    crowd,
     hostile::Hostile,
     target::Target,
     wallets::Wallets,
@@ -52,7 +52,7 @@ pub(crate) struct Run<'a> {
 /// The attack during a run.
 pub(crate) struct Attacked {
     pub(crate) kind: Attack,
-    pub(crate) done: attacker::Attacked,
+    pub(crate) done: crowd::Attacked,
     /// The latency of the quiet run before.
     pub(crate) quiet: Option<Latency>,
 }

@@ -8,6 +8,7 @@
 //! | bank, escrow and merchant that know each other | [`market`] |
 //! | a customer: the wallet's command line | [`customer`] |
 //! | a customer that makes every message by hand | [`by_hand`] |
+//! | every request that a stranger can send | [`stranger`] |
 //! | a faulty network | [`lines`] between any two parties, [`line`](mod@line), [`faults`] |
 //! | lines over TCP, and a proxy | [`tcp_line`], [`socks`] |
 //! | a disk that can be filled | [`disk`] |
@@ -36,4 +37,5 @@ pub mod program;
 pub mod scratch;
 pub mod script;
 pub mod socks;
+pub mod stranger;
 pub mod tcp_line;
