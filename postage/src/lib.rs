@@ -23,6 +23,7 @@ pub mod class;
 pub mod cli;
 pub mod day;
 pub mod documents;
+mod forget;
 pub mod indicium;
 pub mod judge;
 pub mod keys;

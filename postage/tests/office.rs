@@ -59,12 +59,7 @@ fn report(indicia: &[Vec<u8>]) -> Signed<StationReport> {
 /// A meter with 20.00, and a copy of it with its device.
 fn copied() -> (Office, SoftMeter, SoftMeter) {
     let office = office();
-    let (disk, device, meter) = new_meter(9);
-    supply(&office, &meter, 2000, 1);
-    meter.close().unwrap();
-    let (other_disk, other_device) = (disk.copy(), MemoryDevice::with(device.content()));
-    let meter = open_meter(options(&disk), &device).unwrap();
-    let copy = open_meter(options(&other_disk), &other_device).unwrap();
+    let (meter, copy) = copied_meter(&office, 2000);
     (office, meter, copy)
 }
 

@@ -333,12 +333,7 @@ fn reports_repeat_until_the_office_confirms_them() {
 #[test]
 fn a_copied_meter_at_two_stations_is_found_by_the_office_and_revoked_at_both() {
     let office = office();
-    let (disk, device, meter) = new_meter(9);
-    supply(&office, &meter, 20_000, 1);
-    meter.close().unwrap();
-    let (copied_disk, copied_device) = (disk.copy(), MemoryDevice::with(device.content()));
-    let meter = open_meter(options(&disk), &device).unwrap();
-    let copy = open_meter(options(&copied_disk), &copied_device).unwrap();
+    let (meter, copy) = copied_meter(&office, 20_000);
     let (here, there) = (station(50, &["51"]), station(51, &["10"]));
     for station in [&here, &there] {
         station.learn(&office.list().unwrap()).unwrap();
@@ -371,12 +366,7 @@ fn a_copied_meter_at_two_stations_is_found_by_the_office_and_revoked_at_both() {
 #[test]
 fn a_copied_meter_at_one_station_is_found_there_and_reported() {
     let office = office();
-    let (disk, device, meter) = new_meter(9);
-    supply(&office, &meter, 20_000, 1);
-    meter.close().unwrap();
-    let (copied_disk, copied_device) = (disk.copy(), MemoryDevice::with(device.content()));
-    let meter = open_meter(options(&disk), &device).unwrap();
-    let copy = open_meter(options(&copied_disk), &copied_device).unwrap();
+    let (meter, copy) = copied_meter(&office, 20_000);
     let station = station(50, &["51"]);
     station.learn(&office.list().unwrap()).unwrap();
     // The same address: the same bytes, a duplicate.

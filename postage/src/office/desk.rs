@@ -12,6 +12,7 @@ use crate::{
         AuditChallenge, IndiciumBytes, ListedMeter, MeterAudit, MeterCertificate, MeterList, MeterRequest,
         Received, Refill, RefillSource, RevocationReason, StationReport, meter_in,
     },
+    forget::forget,
     indicium::{VerifiedIndicium, decode, verify},
     judge::paid_refill,
     meter::rows::refill_key,
@@ -349,27 +350,12 @@ impl Office {
     /// # Errors
     /// [`OfficeError`].
     pub fn purge(&self, today: Day) -> Result<u64, OfficeError> {
-        let mut purged = 0u64;
-        loop {
-            let rows = USES_BY_DAY.scan(&self.store.view(), Bound::Unbounded, PAGE)?;
-            let is_old = |day: u32| rules::is_forgotten(Day(day), today);
-            let old: Vec<_> = rows
-                .into_iter()
-                .map(|(key, ())| key)
-                .filter(|key| is_old(key.0))
-                .collect();
-            if old.is_empty() {
-                return Ok(purged);
-            }
-            purged = purged.saturating_add(old.len() as u64);
-            self.store.transact_blocking(Reads::none(), move |tx| {
-                for key in &old {
-                    USES_BY_DAY.delete(tx, key)?;
-                    USES.delete(tx, &(key.1, key.2))?;
-                }
-                Ok(())
-            })?;
-        }
+        let is_old = |key: &(u32, _, _)| rules::is_forgotten(Day(key.0), today);
+        let purged = forget(&self.store, &USES_BY_DAY, is_old, |tx, key| {
+            USES_BY_DAY.delete(tx, key)?;
+            USES.delete(tx, &(key.1, key.2))
+        })?;
+        Ok(purged)
     }
 
     /// The list of meters for the stations.

@@ -7,6 +7,7 @@ use super::{
 use crate::{
     day::{Day, VALID_DAYS},
     documents::{IndiciumBytes, MeterList, REPORT_MAX, StationReport},
+    forget::forget,
     indicium::{VerifiedIndicium, decode, verify},
 };
 use farthing_coin::{PublicKey, SecretKey, Signed};
@@ -157,20 +158,9 @@ impl Station {
     /// Forgets the entries that the office has.
     fn forget_entries(&self) -> Result<(), StationError> {
         let received = self.row()?.received;
-        loop {
-            let page = ENTRIES.scan(&self.store.view(), Bound::Unbounded, PAGE)?;
-            let old: Vec<u64> = page
-                .into_iter()
-                .map(|(number, _)| number)
-                .filter(|it| *it <= received)
-                .collect();
-            if old.is_empty() {
-                return Ok(());
-            }
-            self.store.transact_blocking(Reads::none(), move |tx| {
-                old.iter().try_for_each(|number| ENTRIES.delete(tx, number))
-            })?;
-        }
+        let delete = |tx: &mut Transaction<'_>, number: &u64| ENTRIES.delete(tx, number);
+        forget(&self.store, &ENTRIES, |number| *number <= received, delete)?;
+        Ok(())
     }
 
     /// Scans one letter. The indicium is accepted once, and the acceptance is durable before this returns.
@@ -277,44 +267,22 @@ impl Station {
             STATION.put(tx, &(), &StationRow { purged_before, ..row })
         })?;
         let before = self.row()?.purged_before;
-        self.purge_second(before)?;
-        let mut purged = 0u64;
-        loop {
-            let page = SEEN_BY_DAY.scan(&self.store.view(), Bound::Unbounded, PAGE)?;
-            let old: Vec<_> = page
-                .into_iter()
-                .map(|(key, ())| key)
-                .filter(|key| Day(key.0) < before)
-                .collect();
-            if old.is_empty() {
-                return Ok(purged);
-            }
-            purged = purged.saturating_add(old.len() as u64);
-            self.store.transact_blocking(Reads::none(), move |tx| {
-                for key in &old {
-                    SEEN_BY_DAY.delete(tx, key)?;
-                    SEEN.delete(tx, &(key.1, key.2))?;
-                }
-                Ok(())
-            })?;
-        }
-    }
-
-    fn purge_second(&self, before: Day) -> Result<(), StoreError> {
-        loop {
-            let page = SECOND.scan(&self.store.view(), Bound::Unbounded, PAGE)?;
-            let old: Vec<_> = page
-                .into_iter()
-                .map(|(key, ())| key)
-                .filter(|key| Day(key.0) < before)
-                .collect();
-            if old.is_empty() {
-                return Ok(());
-            }
-            self.store.transact_blocking(Reads::none(), move |tx| {
-                old.iter().try_for_each(|key| SECOND.delete(tx, key))
-            })?;
-        }
+        forget(
+            &self.store,
+            &SECOND,
+            |key| Day(key.0) < before,
+            |tx, key| SECOND.delete(tx, key),
+        )?;
+        let purged = forget(
+            &self.store,
+            &SEEN_BY_DAY,
+            |key| Day(key.0) < before,
+            |tx, key| {
+                SEEN_BY_DAY.delete(tx, key)?;
+                SEEN.delete(tx, &(key.1, key.2))
+            },
+        )?;
+        Ok(purged)
     }
 }
 

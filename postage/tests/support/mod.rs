@@ -245,6 +245,17 @@ pub(crate) fn supply(office: &Office, meter: &SoftMeter, amount: u64, number: u8
     meter.refill(&refill).unwrap();
 }
 
+/// A meter with this amount, and a copy of its state together with its device.
+pub(crate) fn copied_meter(office: &Office, amount: u64) -> (SoftMeter, SoftMeter) {
+    let (disk, device, meter) = new_meter(9);
+    supply(office, &meter, amount, 1);
+    meter.close().unwrap();
+    let (copied_disk, copied_device) = (disk.copy(), MemoryDevice::with(device.content()));
+    let meter = open_meter(options(&disk), &device).unwrap();
+    let copy = open_meter(options(&copied_disk), &copied_device).unwrap();
+    (meter, copy)
+}
+
 /// An order for a letter to `lines`. Orders differ by `job`.
 pub(crate) fn order(job: u64, lines: &[&str], day: Day) -> PrintOrder {
     let mut id = [0; 32];
