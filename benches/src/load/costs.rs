@@ -142,17 +142,22 @@ async fn measured(target: &Target, subject: Subject, time: Duration) -> Result<C
         for first in 0..UNDER_WAY {
             let (link, requests) = (Arc::clone(&link), Arc::clone(&requests));
             clients.spawn(async move {
+                let mut replies = Vec::new();
                 for request in requests.iter().cycle().skip(first) {
                     if began.elapsed() >= time {
                         break;
                     }
-                    let _told = link.call(request.clone(), PATIENCE).await;
+                    // Without a reply the request was turned away as one too many.
+                    let reply = link.call(request.clone(), PATIENCE).await;
+                    replies.extend(reply.ok().map(|reply| reply.len()));
                 }
+                replies
             });
         }
     }
+    let mut replies = Vec::new();
     while let Some(ended) = clients.join_next().await {
-        ended.context("a client failed on a bug")?;
+        replies.extend(ended.context("a client failed on a bug")?);
     }
     let seconds = began.elapsed().as_secs_f64();
     let after = Status::of(node.dir()).await?;
@@ -162,7 +167,6 @@ async fn measured(target: &Target, subject: Subject, time: Duration) -> Result<C
         .saturating_sub(before.network.requests)
         .max(1) as f64;
     let each = |of: fn(&Status) -> u64| of(&after).saturating_sub(of(&before)) as f64 / count;
-    let frames = each(|s| s.network.request_bytes.saturating_add(s.network.reply_bytes));
     Ok(Cost {
         kind: subject.kind,
         deepest: subject.depth == Depth::Deepest,
@@ -171,7 +175,7 @@ async fn measured(target: &Target, subject: Subject, time: Duration) -> Result<C
         syncs: each(|s| s.store.unwrap_or_default().records),
         journal_bytes: each(|s| s.store.unwrap_or_default().journal_bytes),
         request_bytes,
-        reply_bytes: frames - request_bytes as f64,
+        reply_bytes: replies.iter().sum::<usize>() as f64 / replies.len().max(1) as f64,
         memory_peak_growth_bytes: after
             .process
             .memory_peak_bytes

@@ -103,9 +103,9 @@ macro_rules! kinds {
 kinds! {
     "bank-keys", Bank, bank_keys, "none", "answered: the list of keys";
     "bank-account", Bank, bank_account, "another bank", "no such account";
-    "bank-withdraw-begin", Bank, bank_withdraw_begin, "another bank", "no such account; a signed denial";
-    "bank-withdraw-finish", Bank, bank_withdraw_finish, "another bank", "no session; a signed denial";
-    "bank-withdrawals", Bank, bank_withdrawals, "another bank", "no such account";
+    "bank-withdraw-begin", Bank, bank_withdraw_begin, "another bank", "no such account";
+    "bank-withdraw-finish", Bank, bank_withdraw_finish, "another bank", "no session";
+    "bank-withdrawals", Bank, bank_withdrawals, "another bank", "answered: no withdrawals";
     "bank-exchange-begin", Bank, bank_exchange_begin, "another bank", "64 forged coins";
     "bank-exchange-finish", Bank, bank_exchange_finish, "another bank", "64 forged coins";
     "bank-hold", Bank, bank_hold, "another escrow", "64 forged coins";
@@ -116,10 +116,10 @@ kinds! {
     "bank-push", Bank, bank_push, "another escrow", "64 forged decisions";
     "bank-witness", Bank, bank_witness, "another bank", "not a peer";
     "bank-reserve", Bank, bank_reserve, "another bank", "answered: nothing there";
-    "bank-reserve-begin", Bank, bank_reserve_begin, "another bank", "nothing there; a signed denial";
-    "bank-reserve-finish", Bank, bank_reserve_finish, "another bank", "no session; a signed denial";
+    "bank-reserve-begin", Bank, bank_reserve_begin, "another bank", "nothing there";
+    "bank-reserve-finish", Bank, bank_reserve_finish, "another bank", "no session";
     "bank-deposit", Bank, bank_deposit, "another bank", "64 forged coins";
-    "bank-refund", Bank, bank_refund, "another bank", "no such purchase; a signed denial";
+    "bank-refund", Bank, bank_refund, "another bank", "no such purchase";
     "escrow-hold", Escrow, escrow_hold, "another escrow", "64 forged coins";
     "escrow-release", Escrow, escrow_release, "another escrow", "a forged hold";
     "escrow-cancel", Escrow, escrow_cancel, "another escrow", "a forged coin";
