@@ -355,8 +355,8 @@ impl Bank {
     /// first is awaited, so they share a sync.
     ///
     /// # Errors
-    /// When the list is too long. For a single decision: when its escrow is unknown, its signature is bad, or it does not
-    /// fit the purchase. If the escrow signed the opposite earlier, the refusal has that decision.
+    /// When the list is too long, or a signature in it is bad. For a single decision: when its escrow is unknown, or it does
+    /// not fit the purchase. If the escrow signed the opposite earlier, the refusal has that decision.
     pub async fn settle(&self, request: SettleRequest) -> Result<Answers, Refusal> {
         let escrow = request.escrow;
         let stored = |purchase: &PurchaseId| self.stored(purchase, &escrow);

@@ -113,9 +113,7 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
         batch.coin_with_authorization(slot as usize, &coin, denomination, &statement, &signature);
     }
     println!("{} equations in one batch", batch.len());
-    batch
-        .verify(&mut rng)
-        .map_err(|culprits| format!("{culprits:?}"))?;
+    batch.verify(&mut rng).map_err(|culprit| format!("{culprit:?}"))?;
 
     // The key id covers the value, so a coin has no other value.
     let dearer = Denomination {

@@ -2,7 +2,7 @@
 //!
 //! Each equation gets a weight of 128 bits. The weighted sum of all equations must be the identity. A batch with a bad
 //! equation passes with a probability of 2^-128. Ristretto has no cofactor, so a batch and the single verifications
-//! always agree. A batch that fails is bisected until every culprit is named.
+//! always agree. A batch that fails is bisected for its first culprit. This at most doubles the work, however many are bad.
 
 use std::collections::BTreeMap;
 
@@ -36,18 +36,18 @@ use crate::transcript::{Transcript, TranscriptExt, label};
 /// let mut batch = Batch::new();
 /// batch.signature(0, &key.public(), &statement(1), &key.sign(&statement(1)));
 /// batch.signature(1, &key.public(), &statement(1), &key.sign(&statement(2)));
-/// let culprits = batch.verify(&mut rng).unwrap_err();
-/// assert_eq!(culprits.iter().map(|culprit| culprit.index).collect::<Vec<_>>(), [1]);
+/// assert_eq!(batch.verify(&mut rng).unwrap_err().index, 1);
 /// ```
 #[derive(Default)]
 pub struct Batch {
     keys: Vec<OpenKey>,
     key_positions: BTreeMap<KeyId, usize>,
     equations: Vec<Equation>,
-    culprits: Vec<BatchError>,
+    /// What failed before it could become an equation.
+    malformed: Vec<BatchError>,
 }
 
-/// A culprit of a batch: a coin or signature that failed, by the index that the caller gave it.
+/// The first culprit of a batch: a coin or signature that failed, by the index that the caller gave it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchError {
     /// The index that the caller gave.
@@ -84,6 +84,27 @@ enum Terms {
         equation: CoinEquation,
     },
     Signature(SignatureEquation),
+}
+
+impl BatchError {
+    /// The order of culprits: by index, and under one index the coin before the signature.
+    fn place(&self) -> (usize, bool) {
+        (self.index, matches!(self.what, BatchErrorKind::Signature(_)))
+    }
+}
+
+impl Equation {
+    /// The culprit that this equation is, if it does not hold.
+    fn culprit(&self) -> BatchError {
+        let what = match self.terms {
+            Terms::Coin { .. } => CoinError::Forged.into(),
+            Terms::Signature(_) => SignatureError::Forged.into(),
+        };
+        BatchError {
+            index: self.index,
+            what,
+        }
+    }
 }
 
 impl Batch {
@@ -137,7 +158,7 @@ impl Batch {
 
     /// The number of coins and signatures. A coin with its authorization counts as two.
     pub fn len(&self) -> usize {
-        self.equations.len() + self.culprits.len()
+        self.equations.len() + self.malformed.len()
     }
 
     /// Whether nothing was added.
@@ -148,29 +169,24 @@ impl Batch {
     /// Verifies everything.
     ///
     /// # Errors
-    /// All culprits, in the order of their indices. Under one index the coin comes before the signature.
-    pub fn verify(mut self, rng: &mut impl CryptoRng) -> Result<(), Vec<BatchError>> {
-        let weighted = self.weigh(rng);
-        let sum = self.sum(&weighted);
-        let mut forged = Vec::new();
-        self.bisect(&weighted, sum, &mut forged);
-        self.culprits.append(&mut forged);
-        if self.culprits.is_empty() {
-            return Ok(());
+    /// The first culprit, in the order of the indices. Under one index the coin comes before the signature.
+    pub fn verify(mut self, rng: &mut impl CryptoRng) -> Result<(), BatchError> {
+        let malformed = self.malformed.iter().min_by_key(|it| it.place()).copied();
+        if let Some(malformed) = malformed {
+            // What comes after it cannot be the first culprit.
+            self.equations
+                .retain(|equation| equation.culprit().place() < malformed.place());
         }
-        self.culprits.sort_by_key(|culprit| {
-            (
-                culprit.index,
-                matches!(culprit.what, BatchErrorKind::Signature(_)),
-            )
-        });
-        Err(self.culprits)
+        self.equations.sort_by_key(|equation| equation.culprit().place());
+        let weighted = self.weigh(rng);
+        let forged = self.first_forged(&weighted, self.sum(&weighted));
+        forged.or(malformed).map_or(Ok(()), Err)
     }
 
     fn add(&mut self, index: usize, terms: Result<Terms, BatchErrorKind>) {
         match terms {
             Ok(terms) => self.equations.push(Equation { index, terms }),
-            Err(what) => self.culprits.push(BatchError { index, what }),
+            Err(what) => self.malformed.push(BatchError { index, what }),
         }
     }
 
@@ -248,28 +264,26 @@ impl Batch {
         sum.multiply(&self.keys)
     }
 
-    /// Names the culprits among equations with the weighted sum `sum`.
+    /// The first culprit among equations with the weighted sum `sum`.
     ///
-    /// Only the left half is multiplied out. The sum of the right half is the whole sum minus the left sum.
-    fn bisect(&self, weighted: &[(Scalar, &Equation)], sum: RistrettoPoint, culprits: &mut Vec<BatchError>) {
+    /// Only left halves are multiplied out. The sum of a right half is the whole sum minus the left sum.
+    fn first_forged(
+        &self,
+        mut weighted: &[(Scalar, &Equation)],
+        mut sum: RistrettoPoint,
+    ) -> Option<BatchError> {
         if sum.is_identity() {
-            return;
+            return None;
         }
-        if let [(_, equation)] = weighted {
-            let what = match equation.terms {
-                Terms::Coin { .. } => CoinError::Forged.into(),
-                Terms::Signature(_) => SignatureError::Forged.into(),
+        while weighted.len() > 1 {
+            let (left, right) = weighted.split_at(weighted.len() / 2);
+            let left_sum = self.sum(left);
+            (weighted, sum) = match left_sum.is_identity() {
+                true => (right, sum - left_sum),
+                false => (left, left_sum),
             };
-            culprits.push(BatchError {
-                index: equation.index,
-                what,
-            });
-            return;
         }
-        let (left, right) = weighted.split_at(weighted.len() / 2);
-        let left_sum = self.sum(left);
-        self.bisect(left, left_sum, culprits);
-        self.bisect(right, sum - left_sum, culprits);
+        weighted.first().map(|(_, equation)| equation.culprit())
     }
 }
 

@@ -1,4 +1,4 @@
-//! Batches: they name exactly the culprits that single verifications name.
+//! Batches: they name exactly the first culprit that single verifications name.
 
 #![allow(
     clippy::expect_used,
@@ -9,8 +9,7 @@
 mod support;
 
 use farthing_coin::{
-    Batch, BatchError, BatchErrorKind, Coin, CoinError, Denomination, EncodedPoint, EncodedScalar,
-    SignatureError,
+    Batch, BatchError, Coin, CoinError, Denomination, EncodedPoint, EncodedScalar, SignatureError,
 };
 use proptest::prelude::*;
 use std::sync::LazyLock;
@@ -33,50 +32,35 @@ static SPENDS: LazyLock<Vec<(Spend, Denomination)>> = LazyLock::new(|| {
         .collect()
 });
 
-/// The culprits that single verifications find.
-fn singly(spends: &[(Spend, Denomination)]) -> Vec<BatchError> {
-    let mut culprits = Vec::new();
+/// The first culprit that single verifications find.
+fn singly(spends: &[(Spend, Denomination)]) -> Result<(), BatchError> {
     for (index, (spend, d)) in spends.iter().enumerate() {
-        if let Err(error) = spend.coin.verify(d) {
-            culprits.push(BatchError {
-                index,
-                what: BatchErrorKind::Coin(error),
-            });
-        }
-        if let Err(error) = spend.coin.public.verify(&spend.statement, &spend.authorization) {
-            culprits.push(BatchError {
-                index,
-                what: BatchErrorKind::Signature(error),
-            });
-        }
+        let named = |what| BatchError { index, what };
+        spend.coin.verify(d).map_err(|error| named(error.into()))?;
+        let signed = spend.coin.public.verify(&spend.statement, &spend.authorization);
+        signed.map_err(|error| named(error.into()))?;
     }
-    culprits
+    Ok(())
 }
 
-/// The culprits that a batch finds, each coin added with its authorization.
-fn together(spends: &[(Spend, Denomination)], number: u64) -> Vec<BatchError> {
+/// What a batch finds, each coin added with its authorization.
+fn together(spends: &[(Spend, Denomination)], number: u64) -> Result<(), BatchError> {
     let mut batch = Batch::new();
     for (index, (spend, d)) in spends.iter().enumerate() {
         batch.coin_with_authorization(index, &spend.coin, d, &spend.statement, &spend.authorization);
     }
     assert_eq!(batch.len(), 2 * spends.len());
-    batch
-        .verify(&mut TestRng::new("weights", number))
-        .err()
-        .unwrap_or_default()
+    batch.verify(&mut TestRng::new("weights", number))
 }
 
-/// The culprits that a batch finds, each coin and authorization added by itself.
-fn apart(spends: &[(Spend, Denomination)], number: u64) -> Vec<BatchError> {
+/// What a batch finds, each coin and authorization added by itself.
+fn apart(spends: &[(Spend, Denomination)], number: u64) -> Result<(), BatchError> {
     let mut batch = Batch::new();
     for (index, (spend, d)) in spends.iter().enumerate() {
         batch.signature(index, &spend.coin.public, &spend.statement, &spend.authorization);
         batch.coin(index, &spend.coin, d);
     }
-    batch
-        .verify(&mut TestRng::new("weights", number))
-        .err()
-        .unwrap_or_default()
+    batch.verify(&mut TestRng::new("weights", number))
 }
 
 fn copies() -> Vec<(Spend, Denomination)> {
@@ -102,8 +86,8 @@ fn an_empty_batch_verifies() {
 fn good_coins_verify_in_batches_of_every_size() {
     let spends = copies();
     for size in [1, 2, 3, 7, 31, 32, 48] {
-        assert_eq!(together(&spends[..size], 0), []);
-        assert_eq!(apart(&spends[..size], 0), []);
+        assert_eq!(together(&spends[..size], 0), Ok(()));
+        assert_eq!(apart(&spends[..size], 0), Ok(()));
     }
 }
 
@@ -124,10 +108,19 @@ fn errors_that_cancel_out_are_found() {
         what: CoinError::Forged.into(),
     };
     let signature = BatchError {
-        index: 9,
+        index: 0,
         what: SignatureError::Forged.into(),
     };
-    assert_eq!(together(&spends, 0), [forged(3), forged(7), forged(9), signature]);
+    // The tail of the list from each place, and what is its first culprit there.
+    for (from, first) in [(0, forged(3)), (4, forged(7)), (8, forged(9))] {
+        let first = BatchError {
+            index: first.index - from,
+            ..first
+        };
+        assert_eq!(together(&spends[from..], 0), Err(first));
+    }
+    spends[9].0.coin = SPENDS[9].0.coin;
+    assert_eq!(together(&spends[9..], 0), Err(signature));
 }
 
 /// The fields of two good coins are swapped.
@@ -148,26 +141,37 @@ fn swapped_fields_of_two_coins_are_found() {
         // Coins 0 and 4 are of the same key.
         let (left, right) = spends.split_at_mut(4);
         swap(&mut left[0].0.coin, &mut right[0].0.coin);
-        let culprits = together(&spends, 0);
-        assert_eq!(culprits, singly(&spends));
-        let coins: Vec<_> = culprits
-            .iter()
-            .filter(|c| matches!(c.what, BatchErrorKind::Coin(_)))
-            .collect();
-        assert_eq!(coins.len(), 2);
+        assert!(matches!(singly(&spends), Err(BatchError { index: 0, .. })));
+        assert_eq!(together(&spends, 0), singly(&spends));
+        // Without the first of the two, the second is named.
+        assert!(matches!(singly(&spends[1..]), Err(BatchError { index: 3, .. })));
+        assert_eq!(together(&spends[1..], 0), singly(&spends[1..]));
     }
 }
 
 #[test]
-fn a_batch_of_bad_coins_and_signatures_names_all_of_them() {
+fn a_batch_of_bad_coins_and_signatures_names_the_first() {
     let mut spends = copies();
     for (spend, _) in &mut spends {
-        std::mem::swap(&mut spend.coin.z, &mut spend.coin.y);
         spend.statement.digest.0[0] ^= 1;
     }
-    let culprits = together(&spends, 0);
-    assert_eq!(culprits.len(), 2 * spends.len());
-    assert_eq!(culprits, singly(&spends));
+    for (spend, _) in &mut spends[1..] {
+        std::mem::swap(&mut spend.coin.z, &mut spend.coin.y);
+    }
+    let signature = SignatureError::Forged.into();
+    assert_eq!(
+        together(&spends, 0),
+        Err(BatchError {
+            index: 0,
+            what: signature
+        })
+    );
+    assert_eq!(singly(&spends), together(&spends, 0));
+    let coin = CoinError::Forged.into();
+    assert_eq!(
+        together(&spends[1..], 0),
+        Err(BatchError { index: 0, what: coin })
+    );
 }
 
 /// The batch has opened the coin's key for another coin. The altered denomination must not use that key.
@@ -180,15 +184,12 @@ fn a_coin_under_an_altered_denomination_is_refused_when_the_batch_knows_its_key(
     let mut batch = Batch::new();
     batch.coin(0, &first.coin, d);
     batch.coin(1, &second.coin, &altered);
-    let culprits = batch
-        .verify(&mut TestRng::new("borrow", 0))
-        .expect_err("one is bad");
     assert_eq!(
-        culprits,
-        [BatchError {
+        batch.verify(&mut TestRng::new("borrow", 0)),
+        Err(BatchError {
             index: 1,
             what: CoinError::WrongKey.into()
-        }]
+        })
     );
 }
 
@@ -215,7 +216,7 @@ fn corrupt(spend: &mut Spend, how: usize, bit: usize) {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Random corruptions: the batch names the same culprits as single verifications, with the same errors.
+    /// Random corruptions: the batch names the same culprit as single verifications, with the same error.
     #[test]
     fn a_batch_agrees_with_single_verification(
         corruptions in prop::collection::vec((0..24_usize, 0..14_usize, 0..256_usize), 0..6),

@@ -114,8 +114,8 @@ impl Service for Counted {
         self.service.is_reserved(lane, request)
     }
 
-    fn is_known_relay(&self, address: IpAddr) -> bool {
-        self.service.is_known_relay(address)
+    fn is_known_server(&self, address: IpAddr) -> bool {
+        self.service.is_known_server(address)
     }
 }
 

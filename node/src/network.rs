@@ -154,8 +154,8 @@ pub trait Service: Send + Sync {
         false
     }
 
-    /// Whether the operator has pinned a relay at `address`. It may then bring the requests of many customers.
-    fn is_known_relay(&self, address: IpAddr) -> bool {
+    /// Whether the operator has pinned a server at `address`. It may then bring the requests of many customers.
+    fn is_known_server(&self, address: IpAddr) -> bool {
         let _unknown = address;
         false
     }

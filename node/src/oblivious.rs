@@ -39,8 +39,8 @@ pub struct ObliviousParts {
     pub clock: Arc<dyn Clock>,
     /// The source of keys and nonces.
     pub entropy: Arc<dyn Entropy>,
-    /// Whether the operator has pinned a relay at an address.
-    pub is_known_relay: Arc<dyn Fn(IpAddr) -> bool + Send + Sync>,
+    /// Whether the operator has pinned a server at an address.
+    pub is_known_server: Arc<dyn Fn(IpAddr) -> bool + Send + Sync>,
 }
 
 /// A service that also answers requests from relays.
@@ -178,8 +178,8 @@ impl Service for ObliviousService {
         lane == Lane::Relayed || self.inner.is_reserved(lane, request)
     }
 
-    fn is_known_relay(&self, address: IpAddr) -> bool {
-        (self.parts.is_known_relay)(address)
+    fn is_known_server(&self, address: IpAddr) -> bool {
+        (self.parts.is_known_server)(address)
     }
 }
 

@@ -82,16 +82,16 @@ impl Peers {
             .collect()
     }
 
-    /// Whether a pinned card has a relay at `address`. Host names are not resolved.
-    pub fn has_relay_at(&self, address: IpAddr) -> bool {
+    /// Whether a pinned card has a server at `address`. Host names are not resolved.
+    pub fn has_server_at(&self, address: IpAddr) -> bool {
         let of = Origin::of(address);
         let is_there = |known: &Address| match known {
             Address::Ip(known) => Origin::of(known.ip()) == of,
             Address::Host(_) => false,
         };
         let pinned = self.pinned();
-        let mut relays = pinned.cards.iter().filter(|card| card.role == RoleName::Relay);
-        relays.any(|card| card.address.all().iter().any(is_there))
+        let mut addresses = pinned.cards.iter().flat_map(|card| card.address.all());
+        addresses.any(is_there)
     }
 
     /// Returns the link to the server with this role and identity key.
@@ -156,7 +156,7 @@ mod tests {
     use crate::quic::QuicNetwork;
 
     #[test]
-    fn a_relay_is_known_by_the_addresses_of_its_card() {
+    fn a_server_is_known_by_the_addresses_of_its_card() {
         let identity = farthing_coin::SecretKey::from_bytes(&[7; 32]).unwrap().public();
         let card = |role, address: &str| Card {
             role,
@@ -171,12 +171,14 @@ mod tests {
             "relay.example:7001,192.0.2.1:7001,[2001:db8::1]:7001",
         );
         let bank = card(RoleName::Bank, "192.0.2.2:7001");
-        let peers = Peers::new(Arc::new(QuicNetwork::new()), vec![bank, relay]);
-        let is_known = |address: &str| peers.has_relay_at(address.parse().unwrap());
+        let named = card(RoleName::Escrow, "escrow.example:7001");
+        let peers = Peers::new(Arc::new(QuicNetwork::new()), vec![bank, relay, named]);
+        let is_known = |address: &str| peers.has_server_at(address.parse().unwrap());
         assert!(is_known("192.0.2.1"));
         assert!(is_known("::ffff:192.0.2.1"));
         assert!(is_known("2001:db8::ffff"), "one site is one client");
-        assert!(!is_known("192.0.2.2"), "a bank is no relay");
+        assert!(is_known("192.0.2.2"));
+        assert!(!is_known("192.0.2.3"));
         assert!(!is_known("2001:db8:0:1::1"));
         peers.set_cards(Vec::new());
         assert!(!is_known("192.0.2.1"));

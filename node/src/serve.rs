@@ -171,7 +171,7 @@ fn service<C, R: Role>(
     }
     let peers = Arc::clone(role);
     let parts = ObliviousParts {
-        is_known_relay: Arc::new(move |address| peers.peers().has_relay_at(address)),
+        is_known_server: Arc::new(move |address| peers.peers().has_server_at(address)),
         identity: SecretKey::from_bytes(&home.identity().to_bytes())?,
         place: Arc::new(KeyFile::of(home.dir())),
         clock: Arc::new(SystemClock),

@@ -27,7 +27,7 @@ use crate::{
     },
     sealed::{PayRequest, SalesPage, SalesRequest},
     settle::{Answers, CollectRequest, Collected, SettleRequest},
-    wire::{self, VARIANT_BYTES},
+    wire::{self, FRAME_MAX_BYTES, VARIANT_BYTES},
     withdraw::{WithdrawBegin, WithdrawFinish},
 };
 use farthing_coin::{KeyList, PublicKey, Signed};
@@ -438,6 +438,21 @@ pub fn encode_reply<R: Serialize>(reply: &Result<R, Refusal>) -> Vec<u8> {
         let refusal: Result<(), Refusal> = Err(RequestFault::Malformed(e.to_string()).into());
         wire::encode(&refusal).unwrap_or_default()
     })
+}
+
+/// The refusal that a reply to any request is, if it is one.
+pub fn decode_refusal(reply: &[u8]) -> Option<Refusal> {
+    // A reply begins with the variant: 0 for an answer, 1 for a refusal. Answers are not decoded.
+    let variant = reply
+        .first_chunk::<VARIANT_BYTES>()
+        .copied()
+        .map(u32::from_le_bytes);
+    if variant != Some(1) {
+        return None;
+    }
+    wire::decode::<Result<(), Refusal>>(reply, FRAME_MAX_BYTES)
+        .ok()?
+        .err()
 }
 
 #[cfg(test)]

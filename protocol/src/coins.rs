@@ -99,17 +99,10 @@ pub fn verify(
             redeem_until_ms: denomination.redeem_until_ms,
         });
     }
-    if let Err(culprits) = batch.verify(rng) {
-        return Err(culprits.into_iter().next().map_or(
-            Refusal::Request(RequestFault::Malformed("the batch of coins is refused".into())),
-            |culprit| match culprit.what {
-                BatchErrorKind::Coin(error) => fault(culprit.index, CoinFault::Invalid(error.to_string())),
-                BatchErrorKind::Signature(error) => {
-                    fault(culprit.index, CoinFault::Authorization(error.to_string()))
-                }
-            },
-        ));
-    }
+    batch.verify(rng).map_err(|culprit| match culprit.what {
+        BatchErrorKind::Coin(error) => fault(culprit.index, CoinFault::Invalid(error.to_string())),
+        BatchErrorKind::Signature(error) => fault(culprit.index, CoinFault::Authorization(error.to_string())),
+    })?;
     let total = Amount::sum(verified.iter().map(|c| c.value)).ok_or(IssueFault::Overflow)?;
     Ok(VerifiedCoins {
         coins: verified,

@@ -71,6 +71,28 @@ impl Refusal {
             _ => Advice::GiveUp,
         }
     }
+
+    /// Whether the request was of no use to anyone: it did not decode, came on a wrong lane, or held something that its
+    /// supposed signer has not signed. A client that checks what it sends gets no such refusal.
+    pub fn is_misuse(&self) -> bool {
+        match self {
+            Refusal::Request(fault) => matches!(
+                fault,
+                RequestFault::Malformed(_) | RequestFault::WrongLane(_) | RequestFault::Signature { .. }
+            ),
+            Refusal::Coins(fault) => {
+                matches!(fault.what, CoinFault::Invalid(_) | CoinFault::Authorization(_))
+            }
+            Refusal::Contract(fault) => matches!(
+                fault,
+                ContractFault::OfferForged(_)
+                    | ContractFault::Forged(_)
+                    | ContractFault::Hold(_)
+                    | ContractFault::Decision(_)
+            ),
+            _ => false,
+        }
+    }
 }
 
 /// A fault of the request itself.

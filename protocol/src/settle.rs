@@ -143,8 +143,8 @@ pub struct VerifiedDecision {
 /// has been verified before.
 ///
 /// # Errors
-/// When there is no decision, or there are too many. For a single decision: the error of `stored`, or when it is for
-/// another bank or not signed by the escrow.
+/// When there is no decision, or there are too many, or one is not signed by the escrow. For a single decision: the error of
+/// `stored`, or when it is for another bank.
 pub fn verify_settle(
     request: SettleRequest,
     self_id: &PublicKey,
@@ -175,15 +175,10 @@ pub fn verify_settle(
             has_cause,
         })
     };
-    let mut verified: Vec<_> = decisions.into_iter().enumerate().map(&mut verify).collect();
-    if let Err(culprits) = batch.verify(rng) {
-        for culprit in culprits {
-            let fault = ContractFault::Decision(format!("the escrow's signature: {}", culprit.what));
-            if let Some(verdict) = verified.get_mut(culprit.index) {
-                *verdict = Err(fault.into());
-            }
-        }
-    }
+    let verified = decisions.into_iter().enumerate().map(&mut verify).collect();
+    batch
+        .verify(rng)
+        .map_err(|culprit| ContractFault::Decision(format!("the escrow's signature: {}", culprit.what)))?;
     Ok(verified)
 }
 

@@ -198,7 +198,7 @@ impl Scene {
 
     fn start(&self, (secret, card, echo): &(SecretKey, Card, Arc<Echo>), place: Arc<Kept>) {
         let parts = ObliviousParts {
-            is_known_relay: Arc::new(|_| true),
+            is_known_server: Arc::new(|_| true),
             identity: SecretKey::from_bytes(&secret.to_bytes()).unwrap(),
             place,
             clock: self.clock.clone(),

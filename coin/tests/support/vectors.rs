@@ -7,9 +7,9 @@ use curve25519_dalek::constants::RISTRETTO_BASEPOINT_POINT as G;
 use curve25519_dalek::ristretto::{CompressedRistretto, RistrettoPoint};
 use curve25519_dalek::scalar::Scalar;
 use farthing_coin::{
-    Batch, BootId, Calendar, Challenge, Coin, Commitment, Denomination, DenominationSecret, Document,
-    EpochKeys, KeyId, KeyList, MasterSecret, Nonces, PublicKey, Response, SecretKey, Seed, Signed, Statement,
-    StatementDigest, Transcript, TranscriptExt, blind, recover,
+    Batch, BatchError, BatchErrorKind, BootId, Calendar, Challenge, Coin, Commitment, Denomination,
+    DenominationSecret, Document, EpochKeys, KeyId, KeyList, MasterSecret, Nonces, PublicKey, Response,
+    SecretKey, Seed, Signed, Statement, StatementDigest, Transcript, TranscriptExt, blind, recover,
 };
 use rand_core::Rng;
 use serde::Serialize;
@@ -341,22 +341,37 @@ fn batch_entries() -> Vec<BatchEntry> {
     (0..6).map(entry).collect()
 }
 
-/// Verifies the entries as one batch. Returns the index and the error of each culprit.
-pub fn verify_entries(entries: &[BatchEntry], denominations: &[Denomination]) -> Vec<(usize, String)> {
+/// Verifies each entry by itself. Returns the index and the error of each culprit.
+pub fn culprits(entries: &[BatchEntry], denominations: &[Denomination]) -> Vec<CulpritVector> {
+    let mut culprits = Vec::new();
+    for (index, entry) in entries.iter().enumerate() {
+        let (signer, statement, signature) = entry.authorization.parts();
+        let coin = entry.coin.coin().verify(&denominations[entry.denomination]);
+        let errors = [
+            coin.err().map(BatchErrorKind::Coin),
+            signer
+                .verify(&statement, &signature)
+                .err()
+                .map(BatchErrorKind::Signature),
+        ];
+        let named = |what: BatchErrorKind| CulpritVector {
+            index,
+            error: format!("{what:?}"),
+        };
+        culprits.extend(errors.into_iter().flatten().map(named));
+    }
+    culprits
+}
+
+/// Verifies the entries as one batch.
+pub fn verify_entries(entries: &[BatchEntry], denominations: &[Denomination]) -> Result<(), BatchError> {
     let mut batch = Batch::new();
     for (index, entry) in entries.iter().enumerate() {
         let (_, statement, signature) = entry.authorization.parts();
         let d = &denominations[entry.denomination];
         batch.coin_with_authorization(index, &entry.coin.coin(), d, &statement, &signature);
     }
-    let culprits = batch
-        .verify(&mut TestRng::new("vector batch", 0))
-        .err()
-        .unwrap_or_default();
-    culprits
-        .iter()
-        .map(|culprit| (culprit.index, format!("{:?}", culprit.what)))
-        .collect()
+    batch.verify(&mut TestRng::new("vector batch", 0))
 }
 
 fn batches() -> Vec<BatchVector> {
@@ -366,17 +381,10 @@ fn batches() -> Vec<BatchVector> {
     std::mem::swap(&mut coin.z, &mut coin.y);
     forged[4].authorization.digest = hex::encode(draw::<32>("vector purchase", 1));
     forged[5].coin.y = ZERO.to_owned();
-    let batch = |name: &str, entries: Vec<BatchEntry>| {
-        let culprits = verify_entries(&entries, &all);
-        let culprits = culprits
-            .into_iter()
-            .map(|(index, error)| CulpritVector { index, error })
-            .collect();
-        BatchVector {
-            name: name.to_owned(),
-            entries,
-            culprits,
-        }
+    let batch = |name: &str, entries: Vec<BatchEntry>| BatchVector {
+        name: name.to_owned(),
+        culprits: culprits(&entries, &all),
+        entries,
     };
     vec![batch("all good", batch_entries()), batch("three bad", forged)]
 }

@@ -1,12 +1,12 @@
 //! What the servers of a node share: the service and the bounds of all that a client can cause.
 
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use farthing_protocol::api::encode_reply;
-use farthing_protocol::refusal::{Refusal, RelayFault, RequestFault};
+use farthing_protocol::api::decode_refusal;
+use farthing_protocol::refusal::{Refusal, RelayFault};
 use farthing_protocol::wire::{FRAME_MAX_BYTES, VARIANT_BYTES};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
@@ -24,9 +24,6 @@ use crate::shares::{Origin, Share, Shares};
 
 /// The maximum number of bytes in one read from a stream.
 pub(crate) const CHUNK_MAX_BYTES: usize = 64 * 1024;
-
-/// The first bytes of a refusal: that it is one, its kind, and its cause.
-const REFUSAL_BYTES: usize = 3 * VARIANT_BYTES;
 
 /// A client on one connection.
 #[derive(Debug, Clone, Copy)]
@@ -140,8 +137,7 @@ impl Gate {
     pub(crate) fn client(&self, of: Origin, lane: Lane) -> Client {
         let is_server = match lane {
             Lane::Anonymous | Lane::Identified => false,
-            Lane::Relayed => self.service.is_known_relay(of.address()),
-            Lane::Peer => true,
+            Lane::Relayed | Lane::Peer => self.service.is_known_server(of.address()),
         };
         Client { of, lane, is_server }
     }
@@ -223,34 +219,19 @@ impl std::fmt::Debug for Gate {
     }
 }
 
-/// The beginning of a refusal.
-fn beginning(refusal: impl Into<Refusal>) -> Vec<u8> {
-    let mut reply = encode_reply::<()>(&Err(refusal.into()));
-    reply.truncate(REFUSAL_BYTES);
-    reply
-}
-
-/// The beginnings of the replies to requests of no use, whoever has brought them.
-static FAULTS: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| {
-    [
-        beginning(RequestFault::Malformed(String::new())),
-        beginning(RequestFault::WrongLane(String::new())),
-    ]
-});
-
-/// The same, of requests through a relay. They are no fault of the relay that has brought them.
-static RELAY_FAULTS: LazyLock<[Vec<u8>; 3]> = LazyLock::new(|| {
-    [
-        beginning(RelayFault::UnknownTarget),
-        beginning(RelayFault::OldKey),
-        beginning(RelayFault::DoesNotOpen),
-    ]
-});
-
 /// Whether a reply says that its request was of no use, by a fault of the client on this lane.
 fn is_fault(lane: Lane, reply: &[u8]) -> bool {
-    let begins = |with: &Vec<u8>| reply.starts_with(with);
-    FAULTS.iter().any(begins) || (lane != Lane::Relayed && RELAY_FAULTS.iter().any(begins))
+    decode_refusal(reply).is_some_and(|refusal| match refusal {
+        Refusal::Relay(fault) => {
+            // They are no fault of the relay that has brought the request.
+            lane != Lane::Relayed
+                && matches!(
+                    fault,
+                    RelayFault::UnknownTarget | RelayFault::OldKey | RelayFault::DoesNotOpen
+                )
+        }
+        refusal => refusal.is_misuse(),
+    })
 }
 
 /// Takes a permit, and one unit of the client's share.
@@ -387,14 +368,18 @@ pub(crate) async fn read_request(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use farthing_protocol::refusal::Later;
+    use farthing_protocol::api::encode_reply;
+    use farthing_protocol::refusal::{CoinFault, CoinsFault, Later, RequestFault};
 
     #[test]
-    fn a_request_is_at_fault_if_it_does_not_decode_or_its_sender_made_it_so_that_it_does_not_open() {
+    fn a_request_is_at_fault_if_it_is_of_no_use_or_its_sender_made_it_so_that_it_does_not_open() {
         let refused = |refusal: Refusal| encode_reply::<()>(&Err(refusal));
         let malformed = refused(RequestFault::Malformed("trailing bytes".into()).into());
+        let coin = |what| refused(CoinsFault { index: 3, what }.into());
         for lane in Lane::ALL {
             assert!(is_fault(lane, &malformed));
+            assert!(is_fault(lane, &coin(CoinFault::Invalid("forged".into()))));
+            assert!(!is_fault(lane, &coin(CoinFault::UnknownKey)));
             assert!(!is_fault(lane, &refused(Later::PeerSilent("bank".into()).into())));
             assert!(!is_fault(lane, &encode_reply(&Ok(7_u64))));
             assert!(!is_fault(lane, &[]));

@@ -54,17 +54,18 @@ pub const CONNECTIONS_PER_ADDRESS_MAX: usize = CONNECTIONS_MAX / 2;
 /// floods a node waits for itself.
 pub const CUSTOMER_TURNS_MAX: usize = 4;
 
-/// The maximum number of customers' requests from one address within [`REQUEST_PACE_MS`]. More wait, unread. A relay that
-/// the operator has not pinned counts as a customer.
+/// The maximum number of customers' requests from one address within [`REQUEST_PACE_MS`]. More wait, unread. A server that
+/// the operator has not pinned, with this address, counts as a customer.
 pub const CUSTOMER_BURST_MAX: usize = 200;
 
 /// The time of a burst (ms), below [`TURN_TIMEOUT_MS`]. So an address brings at most 250 requests a second, after the first
 /// 200.
 pub const REQUEST_PACE_MS: u64 = 800;
 
-/// How long a client lacks one of its turns after it has given up a request, or has sent one that does not decode or does
-/// not open (ms). So a customers' address sends at most 20 of them a second.
-pub const FAULT_PAUSE_MS: u64 = 200;
+/// How long a client lacks one of its turns after it has given up a request, or has sent one of no use: it does not
+/// decode, does not open, or holds what nobody has signed (ms, below [`TURN_TIMEOUT_MS`]). So a customers' address sends at
+/// most 8 of them a second.
+pub const FAULT_PAUSE_MS: u64 = 500;
 
 /// The maximum number of requests at work from the address of a server: as many as a relay has under way.
 pub const SERVER_TURNS_MAX: usize = 64;

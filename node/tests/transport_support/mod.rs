@@ -17,7 +17,10 @@ use farthing_node::quic::QuicNetwork;
 use farthing_node::server::Server;
 use farthing_node::tcp::TcpNetwork;
 use farthing_node::transport::{ClientLimits, ServerIdentity, ServerLimits};
-use farthing_protocol::{api::encode_reply, refusal::RequestFault};
+use farthing_protocol::{
+    api::encode_reply,
+    refusal::{CoinFault, CoinsFault, RequestFault},
+};
 use farthing_store::entropy::{Entropy, SystemEntropy};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::net::{TcpListener, TcpStream};
@@ -80,7 +83,7 @@ pub(crate) fn new_key() -> PublicKey {
 }
 
 /// The address of the relay that [`Echo`] knows. On Linux the loopback device has all addresses of 127.0.0.0/8.
-pub(crate) const KNOWN_RELAY: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 9);
+pub(crate) const KNOWN_SERVER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 9);
 
 /// A service that answers with the lane and the request. Some requests have special effects.
 #[derive(Default)]
@@ -103,6 +106,10 @@ impl Service for Echo {
             b"panic" => panic!("asked to"),
             b"huge" => vec![7; 5 * 1024 * 1024],
             b"large" => vec![7; 100_000],
+            b"forged" => {
+                let what = CoinFault::Invalid("as asked".into());
+                encode_reply::<()>(&Err(CoinsFault { index: 7, what }.into()))
+            }
             b"malformed" => encode_reply::<()>(&Err(RequestFault::Malformed("as asked".into()).into())),
             _ => [lane.alpn().as_bytes(), b"|", &request].concat(),
         }
@@ -112,8 +119,8 @@ impl Service for Echo {
         request.starts_with(b"last")
     }
 
-    fn is_known_relay(&self, address: IpAddr) -> bool {
-        address == IpAddr::from(KNOWN_RELAY)
+    fn is_known_server(&self, address: IpAddr) -> bool {
+        address == IpAddr::from(KNOWN_SERVER)
     }
 }
 

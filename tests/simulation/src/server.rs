@@ -152,7 +152,7 @@ impl<R: Service + 'static> Server<R> {
         let machine = &self.machine;
         let opened = Recorder::new(role.clone(), network, self.card.clone(), machine.party);
         let parts = ObliviousParts {
-            is_known_relay: Arc::new(|_| true),
+            is_known_server: Arc::new(|_| true),
             identity: self.secret(),
             place: machine.keys.clone(),
             clock: machine.clock.clone(),
