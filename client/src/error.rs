@@ -1,9 +1,9 @@
 //! Errors of the wallet.
 
-use crate::{gift_uri::GiftUriError, pay_uri::PayUriError};
 use farthing_coin::{KeyListError, PublicKey};
 use farthing_node::{
     call::CallError, home::files::OutputError, network::NetworkError, network_file::NetworkFileError,
+    uri::UriError,
 };
 use farthing_protocol::{
     api::Question,
@@ -130,9 +130,6 @@ pub enum WalletError {
     /// There is no such payment.
     #[error("there is no payment {0}; `farthing payments` lists them")]
     NoPayment(u64),
-    /// A text is not a gift, or cannot be in one.
-    #[error(transparent)]
-    GiftUri(#[from] GiftUriError),
     /// The payment with this number is no gift of this wallet.
     #[error("payment {0} is no gift; `farthing payments` lists all")]
     NoGift(u64),
@@ -142,9 +139,9 @@ pub enum WalletError {
          lists all"
     )]
     NothingOwed(u64),
-    /// A text is not a request for a payment, or cannot be in one.
+    /// A text is not a gift or not a request for a payment, or cannot be in one.
     #[error(transparent)]
-    PayUri(#[from] PayUriError),
+    Uri(#[from] UriError),
     /// A link to an account, where a request for one payment is needed.
     #[error(
         "this link names an account, and is no request for one payment; `farthing donate` pays into the account"

@@ -10,14 +10,16 @@ use crate::{
     deposit::{Order, Paid},
     error::WalletError,
     gift_uri::GiftUri,
-    pay_uri::check_text,
     receive::{Destination, Taken, receive_from},
     reserves::new_reserve,
     rows::{DepositRow, DepositState, GIFTS, GiftRow, ReserveOrigin, all},
     wallet::Wallet,
 };
 use farthing_coin::PublicKey;
-use farthing_node::card::{Card, RoleName};
+use farthing_node::{
+    card::{Card, RoleName},
+    uri::check_text,
+};
 use farthing_protocol::{deposited::Payee, money::Amount};
 
 /// A gift of this wallet.

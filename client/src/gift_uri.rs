@@ -10,7 +10,9 @@
 //! The parts come in this order, and everything else is refused, as in a [request](crate::pay_uri).
 
 use farthing_coin::{PublicKey, SecretKey};
-use farthing_node::uri::{KeyPrefix, Parts, TEXT_MAX_BYTES, bytes_of, decoded, is_fitting, write_encoded};
+use farthing_node::uri::{
+    self, KeyPrefix, Parts, TEXT_MAX_BYTES, Uri, UriError, bytes_of, check_text, decoded, write_encoded,
+};
 use farthing_protocol::money::Amount;
 use std::{fmt, str::FromStr};
 
@@ -46,44 +48,19 @@ pub struct GiftUri {
     pub text: String,
 }
 
-/// Why a text is not a gift.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum GiftUriError {
-    /// It is too long.
-    #[error("this is not a gift: it is longer than {URI_MAX_BYTES} bytes; copy it again")]
-    TooLong,
-    /// It begins otherwise.
-    #[error("this is not a gift: it does not begin with `{PREFIX}`; copy it again")]
-    Prefix,
-    /// A part is missing, unknown, repeated, out of order, or not in its only form.
-    #[error("this gift is damaged: its {0} is not in its place or not in its form; copy it again")]
-    Part(&'static str),
-    /// The text is too long, or has control characters.
-    #[error("the text has more than {TEXT_MAX_BYTES} bytes or control characters; shorten it")]
-    Text,
-}
-
 impl GiftUri {
     /// A gift at this bank, in the reserve of `key`.
     ///
     /// # Errors
     /// When the text is too long or has control characters.
-    pub fn new(
-        bank: PublicKey,
-        key: &SecretKey,
-        amount: Amount,
-        text: &str,
-    ) -> Result<GiftUri, GiftUriError> {
-        match is_fitting(text) {
-            true => Ok(GiftUri {
-                bank: KeyPrefix::of(&bank),
-                secret: GiftSecret::from_bytes(*key.to_bytes()),
-                amount,
-                text: text.to_owned(),
-            }),
-            false => Err(GiftUriError::Text),
-        }
+    pub fn new(bank: PublicKey, key: &SecretKey, amount: Amount, text: &str) -> Result<GiftUri, UriError> {
+        check_text(text)?;
+        Ok(GiftUri {
+            bank: KeyPrefix::of(&bank),
+            secret: GiftSecret::from_bytes(*key.to_bytes()),
+            amount,
+            text: text.to_owned(),
+        })
     }
 }
 
@@ -99,35 +76,35 @@ impl fmt::Display for GiftUri {
     }
 }
 
-impl FromStr for GiftUri {
-    type Err = GiftUriError;
+impl Uri for GiftUri {
+    const NAME: &'static str = "gift";
+    const PREFIX: &'static str = PREFIX;
+    const MAX_BYTES: usize = URI_MAX_BYTES;
 
-    fn from_str(text: &str) -> Result<GiftUri, GiftUriError> {
-        if text.len() > URI_MAX_BYTES {
-            return Err(GiftUriError::TooLong);
-        }
-        let mut parts = Parts::of(text.strip_prefix(PREFIX).ok_or(GiftUriError::Prefix)?);
-        let bank = bytes_of(parts.next("bank")).ok_or(GiftUriError::Part("bank"))?;
-        let secret = bytes_of(parts.next("key")).ok_or(GiftUriError::Part("key"))?;
+    fn read_parts(parts: &mut Parts<'_>) -> Result<GiftUri, UriError> {
+        let bank = bytes_of(parts.next("bank")).ok_or(Self::damaged("bank"))?;
+        let secret = bytes_of(parts.next("key")).map(GiftSecret::from_bytes);
+        let secret = secret.filter(|secret| secret.key().is_some());
+        let secret = secret.ok_or(Self::damaged("key"))?;
         let amount = parts.next("amount").and_then(|amount| amount.parse().ok());
-        let words = parts.next("for").map_or(Some(String::new()), decoded);
-        let uri = GiftUri {
+        let amount = amount.ok_or(Self::damaged("amount"))?;
+        let text = parts.next("for").map_or(Some(String::new()), decoded);
+        let text = text.ok_or(Self::damaged("text"))?;
+        check_text(&text)?;
+        Ok(GiftUri {
             bank: KeyPrefix::from_bytes(bank),
-            secret: GiftSecret::from_bytes(secret),
-            amount: amount.ok_or(GiftUriError::Part("amount"))?,
-            text: words.ok_or(GiftUriError::Part("text"))?,
-        };
-        if !is_fitting(&uri.text) {
-            return Err(GiftUriError::Text);
-        }
-        if uri.secret.key().is_none() {
-            return Err(GiftUriError::Part("key"));
-        }
-        // Every other writing of the same gift is refused, and so is everything after it.
-        match uri.to_string() == text {
-            true => Ok(uri),
-            false => Err(GiftUriError::Part("end")),
-        }
+            secret,
+            amount,
+            text,
+        })
+    }
+}
+
+impl FromStr for GiftUri {
+    type Err = UriError;
+
+    fn from_str(text: &str) -> Result<GiftUri, UriError> {
+        uri::read(text)
     }
 }
 
@@ -168,9 +145,9 @@ mod tests {
             assert!(refused.contains(says), "{other}: {refused}");
         }
         let no_key = text.replace(&"07".repeat(32), &"ff".repeat(32));
-        assert_eq!(no_key.parse::<GiftUri>(), Err(GiftUriError::Part("key")));
+        assert_eq!(no_key.parse::<GiftUri>(), Err(GiftUri::damaged("key")));
         let zero = text.replace(&"07".repeat(32), &"00".repeat(32));
-        assert_eq!(zero.parse::<GiftUri>(), Err(GiftUriError::Part("key")));
+        assert_eq!(zero.parse::<GiftUri>(), Err(GiftUri::damaged("key")));
     }
 
     #[test]
@@ -181,7 +158,7 @@ mod tests {
         assert_eq!(longest.len(), URI_MAX_BYTES);
         assert!(longest.parse::<GiftUri>().is_ok());
         let longer = format!("{longest}a");
-        assert_eq!(longer.parse::<GiftUri>(), Err(GiftUriError::TooLong));
+        assert!(matches!(longer.parse::<GiftUri>(), Err(UriError::TooLong { .. })));
     }
 
     proptest! {

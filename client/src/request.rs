@@ -7,13 +7,16 @@
 use crate::{
     deposit::{Order, Paid},
     error::WalletError,
-    pay_uri::{PayUri, check_text},
+    pay_uri::PayUri,
     reserves::new_reserve,
     rows::{REQUESTED, RequestedRow, all},
     wallet::Wallet,
 };
 use farthing_coin::PublicKey;
-use farthing_node::card::{Card, RoleName};
+use farthing_node::{
+    card::{Card, RoleName},
+    uri::check_text,
+};
 use farthing_protocol::{deposited::Payee, money::Amount};
 
 /// A payment that was requested.

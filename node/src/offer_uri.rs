@@ -18,10 +18,12 @@
 //! let uri: OfferUri = text.parse()?;
 //! assert_eq!(uri.title, "A song");
 //! assert_eq!(uri.to_string(), text);
-//! # Ok::<(), farthing_node::offer_uri::OfferUriError>(())
+//! # Ok::<(), farthing_node::uri::UriError>(())
 //! ```
 
-use crate::uri::{KeyPrefix, Parts, TEXT_MAX_BYTES, bytes_of, decoded, is_fitting, write_encoded};
+use crate::uri::{
+    self, KeyPrefix, Parts, TEXT_MAX_BYTES, Uri, UriError, bytes_of, check_text, decoded, write_encoded,
+};
 use farthing_coin::PublicKey;
 use farthing_protocol::{ids::ItemId, money::Amount};
 use std::{fmt, str::FromStr};
@@ -43,21 +45,6 @@ pub struct OfferUri {
     pub price: Amount,
     /// The title, or its beginning. Empty without one.
     pub title: String,
-}
-
-/// Why a text is not an offer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum OfferUriError {
-    /// It is too long.
-    #[error("this is not an offer: it is longer than {URI_MAX_BYTES} bytes; copy it again")]
-    TooLong,
-    /// It begins otherwise.
-    #[error("this is not an offer: it does not begin with `{PREFIX}`; copy it again")]
-    Prefix,
-    /// A part is missing, unknown, repeated, out of order, or not in its only form.
-    #[error("this offer is damaged: its {0} is not in its place or not in its form; copy it again")]
-    Part(&'static str),
 }
 
 impl OfferUri {
@@ -92,31 +79,33 @@ impl fmt::Display for OfferUri {
     }
 }
 
-impl FromStr for OfferUri {
-    type Err = OfferUriError;
+impl Uri for OfferUri {
+    const NAME: &'static str = "offer";
+    const PREFIX: &'static str = PREFIX;
+    const MAX_BYTES: usize = URI_MAX_BYTES;
 
-    fn from_str(text: &str) -> Result<OfferUri, OfferUriError> {
-        if text.len() > URI_MAX_BYTES {
-            return Err(OfferUriError::TooLong);
-        }
-        let mut parts = Parts::of(text.strip_prefix(PREFIX).ok_or(OfferUriError::Prefix)?);
-        let merchant = bytes_of(parts.next("merchant")).ok_or(OfferUriError::Part("merchant"))?;
-        let item = bytes_of(parts.next("item")).ok_or(OfferUriError::Part("item"))?;
+    fn read_parts(parts: &mut Parts<'_>) -> Result<OfferUri, UriError> {
+        let merchant = bytes_of(parts.next("merchant")).ok_or(Self::damaged("merchant"))?;
+        let item = bytes_of(parts.next("item")).ok_or(Self::damaged("item"))?;
         let price = parts.next("price").and_then(|price| price.parse().ok());
+        let price = price.ok_or(Self::damaged("price"))?;
         let title = parts.next("title").map_or(Some(String::new()), decoded);
-        let uri = OfferUri {
+        let title = title.ok_or(Self::damaged("title"))?;
+        check_text(&title)?;
+        Ok(OfferUri {
             merchant: KeyPrefix::from_bytes(merchant),
             item: ItemId(item),
-            price: price.ok_or(OfferUriError::Part("price"))?,
-            title: title
-                .filter(|title| is_fitting(title))
-                .ok_or(OfferUriError::Part("title"))?,
-        };
-        // Every other writing of the same offer is refused, and so is everything after it.
-        match uri.to_string() == text {
-            true => Ok(uri),
-            false => Err(OfferUriError::Part("end")),
-        }
+            price,
+            title,
+        })
+    }
+}
+
+impl FromStr for OfferUri {
+    type Err = UriError;
+
+    fn from_str(text: &str) -> Result<OfferUri, UriError> {
+        uri::read(text)
     }
 }
 
@@ -146,7 +135,7 @@ mod tests {
             ("&price=4.50", "&amount=4.50", "price"),
             ("&title=", "&name=", "end"),
             ("%20", " ", "end"),
-            ("%20", "%0A", "title"),
+            ("%20", "%0A", "control"),
             ("%20", "%2", "title"),
             ("merchant=ab", "merchant=AB", "end"),
             ("item=5a", "item=5", "item"),
@@ -165,7 +154,10 @@ mod tests {
         assert_eq!(longest.len(), URI_MAX_BYTES);
         assert!(longest.parse::<OfferUri>().is_ok());
         let longer = format!("{longest}a");
-        assert_eq!(longer.parse::<OfferUri>(), Err(OfferUriError::TooLong));
+        assert!(matches!(
+            longer.parse::<OfferUri>(),
+            Err(UriError::TooLong { .. })
+        ));
         assert_eq!(made(1, "a\nb").title, "ab");
     }
 

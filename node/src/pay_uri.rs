@@ -20,11 +20,12 @@
 //! let uri: PayUri = text.parse()?;
 //! assert_eq!(uri.text, "two coffees");
 //! assert_eq!(uri.to_string(), text);
-//! # Ok::<(), farthing_node::pay_uri::PayUriError>(())
+//! # Ok::<(), farthing_node::uri::UriError>(())
 //! ```
 
-pub use crate::uri::TEXT_MAX_BYTES;
-use crate::uri::{KeyPrefix, Parts, bytes_of, decoded, is_fitting, write_encoded};
+use crate::uri::{
+    self, KeyPrefix, Parts, TEXT_MAX_BYTES, Uri, UriError, bytes_of, check_text, decoded, write_encoded,
+};
 use farthing_coin::PublicKey;
 use farthing_protocol::{deposited::Payee, money::Amount};
 use std::{fmt, str::FromStr};
@@ -48,40 +49,12 @@ pub struct PayUri {
     pub text: String,
 }
 
-/// Why a text is not a request for a payment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum PayUriError {
-    /// It is too long.
-    #[error("this is not a request for a payment: it is longer than {URI_MAX_BYTES} bytes; copy it again")]
-    TooLong,
-    /// It begins otherwise.
-    #[error("this is not a request for a payment: it does not begin with `{PREFIX}`; copy it again")]
-    Prefix,
-    /// A part is missing, unknown, repeated, out of order, or not in its only form.
-    #[error(
-        "this request for a payment is damaged: its {0} is not in its place or not in its form; copy it again"
-    )]
-    Part(&'static str),
-    /// The key of the payee is not a key.
-    #[error("this request for a payment is damaged: nobody can have the key to which it wants the money")]
-    NoKey,
-    /// The text is too long, or has control characters.
-    #[error("the text has more than {TEXT_MAX_BYTES} bytes or control characters; shorten it")]
-    Text,
-}
-
 impl PayUri {
     /// A request for a payment to this payee.
     ///
     /// # Errors
     /// When the text is too long or has control characters.
-    pub fn new(
-        bank: PublicKey,
-        to: Payee,
-        amount: Option<Amount>,
-        text: &str,
-    ) -> Result<PayUri, PayUriError> {
+    pub fn new(bank: PublicKey, to: Payee, amount: Option<Amount>, text: &str) -> Result<PayUri, UriError> {
         check_text(text)?;
         Ok(PayUri {
             bank: KeyPrefix::of(&bank),
@@ -89,17 +62,6 @@ impl PayUri {
             amount,
             text: text.to_owned(),
         })
-    }
-}
-
-/// Checks the length and the characters of a text or a name.
-///
-/// # Errors
-/// When it is too long or has control characters.
-pub fn check_text(text: &str) -> Result<(), PayUriError> {
-    match is_fitting(text) {
-        true => Ok(()),
-        false => Err(PayUriError::Text),
     }
 }
 
@@ -121,44 +83,44 @@ impl fmt::Display for PayUri {
     }
 }
 
-impl FromStr for PayUri {
-    type Err = PayUriError;
+impl Uri for PayUri {
+    const NAME: &'static str = "request for a payment";
+    const PREFIX: &'static str = PREFIX;
+    const MAX_BYTES: usize = URI_MAX_BYTES;
 
-    fn from_str(text: &str) -> Result<PayUri, PayUriError> {
-        if text.len() > URI_MAX_BYTES {
-            return Err(PayUriError::TooLong);
-        }
-        let mut parts = Parts::of(text.strip_prefix(PREFIX).ok_or(PayUriError::Prefix)?);
-        let bank = bytes_of(parts.next("bank")).ok_or(PayUriError::Part("bank"))?;
+    fn read_parts(parts: &mut Parts<'_>) -> Result<PayUri, UriError> {
+        let bank = bytes_of(parts.next("bank")).ok_or(Self::damaged("bank"))?;
         let account = parts.next("account");
         let key = bytes_of(account.or_else(|| parts.next("to")));
-        let key = PublicKey(key.ok_or(PayUriError::Part("payee"))?);
+        let key = PublicKey(key.ok_or(Self::damaged("payee"))?);
         let (to, words) = match account {
             Some(_) => (Payee::Account(key), "name"),
             None => (Payee::Reserve(key), "for"),
         };
         let amount = match parts.next("amount") {
-            Some(amount) => Some(amount.parse().map_err(|_| PayUriError::Part("amount"))?),
+            Some(amount) => Some(amount.parse().map_err(|_| Self::damaged("amount"))?),
             None => None,
         };
-        let uri = PayUri {
+        let text = parts.next(words).map_or(Some(String::new()), decoded);
+        let text = text.ok_or(Self::damaged("text"))?;
+        check_text(&text)?;
+        if !key.is_valid() {
+            return Err(UriError::NoKey(Self::NAME));
+        }
+        Ok(PayUri {
             bank: KeyPrefix::from_bytes(bank),
             to,
             amount,
-            text: match parts.next(words) {
-                Some(text) => decoded(text).ok_or(PayUriError::Part("text"))?,
-                None => String::new(),
-            },
-        };
-        check_text(&uri.text)?;
-        // Every other writing of the same request is refused, and so is everything after it.
-        if uri.to_string() != text {
-            return Err(PayUriError::Part("end"));
-        }
-        match key.is_valid() {
-            true => Ok(uri),
-            false => Err(PayUriError::NoKey),
-        }
+            text,
+        })
+    }
+}
+
+impl FromStr for PayUri {
+    type Err = UriError;
+
+    fn from_str(text: &str) -> Result<PayUri, UriError> {
+        uri::read(text)
     }
 }
 
@@ -221,16 +183,17 @@ mod tests {
             assert!(refused.contains(says), "{rest}: {refused}");
         }
         let upper = uri("").replace("ab", "AB");
-        assert_eq!(upper.parse::<PayUri>(), Err(PayUriError::Part("end")));
-        assert_eq!("http:pay?".parse::<PayUri>(), Err(PayUriError::Prefix));
+        assert_eq!(upper.parse::<PayUri>(), Err(PayUri::damaged("end")));
+        assert!(matches!(
+            "http:pay?".parse::<PayUri>(),
+            Err(UriError::Prefix { .. })
+        ));
         let no_payee = format!("{PREFIX}bank={}", "ab".repeat(16));
-        assert_eq!(no_payee.parse::<PayUri>(), Err(PayUriError::Part("payee")));
+        assert_eq!(no_payee.parse::<PayUri>(), Err(PayUri::damaged("payee")));
         let no_key = uri("").replace(KEY, &"ff".repeat(32));
-        assert_eq!(no_key.parse::<PayUri>(), Err(PayUriError::NoKey));
-        assert_eq!(
-            uri(&"&".repeat(URI_MAX_BYTES)).parse::<PayUri>(),
-            Err(PayUriError::TooLong)
-        );
+        assert_eq!(no_key.parse::<PayUri>(), Err(UriError::NoKey(PayUri::NAME)));
+        let too_long = uri(&"&".repeat(URI_MAX_BYTES)).parse::<PayUri>();
+        assert!(matches!(too_long, Err(UriError::TooLong { .. })));
     }
 
     #[test]
@@ -247,7 +210,7 @@ mod tests {
             text.replace("&name", &format!("&to={KEY}&name")),
             text.replace("&account", &format!("&to={KEY}&account")),
         ] {
-            assert_eq!(other.parse::<PayUri>(), Err(PayUriError::Part("end")), "{other}");
+            assert_eq!(other.parse::<PayUri>(), Err(PayUri::damaged("end")), "{other}");
         }
     }
 
@@ -259,10 +222,7 @@ mod tests {
         assert_eq!(longest.len(), URI_MAX_BYTES);
         assert!(longest.parse::<PayUri>().is_ok());
         let longer = format!("{text}x");
-        assert_eq!(
-            PayUri::new(key(), reserve(), None, &longer),
-            Err(PayUriError::Text)
-        );
+        assert_eq!(PayUri::new(key(), reserve(), None, &longer), Err(UriError::Text));
     }
 
     proptest! {

@@ -1,4 +1,4 @@
-//! The common form of `farthing:` URIs: named parts in one order, and one encoding of each text.
+//! The common form of `farthing:` URIs: a prefix, then named parts in one order, and one encoding of each text.
 
 use farthing_coin::PublicKey;
 use std::{fmt, fmt::Write, iter::Peekable, str::Split};
@@ -8,6 +8,86 @@ pub const TEXT_MAX_BYTES: usize = 128;
 
 /// The length of a [`KeyPrefix`] (bytes).
 const PREFIX_BYTES: usize = 16;
+
+/// A kind of `farthing:` URI. What is written by [`Display`](fmt::Display) is its only text.
+pub trait Uri: fmt::Display + Sized {
+    /// What it is, in an error.
+    const NAME: &'static str;
+    /// What every such URI begins with.
+    const PREFIX: &'static str;
+    /// The longest one (bytes).
+    const MAX_BYTES: usize;
+
+    /// Reads the parts after the prefix. What is left of them is refused by [`read`].
+    ///
+    /// # Errors
+    /// When a part is missing or damaged, or says what no such URI can say.
+    fn read_parts(parts: &mut Parts<'_>) -> Result<Self, UriError>;
+
+    /// The error of a part that is missing or damaged.
+    #[must_use]
+    fn damaged(part: &'static str) -> UriError {
+        UriError::Part {
+            name: Self::NAME,
+            part,
+        }
+    }
+}
+
+/// Why a text is not a URI of its kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UriError {
+    /// It is too long.
+    #[error("this is no {name}: it is longer than {max_bytes} bytes; copy it again")]
+    TooLong {
+        /// What it should be.
+        name: &'static str,
+        /// The longest one (bytes).
+        max_bytes: usize,
+    },
+    /// It begins otherwise.
+    #[error("this is no {name}: it does not begin with `{prefix}`; copy it again")]
+    Prefix {
+        /// What it should be.
+        name: &'static str,
+        /// What it should begin with.
+        prefix: &'static str,
+    },
+    /// A part is missing, unknown, repeated, out of order, or not in its only form.
+    #[error("this {name} is damaged: its {part} is not in its place or not in its form; copy it again")]
+    Part {
+        /// What it should be.
+        name: &'static str,
+        /// The part, or `end` for what is no part of it.
+        part: &'static str,
+    },
+    /// A key in it is not a key.
+    #[error("this {0} is damaged: nobody can have the key in it")]
+    NoKey(&'static str),
+    /// The text is too long, or has control characters.
+    #[error("the text has more than {TEXT_MAX_BYTES} bytes or control characters; shorten it")]
+    Text,
+}
+
+/// Reads a URI. Every other writing of the same one is refused, and so is everything after it.
+///
+/// # Errors
+/// Those of [`Uri::read_parts`], and when the text is too long, begins otherwise, or is not the URI's only text.
+pub fn read<U: Uri>(text: &str) -> Result<U, UriError> {
+    let (name, prefix, max_bytes) = (U::NAME, U::PREFIX, U::MAX_BYTES);
+    if text.len() > max_bytes {
+        return Err(UriError::TooLong { name, max_bytes });
+    }
+    let parts = text
+        .strip_prefix(prefix)
+        .ok_or(UriError::Prefix { name, prefix })?;
+    let uri = U::read_parts(&mut Parts::of(parts))?;
+    match uri.to_string() == text {
+        true => Ok(uri),
+        false => Err(U::damaged("end")),
+    }
+}
 
 /// The beginning of a node's identity key. It is long enough that nobody can make another key with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,10 +140,15 @@ impl<'t> Parts<'t> {
     }
 }
 
-/// Whether a text is short enough for a URI, and has no control characters.
-#[must_use]
-pub fn is_fitting(text: &str) -> bool {
-    text.len() <= TEXT_MAX_BYTES && !text.chars().any(char::is_control)
+/// Checks the length and the characters of a text.
+///
+/// # Errors
+/// [`UriError::Text`] when it is too long or has control characters.
+pub fn check_text(text: &str) -> Result<(), UriError> {
+    match text.len() <= TEXT_MAX_BYTES && !text.chars().any(char::is_control) {
+        true => Ok(()),
+        false => Err(UriError::Text),
+    }
 }
 
 /// Writes a text percent-encoded. Only the unreserved characters of RFC 3986 (section 2.3) stand for themselves.

@@ -380,7 +380,7 @@ mod tests {
     #[test]
     fn the_longest_request_fits_a_picture() {
         let key = PublicKey([1; 32]);
-        let text = "\u{e9}".repeat(crate::pay_uri::TEXT_MAX_BYTES / 2);
+        let text = "\u{e9}".repeat(farthing_node::uri::TEXT_MAX_BYTES / 2);
         let longest = PayUri::new(key, Payee::Account(key), Some(Amount(u64::MAX)), &text).unwrap();
         assert!(drawn(longest.to_string(), true).unwrap().lines().count() > 20);
     }
