@@ -86,7 +86,7 @@ impl Director {
             log: Log::default(),
             tracker: Tracker::default(),
             phase: Phase::Ahead,
-            on_route: matches!(route, Route::Bought | Route::Sealed),
+            on_route: matches!(route, Route::Bought | Route::Sealed | Route::Changed),
             in_flight: Vec::new(),
             parked: Vec::new(),
             kept: None,

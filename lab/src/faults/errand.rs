@@ -5,7 +5,7 @@ use super::{
     matrix::Route,
     record::Action,
     settling::settles,
-    stage::{CASH, REDEEMED, SEALED_TITLE, SENT, Stage, TITLE},
+    stage::{CASH, ODD_TITLE, REDEEMED, SEALED_TITLE, SENT, Stage, TITLE},
 };
 use farthing_client::cli::Exit;
 use farthing_kit::{customer::Customer, error::RunError, process::Said};
@@ -102,7 +102,9 @@ impl<'r> Errand<'r> {
             }
             Route::Cancelled => self.buys().await? + self.cancels().await?,
             Route::Refunded => self.buys().await? + self.is_refunded().await?,
-            Route::Bought | Route::ReceiptLost | Route::BothLost | Route::Sealed => self.buys().await?,
+            Route::Bought | Route::ReceiptLost | Route::BothLost | Route::Sealed | Route::Changed => {
+                self.buys().await?
+            }
         };
         Ok(coins + more)
     }
@@ -169,13 +171,14 @@ impl<'r> Errand<'r> {
         let output = output.to_string_lossy();
         let title = match self.director.route() {
             Route::Sealed => SEALED_TITLE,
+            Route::Changed => ODD_TITLE,
             _ => TITLE,
         };
         for more in 0..TRIES_MAX {
             let said = self.runs(&["buy", "studio", title, "-o", &output]).await?;
             let statuses = self.statuses().await?;
             let begun = statuses.iter().any(|status| status != "dropped");
-            if is_done(&said) || (begun && self.is_cancelling()) {
+            if (is_done(&said) && !owes_change(&said)) || (begun && self.is_cancelling()) {
                 return Ok(more);
             }
             if begun {
@@ -257,6 +260,13 @@ pub async fn worth(customer: &Customer) -> Result<Amount, RunError> {
     units
         .map(Amount)
         .ok_or_else(|| RunError::Broken(format!("`farthing balance` says {balance}")))
+}
+
+/// Whether the bank still owes change of the purchase. The wallet then says that `farthing resume` receives it.
+fn owes_change(said: &Said) -> bool {
+    let printed = said.printed();
+    let due = printed.pointer("/change_due/units").and_then(Value::as_u64);
+    due.is_some_and(|due| due > 0)
 }
 
 fn is_done(said: &Said) -> bool {

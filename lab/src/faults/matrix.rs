@@ -29,6 +29,8 @@ pub enum Route {
     BothLost,
     /// Goods are bought on a sealed offer.
     Sealed,
+    /// Goods are bought at a price that no coins of the customer are worth.
+    Changed,
     /// Coins are paid back into the customer's account.
     Redeemed,
     /// Coins are paid to another person, who is not there.
@@ -39,12 +41,13 @@ pub enum Route {
 
 impl Route {
     /// Every route.
-    pub const ALL: [Route; 8] = [
+    pub const ALL: [Route; 9] = [
         Route::Bought,
         Route::Cancelled,
         Route::ReceiptLost,
         Route::BothLost,
         Route::Sealed,
+        Route::Changed,
         Route::Redeemed,
         Route::Sent,
         Route::Refunded,
@@ -59,6 +62,7 @@ impl Route {
             Route::ReceiptLost => "A purchase whose receipt is lost",
             Route::BothLost => "A purchase whose receipt is lost, and the escrow’s word too",
             Route::Sealed => "A purchase on a sealed offer",
+            Route::Changed => "A purchase with change",
             Route::Redeemed => "Coins paid back into the account",
             Route::Sent => "A payment to another person",
             Route::Refunded => "A refund of a purchase",
@@ -81,6 +85,9 @@ impl Route {
             Route::BothLost => "The merchant’s and the escrow’s answers are lost; the wallet asks the bank.",
             Route::Sealed => {
                 "The key is in the offer, sealed to the escrow, which commits as soon as the coins are held."
+            }
+            Route::Changed => {
+                "The coins are worth more than the price; the wallet withdraws the change from the purchase’s reserve."
             }
             Route::Redeemed => {
                 "Coins are withdrawn, and the customer pays some of them back into the account."

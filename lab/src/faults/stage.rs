@@ -27,8 +27,15 @@ pub const TITLE: &str = "A postcard";
 /// The title of the same goods with sealed offers.
 pub const SEALED_TITLE: &str = "A sealed postcard";
 
+/// The title of the same goods at [`ODD_PRICE`].
+pub const ODD_TITLE: &str = "An odd postcard";
+
 /// The price of the goods.
 pub const PRICE: Amount = Amount(350);
+
+/// The price of the goods on [`Route::Changed`](super::matrix::Route::Changed). No coins of a withdrawal of [`CASH`] are worth
+/// it.
+pub const ODD_PRICE: Amount = Amount(250);
 
 /// The amount that every customer pays in and withdraws.
 pub const CASH: Amount = Amount(500);
@@ -187,12 +194,17 @@ impl Theatre {
     }
 }
 
-/// Adds the goods to the catalogue, for both kinds of offers.
+/// Adds the goods to the catalogue, for both kinds of offers, and for a price that needs change.
 async fn put_up_for_sale(stage: &Stage) -> Result<(), RunError> {
     let goods = stage.goods();
     fs::write(&goods, GOODS).map_err(RunError::io(goods.display()))?;
-    for (title, offers) in [(TITLE, Offers::Plain), (SEALED_TITLE, Offers::Sealed)] {
-        stage.sell(&goods, title, PRICE, offers).await?;
+    let items = [
+        (TITLE, PRICE, Offers::Plain),
+        (SEALED_TITLE, PRICE, Offers::Sealed),
+        (ODD_TITLE, ODD_PRICE, Offers::Plain),
+    ];
+    for (title, price, offers) in items {
+        stage.sell(&goods, title, price, offers).await?;
     }
     Ok(())
 }
