@@ -1,6 +1,8 @@
 //! The checks, the cheapest first: stories of one schedule each, then days with faults at every message.
 
-use crate::{clones, copies, denials, disks, heads, homes, links, lists, local, papers, payments, strangers};
+use crate::{
+    clones, copies, denials, disks, heads, homes, links, lists, local, papers, payments, postage, strangers,
+};
 use farthing_client::rows::Delivery;
 use farthing_node::admin::AdminHandler;
 use farthing_protocol::money::Amount;
@@ -65,6 +67,65 @@ pub(crate) const CHECKS: &[Check] = &[
         "an index of another journal, and older rows",
         disks::an_index_of_another_journal_and_older_rows
     ),
+    story!(
+        "a payment for postage that is shown twice",
+        postage::a_payment_for_postage_that_is_shown_twice
+    ),
+    story!(
+        "a payment for postage to another account",
+        postage::a_payment_for_postage_to_another_account
+    ),
+    story!(
+        "a refill that is applied twice",
+        postage::a_refill_that_is_applied_twice
+    ),
+    story!(
+        "a refill that the office has not signed",
+        postage::a_refill_that_the_office_has_not_signed
+    ),
+    story!(
+        "a print that is interrupted",
+        postage::a_print_that_is_interrupted
+    ),
+    story!(
+        "a print on a disk that fails",
+        postage::a_print_on_a_disk_that_fails
+    ),
+    story!(
+        "a meter whose state is put back",
+        postage::a_meter_whose_state_is_put_back
+    ),
+    story!(
+        "a copied meter that is refilled",
+        postage::a_copied_meter_that_is_refilled
+    ),
+    story!(
+        "a copied meter that is asked",
+        postage::a_copied_meter_that_is_asked
+    ),
+    story!(
+        "a copied meter at two stations",
+        postage::a_copied_meter_at_two_stations
+    ),
+    story!(
+        "a letter that is posted twice",
+        postage::a_letter_that_is_posted_twice
+    ),
+    story!("a letter that was changed", postage::a_letter_that_was_changed),
+    story!(
+        "letters out of their time and number",
+        postage::letters_out_of_their_time_and_number
+    ),
+    story!(
+        "a clock that goes back after a purge",
+        postage::a_clock_that_goes_back_after_a_purge
+    ),
+    story!("an older list of meters", postage::an_older_list_of_meters),
+    story!(
+        "a meter that is settled at once",
+        postage::a_meter_that_is_settled_at_once
+    ),
+    story!("an office that denies", postage::an_office_that_denies),
     story!(
         "nothing that a hostile relay says is final",
         hostile_relay::nothing_that_a_hostile_relay_says_is_final

@@ -14,6 +14,7 @@
 //! | two copies of a running bank | [`clones`] |
 //! | what programs print, and what they do with files | [`homes`] |
 //! | links between named and anonymous messages | [`links`] |
+//! | postage | [`postage`] |
 //! | the table in docs/TESTING.md, and that no product links a switch | [`table`] |
 
 #![allow(
@@ -35,6 +36,7 @@ mod links;
 mod lists;
 mod papers;
 mod payments;
+mod postage;
 mod strangers;
 mod table;
 
