@@ -10,6 +10,7 @@ use crate::{
         digicash::DigiCash,
         farthing::{Defect, Farthing, Offer},
         first_virtual::FirstVirtual,
+        metered::{self, Metered},
         netbill::NetBill,
         payment::{self, Payment},
         postage::Postage,
@@ -217,6 +218,15 @@ fn ours(rows: &mut Rows) {
         scenario,
         defect: None,
     });
+    let metered = (
+        "Farthing, postage",
+        "farthing-postage",
+        "A coin buys a refill, a meter prints, and stations accept each letter once.",
+    );
+    rows.add(metered, &metered::SCENARIOS, |scenario| Metered {
+        scenario,
+        defect: None,
+    });
     let released = (
         "Farthing, released",
         "farthing",
@@ -247,7 +257,8 @@ pub struct Planted {
     pub entry: Entry,
 }
 
-/// Every planted defect that is a protocol's, each in a scenario in which the system without it breaks no property.
+/// Every planted defect that is a protocol's, each in a scenario in which the system without it keeps the property that the
+/// defect breaks.
 #[must_use]
 pub fn planted() -> Vec<Planted> {
     let mut rows = Rows(Vec::new());
@@ -278,6 +289,14 @@ pub fn planted() -> Vec<Planted> {
         names.push(format!("{defect:?}"));
         let planted = ("planted defect", "planted", "Farthing’s payment with a mistake.");
         rows.add(planted, &[Scenario::FAILURES], |scenario| Payment {
+            scenario,
+            defect: Some(defect),
+        });
+    }
+    for defect in metered::Defect::ALL {
+        names.push(format!("{defect:?}"));
+        let planted = ("planted defect", "planted", "Farthing’s postage with a mistake.");
+        rows.add(planted, &[defect.shown_in()], |scenario| Metered {
             scenario,
             defect: Some(defect),
         });

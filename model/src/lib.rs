@@ -14,6 +14,7 @@ pub mod check;
 pub mod facts;
 pub mod frame;
 pub mod paper;
+pub mod promise;
 pub mod property;
 pub mod story;
 pub mod systems;

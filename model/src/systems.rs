@@ -5,6 +5,7 @@ pub mod chaum;
 pub mod digicash;
 pub mod farthing;
 pub mod first_virtual;
+pub mod metered;
 pub mod netbill;
 pub mod payment;
 pub mod postage;

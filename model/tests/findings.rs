@@ -5,8 +5,11 @@
 
 use farthing_model::{
     catalog::{catalog, planted},
-    check::{Checked, Finding},
+    check::{Checked, Finding, check},
+    frame::{Explored, Scenario},
     property::Property,
+    story::Kind,
+    systems::metered::{self, Metered},
 };
 use std::collections::BTreeSet;
 
@@ -102,6 +105,63 @@ fn the_trust_of_farthing() {
     ] {
         assert_eq!(failing("farthing-payment", scenario), expected, "{scenario}");
     }
+}
+
+/// What a customer of postage needs each party for.
+#[test]
+fn the_trust_of_postage() {
+    let but_evidence = &[GOODS, CERTIFIED, ANONYMITY][..];
+    for (scenario, expected) in [
+        ("failures", but_evidence),
+        ("failures, the office stays", &[ANONYMITY]),
+        ("customer cheats", &[]),
+        ("customer copies the meter", &[GOODS, CERTIFIED]),
+        ("office cheats", but_evidence),
+        (
+            "bank cheats",
+            &[MONEY, GOODS, EVIDENCE, CERTIFIED, ANONYMITY, PROGRESS],
+        ),
+        ("station cheats", but_evidence),
+    ] {
+        assert_eq!(failing("farthing-postage", scenario), expected, "{scenario}");
+    }
+}
+
+/// In a row that keeps fewer promises, a defect must break one more.
+#[test]
+fn every_defect_of_postage_breaks_what_holds_without_it() {
+    for defect in metered::Defect::ALL {
+        let scenario = defect.shown_in();
+        let failing = |defect| {
+            let row = Explored::new(Metered { scenario, defect });
+            check("postage", &row, BOUND).failing()
+        };
+        let without = failing(None);
+        let with = failing(Some(defect));
+        assert!(
+            with.iter().any(|it| !without.contains(it)),
+            "{defect:?}: {with:?}"
+        );
+    }
+}
+
+/// The paper's device loses a letter when its printer jams. Ours prints it again: only an office that is gone takes goods.
+#[test]
+fn a_jammed_print_is_printed_again() {
+    let row = Metered {
+        scenario: Scenario::FAILURES,
+        defect: None,
+    };
+    let checked = check("postage", &Explored::new(row), BOUND);
+    let Some(Finding::Fails { run, .. }) = checked.of(Property::Goods) else {
+        panic!("the office takes the money and is gone");
+    };
+    let faults: Vec<&str> = run
+        .iter()
+        .filter(|step| step.kind == Kind::Fault)
+        .map(|step| step.text.as_str())
+        .collect();
+    assert_eq!(faults, ["office: stops"]);
 }
 
 /// A property that no defect breaks is not tested.

@@ -10,6 +10,7 @@ use farthing_model::{
         digicash::DigiCash,
         farthing::{Farthing, Offer},
         first_virtual::FirstVirtual,
+        metered::{COPIES, Metered},
         netbill::NetBill,
         payment::Payment,
         taler::Taler,
@@ -63,6 +64,10 @@ fn small_systems_have_the_same_states() {
         assert_same(Withdrawal { scenario, defect });
         let defect = None;
         assert_same(Payment { scenario, defect });
+    }
+    for scenario in [FAILURES, BANK, COPIES] {
+        let defect = None;
+        assert_same(Metered { scenario, defect });
     }
     assert_same(Taler(FAILURES));
 }

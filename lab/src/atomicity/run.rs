@@ -2,8 +2,8 @@
 
 use farthing_model::{
     catalog::{Entry, Planted},
-    check::Checked,
-    facts::Parties,
+    check::{Checked, Finding},
+    promise::is_promised,
     property::Property,
 };
 use indicatif::{ProgressBar, ProgressStyle};
@@ -116,18 +116,14 @@ impl Results {
     /// that no property shows.
     #[must_use]
     pub fn surprises(&self) -> Vec<String> {
-        let promised = |row: &&Row| {
-            let failures = row.checked.scenario.cheats == Parties::NONE;
-            let by_side = ["customer cheats", "merchant cheats"].contains(&row.checked.scenario.name);
-            row.id.starts_with("farthing") && (failures || by_side)
-        };
-        let broken = self.rows.iter().filter(promised).flat_map(|row| {
-            let failing = row.checked.failing().into_iter();
-            failing.map(|name| {
-                format!(
-                    "{}, {}: {name} fails",
-                    row.checked.system, row.checked.scenario.name
-                )
+        let broken = self.rows.iter().flat_map(|row| {
+            let checked = &row.checked;
+            let is_broken = |(property, finding): &&(Property, Finding)| {
+                finding.fails() && is_promised(row.id, &checked.scenario, *property)
+            };
+            checked.findings.iter().filter(is_broken).map(|(property, _)| {
+                let (system, scenario) = (checked.system, checked.scenario.name);
+                format!("{system}, {scenario}: {} fails", property.name())
             })
         });
         let unseen = self
