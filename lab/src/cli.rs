@@ -28,7 +28,7 @@ enum Command {
     /// Show the whole system at work in separate processes, and the effects of lost messages and killed machines.
     #[command(after_long_help = "Examples:\n  \
         farthing-lab demo                                an engraving is sold, and everything goes wrong\n  \
-        farthing-lab demo --all                          and people pay each other, give, and get refunds\n  \
+        farthing-lab demo --all                          and people pay each other, give, get refunds, buy postage\n  \
         farthing-lab demo --goods FILE --keep DIR        sell this file, and keep nodes, wallets and logs\n\n\
         Exit codes: 0 every sum agrees, 1 it could not be run, 3 something is broken, 130 interrupted.")]
     Demo(DemoOptions),

@@ -72,6 +72,9 @@ const ERIN_CASH: Amount = Amount(800);
 /// What erin gives.
 const GIVEN: Amount = Amount(150);
 
+/// The cash that frank pays in, withdraws, and pays for postage.
+const FRANK_CASH: Amount = Amount(2000);
+
 /// The merchant's payout.
 const PAYOUT: Amount = Amount(1000);
 
@@ -81,7 +84,7 @@ const TITLE_MAX_CHARS: usize = TITLE_MAX_BYTES / 4;
 /// The options of `farthing-lab demo`.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct DemoOptions {
-    /// Show everything: also payments between people, refunds, donations and gifts.
+    /// Show everything: also payments between people, refunds, donations, gifts and postage.
     #[arg(long)]
     pub all: bool,
     /// Sell this file instead of the sample.
@@ -174,9 +177,14 @@ async fn steps(scene: &Scene, options: &DemoOptions, report: &mut DemoReport) ->
     bob.resume().await?;
     let erin = scene.shopper("erin", ERIN_CASH).await?;
     steps::change::change(scene, &erin, ERIN_CASH, report).await?;
-    let dave = match options.all {
-        true => Some(payments(scene, &alice, &erin, report).await?),
-        false => None,
+    let others = match options.all {
+        true => {
+            let dave = payments(scene, &alice, &erin, report).await?;
+            let frank = scene.shopper("frank", FRANK_CASH).await?;
+            steps::postage::postage(scene, &frank, FRANK_CASH, report).await?;
+            vec![(dave, Amount(0)), (frank, FRANK_CASH)]
+        }
+        false => Vec::new(),
     };
     steps::ordinary::payout(scene, PAYOUT, report).await?;
     let mut people = vec![
@@ -197,9 +205,9 @@ async fn steps(scene: &Scene, options: &DemoOptions, report: &mut DemoReport) ->
             wallets: vec![&erin],
         },
     ];
-    people.extend(dave.iter().map(|dave| Person {
-        cash: Amount(0),
-        wallets: vec![dave],
+    people.extend(others.iter().map(|(other, cash)| Person {
+        cash: *cash,
+        wallets: vec![other],
     }));
     DemoAudit::take(scene, &people).await
 }

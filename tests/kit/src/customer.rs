@@ -4,7 +4,7 @@ use crate::{
     lines::Lines,
     points::Party,
     process::{ProcessError, Running, Said},
-    program::{CUSTOMER, ROLE_COMMAND},
+    program::{CUSTOMER, POSTAGE, ROLE_COMMAND},
 };
 use farthing_node::{card::Card, logging::LOG_VARIABLE, probe::PROBE_VARIABLE};
 use serde_json::Value;
@@ -162,6 +162,21 @@ pub async fn run_without_wallet(program: &Path, args: &[&str]) -> Result<Said, P
         .args([ROLE_COMMAND, CUSTOMER, "--json"])
         .args(args);
     Running::start(command, &typed(args))?.end().await
+}
+
+/// Runs a command of `farthing-postage` in `dir`, to its end. `program` is the executable with all programs.
+///
+/// # Errors
+/// When it cannot be started, or does not end.
+pub async fn run_postage(program: &Path, dir: &Path, args: &[&str]) -> Result<Said, ProcessError> {
+    let mut command = Command::new(program);
+    command
+        .current_dir(dir)
+        .env_remove(LOG_VARIABLE)
+        .args([ROLE_COMMAND, POSTAGE, "--json"])
+        .args(args);
+    let name = format!("farthing-postage {}", args.join(" "));
+    Running::start(command, &name)?.end().await
 }
 
 fn typed(args: &[&str]) -> String {

@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::process::Command;
 
 /// The steps of `demo --all`, in their order.
-const STEPS: [&str; 14] = [
+const STEPS: [&str; 15] = [
     "ordinary",
     "hold-reply-lost",
     "receipt-lost",
@@ -19,6 +19,7 @@ const STEPS: [&str; 14] = [
     "refund",
     "donation",
     "gift",
+    "postage",
     "payout",
 ];
 

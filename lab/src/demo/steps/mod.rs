@@ -8,6 +8,7 @@ pub mod killed;
 pub mod lost;
 pub mod ordinary;
 pub mod payments;
+pub mod postage;
 pub mod twice;
 
 use super::{
