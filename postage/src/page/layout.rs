@@ -250,7 +250,9 @@ fn label(piece: &Mailpiece, format: Format) -> Result<Layout, PageError> {
         y: first_rule + mm(2.0),
         width: inner,
     };
-    sender.add("from", "FROM", bold(6.0))?;
+    if !piece.from.is_empty() {
+        sender.add("from", "FROM", bold(6.0))?;
+    }
     sender.add_all("sender", &piece.from, note(8.0))?;
     let second_rule = sender.y + mm(1.5);
     let y = second_rule + mm(2.5);
