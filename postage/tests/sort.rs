@@ -14,17 +14,19 @@ use farthing_coin::Signed;
 use farthing_postage::{
     address::Address,
     day::{DAY_MS, Day, VALID_DAYS},
-    documents::{MeterList, RevocationReason},
+    documents::{MeterList, MeterRequest, RevocationReason},
     indicium::{Indicium, encode, sign},
     meter::{interface::Meter, soft::SoftMeter},
     office::desk::Office,
     sort::{
+        rows::{SEEN, SEEN_BY_DAY},
         rules::{Face, Fault},
         station::{Station, StationError},
     },
 };
 use farthing_protocol::money::Amount;
-use farthing_store::{disk::MemoryDisk, probe::WRITE_POINTS};
+use farthing_store::{Store, disk::MemoryDisk, probe::WRITE_POINTS};
+use std::{ops::Bound, path::Path};
 use support::*;
 
 /// An office, a meter with 200.00, and a station for the area 51 that knows it.
@@ -63,7 +65,7 @@ fn altered(change: impl FnOnce(&mut Indicium)) -> Vec<u8> {
 /// A station that knows the meter with the key of [`altered`].
 fn station_with_open_meter() -> Station {
     let office = office();
-    let request = farthing_postage::documents::MeterRequest {
+    let request = MeterRequest {
         meter: key(70).public(),
         from: code("10115"),
     };
@@ -414,6 +416,44 @@ fn a_purge_forgets_by_date_and_lets_nothing_in_again() {
         Amount(220),
         "the sums stay"
     );
+}
+
+#[test]
+fn with_a_purge_each_day_the_rows_stay_flat() {
+    let disk = MemoryDisk::new();
+    let office = office();
+    let request = MeterRequest {
+        meter: key(70).public(),
+        from: code("10115"),
+    };
+    office.certify(&Signed::sign(request, &key(70)), TODAY).unwrap();
+    let list = office.list().unwrap();
+    let rows_after = |days: std::ops::Range<u32>| {
+        let station = station_on(options(&disk), 50, &["51"]);
+        station.learn(&list).unwrap();
+        for day in days {
+            let now = Day(TODAY.0 + day);
+            let letter = altered(|it| {
+                it.sequence = u64::from(day) + 1;
+                it.ascending = Amount(110 * it.sequence);
+                it.day = now;
+            });
+            let now_ms = u64::from(now.0) * DAY_MS;
+            assert_eq!(station.scan(&letter, &face(&LINES), now_ms).unwrap(), Ok(()));
+            station.purge(now).unwrap();
+        }
+        station.close().unwrap();
+        let store = Store::open(Path::new(DIR), options(&disk)).unwrap().0;
+        let seen = SEEN.scan(&store.view(), Bound::Unbounded, 1000).unwrap().len();
+        let by_day = SEEN_BY_DAY.scan(&store.view(), Bound::Unbounded, 1000).unwrap();
+        store.close().unwrap();
+        assert_eq!(seen, by_day.len());
+        seen
+    };
+    let kept = VALID_DAYS as usize + 1;
+    assert_eq!(rows_after(0..100), 100);
+    assert_eq!(rows_after(100..200), kept);
+    assert_eq!(rows_after(200..300), kept);
 }
 
 #[test]
