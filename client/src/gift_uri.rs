@@ -10,9 +10,7 @@
 //! The parts come in this order, and everything else is refused, as in a [request](crate::pay_uri).
 
 use farthing_coin::{PublicKey, SecretKey};
-use farthing_node::uri::{
-    self, KeyPrefix, Parts, TEXT_MAX_BYTES, Uri, UriError, bytes_of, check_text, decoded, write_encoded,
-};
+use farthing_node::uri::{self, KeyPrefix, Parts, TEXT_MAX_BYTES, Uri, UriError, check_text, write_encoded};
 use farthing_protocol::money::Amount;
 use std::{fmt, str::FromStr};
 
@@ -82,20 +80,16 @@ impl Uri for GiftUri {
     const MAX_BYTES: usize = URI_MAX_BYTES;
 
     fn read_parts(parts: &mut Parts<'_>) -> Result<GiftUri, UriError> {
-        let bank = bytes_of(parts.next("bank")).ok_or(Self::damaged("bank"))?;
-        let secret = bytes_of(parts.next("key")).map(GiftSecret::from_bytes);
-        let secret = secret.filter(|secret| secret.key().is_some());
-        let secret = secret.ok_or(Self::damaged("key"))?;
-        let amount = parts.next("amount").and_then(|amount| amount.parse().ok());
-        let amount = amount.ok_or(Self::damaged("amount"))?;
-        let text = parts.next("for").map_or(Some(String::new()), decoded);
-        let text = text.ok_or(Self::damaged("text"))?;
-        check_text(&text)?;
+        let bank = KeyPrefix::from_bytes(parts.bytes("bank")?);
+        let secret = GiftSecret::from_bytes(parts.bytes("key")?);
+        if secret.key().is_none() {
+            return Err(parts.damaged("key"));
+        }
         Ok(GiftUri {
-            bank: KeyPrefix::from_bytes(bank),
+            bank,
             secret,
-            amount,
-            text,
+            amount: parts.amount("amount")?.ok_or(parts.damaged("amount"))?,
+            text: parts.text("for", "text")?,
         })
     }
 }
@@ -144,10 +138,12 @@ mod tests {
             let refused = other.parse::<GiftUri>().unwrap_err().to_string();
             assert!(refused.contains(says), "{other}: {refused}");
         }
+        let name = GiftUri::NAME;
+        let damaged = UriError::Part { name, part: "key" };
         let no_key = text.replace(&"07".repeat(32), &"ff".repeat(32));
-        assert_eq!(no_key.parse::<GiftUri>(), Err(GiftUri::damaged("key")));
+        assert_eq!(no_key.parse::<GiftUri>(), Err(damaged));
         let zero = text.replace(&"07".repeat(32), &"00".repeat(32));
-        assert_eq!(zero.parse::<GiftUri>(), Err(GiftUri::damaged("key")));
+        assert_eq!(zero.parse::<GiftUri>(), Err(damaged));
     }
 
     #[test]

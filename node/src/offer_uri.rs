@@ -21,9 +21,7 @@
 //! # Ok::<(), farthing_node::uri::UriError>(())
 //! ```
 
-use crate::uri::{
-    self, KeyPrefix, Parts, TEXT_MAX_BYTES, Uri, UriError, bytes_of, check_text, decoded, write_encoded,
-};
+use crate::uri::{self, KeyPrefix, Parts, TEXT_MAX_BYTES, Uri, UriError, write_encoded};
 use farthing_coin::PublicKey;
 use farthing_protocol::{ids::ItemId, money::Amount};
 use std::{fmt, str::FromStr};
@@ -85,18 +83,11 @@ impl Uri for OfferUri {
     const MAX_BYTES: usize = URI_MAX_BYTES;
 
     fn read_parts(parts: &mut Parts<'_>) -> Result<OfferUri, UriError> {
-        let merchant = bytes_of(parts.next("merchant")).ok_or(Self::damaged("merchant"))?;
-        let item = bytes_of(parts.next("item")).ok_or(Self::damaged("item"))?;
-        let price = parts.next("price").and_then(|price| price.parse().ok());
-        let price = price.ok_or(Self::damaged("price"))?;
-        let title = parts.next("title").map_or(Some(String::new()), decoded);
-        let title = title.ok_or(Self::damaged("title"))?;
-        check_text(&title)?;
         Ok(OfferUri {
-            merchant: KeyPrefix::from_bytes(merchant),
-            item: ItemId(item),
-            price,
-            title,
+            merchant: KeyPrefix::from_bytes(parts.bytes("merchant")?),
+            item: ItemId(parts.bytes("item")?),
+            price: parts.amount("price")?.ok_or(parts.damaged("price"))?,
+            title: parts.text("title", "title")?,
         })
     }
 }

@@ -24,7 +24,7 @@
 //! ```
 
 use crate::uri::{
-    self, KeyPrefix, Parts, TEXT_MAX_BYTES, Uri, UriError, bytes_of, check_text, decoded, write_encoded,
+    self, KeyPrefix, Parts, TEXT_MAX_BYTES, Uri, UriError, bytes_of, check_text, write_encoded,
 };
 use farthing_coin::PublicKey;
 use farthing_protocol::{deposited::Payee, money::Amount};
@@ -89,26 +89,21 @@ impl Uri for PayUri {
     const MAX_BYTES: usize = URI_MAX_BYTES;
 
     fn read_parts(parts: &mut Parts<'_>) -> Result<PayUri, UriError> {
-        let bank = bytes_of(parts.next("bank")).ok_or(Self::damaged("bank"))?;
+        let bank = KeyPrefix::from_bytes(parts.bytes("bank")?);
         let account = parts.next("account");
         let key = bytes_of(account.or_else(|| parts.next("to")));
-        let key = PublicKey(key.ok_or(Self::damaged("payee"))?);
+        let key = PublicKey(key.ok_or(parts.damaged("payee"))?);
         let (to, words) = match account {
             Some(_) => (Payee::Account(key), "name"),
             None => (Payee::Reserve(key), "for"),
         };
-        let amount = match parts.next("amount") {
-            Some(amount) => Some(amount.parse().map_err(|_| Self::damaged("amount"))?),
-            None => None,
-        };
-        let text = parts.next(words).map_or(Some(String::new()), decoded);
-        let text = text.ok_or(Self::damaged("text"))?;
-        check_text(&text)?;
+        let amount = parts.amount("amount")?;
+        let text = parts.text(words, "text")?;
         if !key.is_valid() {
             return Err(UriError::NoKey(Self::NAME));
         }
         Ok(PayUri {
-            bank: KeyPrefix::from_bytes(bank),
+            bank,
             to,
             amount,
             text,
@@ -140,6 +135,11 @@ mod tests {
 
     fn uri(rest: &str) -> String {
         format!("{PREFIX}bank={}&to={KEY}{rest}", "ab".repeat(16))
+    }
+
+    fn damaged(part: &'static str) -> UriError {
+        let name = PayUri::NAME;
+        UriError::Part { name, part }
     }
 
     fn reserve() -> Payee {
@@ -183,13 +183,13 @@ mod tests {
             assert!(refused.contains(says), "{rest}: {refused}");
         }
         let upper = uri("").replace("ab", "AB");
-        assert_eq!(upper.parse::<PayUri>(), Err(PayUri::damaged("end")));
+        assert_eq!(upper.parse::<PayUri>(), Err(damaged("end")));
         assert!(matches!(
             "http:pay?".parse::<PayUri>(),
             Err(UriError::Prefix { .. })
         ));
         let no_payee = format!("{PREFIX}bank={}", "ab".repeat(16));
-        assert_eq!(no_payee.parse::<PayUri>(), Err(PayUri::damaged("payee")));
+        assert_eq!(no_payee.parse::<PayUri>(), Err(damaged("payee")));
         let no_key = uri("").replace(KEY, &"ff".repeat(32));
         assert_eq!(no_key.parse::<PayUri>(), Err(UriError::NoKey(PayUri::NAME)));
         let too_long = uri(&"&".repeat(URI_MAX_BYTES)).parse::<PayUri>();
@@ -210,7 +210,7 @@ mod tests {
             text.replace("&name", &format!("&to={KEY}&name")),
             text.replace("&account", &format!("&to={KEY}&account")),
         ] {
-            assert_eq!(other.parse::<PayUri>(), Err(PayUri::damaged("end")), "{other}");
+            assert_eq!(other.parse::<PayUri>(), Err(damaged("end")), "{other}");
         }
     }
 

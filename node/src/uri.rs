@@ -1,6 +1,7 @@
 //! The common form of `farthing:` URIs: a prefix, then named parts in one order, and one encoding of each text.
 
 use farthing_coin::PublicKey;
+use farthing_protocol::money::Amount;
 use std::{fmt, fmt::Write, iter::Peekable, str::Split};
 
 /// The longest text of a URI (bytes, UTF-8).
@@ -23,15 +24,6 @@ pub trait Uri: fmt::Display + Sized {
     /// # Errors
     /// When a part is missing or damaged, or says what no such URI can say.
     fn read_parts(parts: &mut Parts<'_>) -> Result<Self, UriError>;
-
-    /// The error of a part that is missing or damaged.
-    #[must_use]
-    fn damaged(part: &'static str) -> UriError {
-        UriError::Part {
-            name: Self::NAME,
-            part,
-        }
-    }
 }
 
 /// Why a text is not a URI of its kind.
@@ -79,13 +71,16 @@ pub fn read<U: Uri>(text: &str) -> Result<U, UriError> {
     if text.len() > max_bytes {
         return Err(UriError::TooLong { name, max_bytes });
     }
-    let parts = text
-        .strip_prefix(prefix)
-        .ok_or(UriError::Prefix { name, prefix })?;
-    let uri = U::read_parts(&mut Parts::of(parts))?;
+    let query = text.strip_prefix(prefix);
+    let query = query.ok_or(UriError::Prefix { name, prefix })?;
+    let mut parts = Parts {
+        name,
+        left: query.split('&').peekable(),
+    };
+    let uri = U::read_parts(&mut parts)?;
     match uri.to_string() == text {
         true => Ok(uri),
-        false => Err(U::damaged("end")),
+        false => Err(parts.damaged("end")),
     }
 }
 
@@ -123,20 +118,54 @@ impl fmt::Display for KeyPrefix {
 
 /// The parts of a URI, in their order.
 #[derive(Debug, Clone)]
-pub struct Parts<'t>(Peekable<Split<'t, char>>);
+pub struct Parts<'t> {
+    /// What the URI is, in an error.
+    name: &'static str,
+    left: Peekable<Split<'t, char>>,
+}
 
 impl<'t> Parts<'t> {
-    /// The parts of what follows the prefix.
-    #[must_use]
-    pub fn of(query: &'t str) -> Parts<'t> {
-        Parts(query.split('&').peekable())
-    }
-
     /// The value of the next part, if it has this name.
     pub fn next(&mut self, name: &str) -> Option<&'t str> {
         let is_it = |part: &&str| part.strip_prefix(name).is_some_and(|rest| rest.starts_with('='));
-        let found = self.0.next_if(is_it)?;
+        let found = self.left.next_if(is_it)?;
         found.split_once('=').map(|(_, value)| value)
+    }
+
+    /// The bytes of the next part, which is in hex.
+    ///
+    /// # Errors
+    /// When it has another name, or is damaged.
+    pub fn bytes<const N: usize>(&mut self, name: &'static str) -> Result<[u8; N], UriError> {
+        bytes_of(self.next(name)).ok_or(self.damaged(name))
+    }
+
+    /// The amount in the next part, if it has this name.
+    ///
+    /// # Errors
+    /// When it is damaged.
+    pub fn amount(&mut self, name: &'static str) -> Result<Option<Amount>, UriError> {
+        let part = self.next(name);
+        part.map(|amount| amount.parse().map_err(|_| self.damaged(name)))
+            .transpose()
+    }
+
+    /// The text of the next part, or an empty one if it has another name. An error calls it `shown`.
+    ///
+    /// # Errors
+    /// When it is damaged, is too long, or has control characters.
+    pub fn text(&mut self, name: &str, shown: &'static str) -> Result<String, UriError> {
+        let text = self.next(name).map_or(Some(String::new()), decoded);
+        let text = text.ok_or(self.damaged(shown))?;
+        check_text(&text)?;
+        Ok(text)
+    }
+
+    /// The error of a part that is missing or damaged.
+    #[must_use]
+    pub fn damaged(&self, part: &'static str) -> UriError {
+        let name = self.name;
+        UriError::Part { name, part }
     }
 }
 
@@ -166,8 +195,7 @@ pub fn write_encoded(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 }
 
 /// The text of a percent-encoded part; `None` if it is damaged.
-#[must_use]
-pub fn decoded(part: &str) -> Option<String> {
+fn decoded(part: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(part.len());
     let mut rest = part.bytes();
     while let Some(byte) = rest.next() {
@@ -184,8 +212,7 @@ pub fn decoded(part: &str) -> Option<String> {
 }
 
 /// The bytes of a part in hex; `None` if it is missing or damaged.
-#[must_use]
-pub fn bytes_of<const N: usize>(part: Option<&str>) -> Option<[u8; N]> {
+pub(crate) fn bytes_of<const N: usize>(part: Option<&str>) -> Option<[u8; N]> {
     let mut bytes = [0; N];
     hex::decode_to_slice(part?, &mut bytes).ok()?;
     Some(bytes)
