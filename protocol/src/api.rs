@@ -422,12 +422,16 @@ impl EscrowRequest {
     /// Whether the request that begins with `bytes` is a cancel or a question for the outcome. An escrow reserves places
     /// for these requests, also when it is full with others.
     pub fn is_ending(bytes: &[u8]) -> bool {
-        let tag = bytes
-            .first_chunk::<VARIANT_BYTES>()
-            .copied()
-            .map(u32::from_le_bytes);
-        matches!(tag, Some(2 | 3))
+        matches!(variant(bytes), Some(2 | 3))
     }
+}
+
+/// The index of the variant with which a request or reply begins, if that much of it is there.
+fn variant(bytes: &[u8]) -> Option<u32> {
+    bytes
+        .first_chunk::<VARIANT_BYTES>()
+        .copied()
+        .map(u32::from_le_bytes)
 }
 
 /// Encodes a reply.
@@ -442,12 +446,8 @@ pub fn encode_reply<R: Serialize>(reply: &Result<R, Refusal>) -> Vec<u8> {
 
 /// The refusal that a reply to any request is, if it is one.
 pub fn decode_refusal(reply: &[u8]) -> Option<Refusal> {
-    // A reply begins with the variant: 0 for an answer, 1 for a refusal. Answers are not decoded.
-    let variant = reply
-        .first_chunk::<VARIANT_BYTES>()
-        .copied()
-        .map(u32::from_le_bytes);
-    if variant != Some(1) {
+    // The variant is 0 for an answer and 1 for a refusal. Answers are not decoded.
+    if variant(reply) != Some(1) {
         return None;
     }
     wire::decode::<Result<(), Refusal>>(reply, FRAME_MAX_BYTES)

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! Nobody waits for the settlements of an escrow or a merchant, so these bring many in one request. The decisions are
-//! independent: each one has a write of its own, or is refused alone.
+//! independent: each one has a write of its own, or is refused alone. Only a signature that is not the escrow's refuses
+//! all of them.
 
 use crate::{
     bounded,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use farthing_protocol::api::decode_refusal;
-use farthing_protocol::refusal::{Refusal, RelayFault};
+use farthing_protocol::refusal::Refusal;
 use farthing_protocol::wire::{FRAME_MAX_BYTES, VARIANT_BYTES};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
@@ -222,14 +222,8 @@ impl std::fmt::Debug for Gate {
 /// Whether a reply says that its request was of no use, by a fault of the client on this lane.
 fn is_fault(lane: Lane, reply: &[u8]) -> bool {
     decode_refusal(reply).is_some_and(|refusal| match refusal {
-        Refusal::Relay(fault) => {
-            // They are no fault of the relay that has brought the request.
-            lane != Lane::Relayed
-                && matches!(
-                    fault,
-                    RelayFault::UnknownTarget | RelayFault::OldKey | RelayFault::DoesNotOpen
-                )
-        }
+        // They are no fault of the relay that has brought the request.
+        Refusal::Relay(_) => lane != Lane::Relayed,
         refusal => refusal.is_misuse(),
     })
 }
@@ -369,7 +363,7 @@ pub(crate) async fn read_request(
 mod tests {
     use super::*;
     use farthing_protocol::api::encode_reply;
-    use farthing_protocol::refusal::{CoinFault, CoinsFault, Later, RequestFault};
+    use farthing_protocol::refusal::{CoinFault, CoinsFault, Later, RelayFault, RequestFault};
 
     #[test]
     fn a_request_is_at_fault_if_it_is_of_no_use_or_its_sender_made_it_so_that_it_does_not_open() {
