@@ -4,7 +4,7 @@ use super::{
     errand::{PATIENCE_S, Payee, goods_of, payments, unseen, worth},
     matrix::Route,
     settling::{sales, text},
-    stage::{CASH, ODD_PRICE, PRICE, REDEEMED, SENT, Stage},
+    stage::{CASH, REDEEMED, SENT, Stage, bought_on},
 };
 use farthing_client::cli::Exit;
 use farthing_kit::{
@@ -202,10 +202,9 @@ struct Moved {
 impl Moved {
     fn of(route: Route, end: End) -> Moved {
         let nothing = Amount(0);
-        let price = match (end, route) {
-            (End::Goods, Route::Changed) => ODD_PRICE,
-            (End::Goods, _) => PRICE,
-            _ => nothing,
+        let price = match end {
+            End::Goods => bought_on(route).price,
+            End::Coins | End::Paid => nothing,
         };
         let (paid, refunded) = match route {
             Route::Sent => (SENT, nothing),

@@ -5,7 +5,7 @@ use super::{
     matrix::Route,
     record::Action,
     settling::settles,
-    stage::{CASH, ODD_TITLE, REDEEMED, SEALED_TITLE, SENT, Stage, TITLE},
+    stage::{CASH, REDEEMED, SENT, Stage, bought_on},
 };
 use farthing_client::cli::Exit;
 use farthing_kit::{customer::Customer, error::RunError, process::Said};
@@ -169,11 +169,7 @@ impl<'r> Errand<'r> {
     async fn buys(&self) -> Result<usize, RunError> {
         let output = goods_of(&self.customer);
         let output = output.to_string_lossy();
-        let title = match self.director.route() {
-            Route::Sealed => SEALED_TITLE,
-            Route::Changed => ODD_TITLE,
-            _ => TITLE,
-        };
+        let title = bought_on(self.director.route()).title;
         for more in 0..TRIES_MAX {
             let said = self.runs(&["buy", "studio", title, "-o", &output]).await?;
             let statuses = self.statuses().await?;

@@ -1,7 +1,7 @@
 //! A bank, an escrow, a merchant and their customers, with a separate line between any two parties that communicate.
 //! Every process waits at every probe point for the director.
 
-use super::matrix::called;
+use super::matrix::{Route, called};
 use farthing_kit::{
     customer::Customer,
     disk::SmallDisk,
@@ -21,30 +21,54 @@ use std::{
     sync::Arc,
 };
 
-/// The title of the goods.
-pub const TITLE: &str = "A postcard";
+/// How the goods are sold. They are the same under each title.
+#[derive(Debug)]
+pub struct ForSale {
+    /// The title.
+    pub title: &'static str,
+    /// The price.
+    pub price: Amount,
+    /// The kind of its offers.
+    offers: Offers,
+}
 
-/// The title of the same goods with sealed offers.
-pub const SEALED_TITLE: &str = "A sealed postcard";
+const PLAIN: ForSale = ForSale {
+    title: "A postcard",
+    price: Amount(350),
+    offers: Offers::Plain,
+};
 
-/// The title of the same goods at [`ODD_PRICE`].
-pub const ODD_TITLE: &str = "An odd postcard";
+const SEALED: ForSale = ForSale {
+    title: "A sealed postcard",
+    price: Amount(350),
+    offers: Offers::Sealed,
+};
 
-/// The price of the goods.
-pub const PRICE: Amount = Amount(350);
+/// No coins of a withdrawal of [`CASH`] are worth its price.
+const ODD: ForSale = ForSale {
+    title: "An odd postcard",
+    price: Amount(250),
+    offers: Offers::Plain,
+};
 
-/// The price of the goods on [`Route::Changed`](super::matrix::Route::Changed). No coins of a withdrawal of [`CASH`] are worth
-/// it.
-pub const ODD_PRICE: Amount = Amount(250);
+/// What the customer buys on this route.
+#[must_use]
+pub const fn bought_on(route: Route) -> ForSale {
+    match route {
+        Route::Sealed => SEALED,
+        Route::Changed => ODD,
+        _ => PLAIN,
+    }
+}
 
 /// The amount that every customer pays in and withdraws.
 pub const CASH: Amount = Amount(500);
 
-/// The amount that is paid back into the account on [`Route::Redeemed`](super::matrix::Route::Redeemed). No coins of a
+/// The amount that is paid back into the account on [`Route::Redeemed`]. No coins of a
 /// withdrawal of [`CASH`] are worth it, so a coin is exchanged first.
 pub const REDEEMED: Amount = Amount(333);
 
-/// The amount that another person gets on [`Route::Sent`](super::matrix::Route::Sent).
+/// The amount that another person gets on [`Route::Sent`].
 pub const SENT: Amount = Amount(100);
 
 /// The goods.
@@ -194,17 +218,12 @@ impl Theatre {
     }
 }
 
-/// Adds the goods to the catalogue, for both kinds of offers, and for a price that needs change.
+/// Adds the goods to the catalogue, under each title.
 async fn put_up_for_sale(stage: &Stage) -> Result<(), RunError> {
     let goods = stage.goods();
     fs::write(&goods, GOODS).map_err(RunError::io(goods.display()))?;
-    let items = [
-        (TITLE, PRICE, Offers::Plain),
-        (SEALED_TITLE, PRICE, Offers::Sealed),
-        (ODD_TITLE, ODD_PRICE, Offers::Plain),
-    ];
-    for (title, price, offers) in items {
-        stage.sell(&goods, title, price, offers).await?;
+    for item in [PLAIN, SEALED, ODD] {
+        stage.sell(&goods, item.title, item.price, item.offers).await?;
     }
     Ok(())
 }
