@@ -156,11 +156,7 @@ impl Customer {
 /// # Errors
 /// When it cannot be started, or does not end.
 pub async fn run_without_wallet(program: &Path, args: &[&str]) -> Result<Said, ProcessError> {
-    let mut command = Command::new(program);
-    command
-        .env_remove(LOG_VARIABLE)
-        .args([ROLE_COMMAND, CUSTOMER, "--json"])
-        .args(args);
+    let command = in_json(program, CUSTOMER, args);
     Running::start(command, &typed(args))?.end().await
 }
 
@@ -169,21 +165,29 @@ pub async fn run_without_wallet(program: &Path, args: &[&str]) -> Result<Said, P
 /// # Errors
 /// When it cannot be started, or does not end.
 pub async fn run_postage(program: &Path, dir: &Path, args: &[&str]) -> Result<Said, ProcessError> {
-    let mut command = Command::new(program);
-    command
-        .current_dir(dir)
-        .env_remove(LOG_VARIABLE)
-        .args([ROLE_COMMAND, POSTAGE, "--json"])
-        .args(args);
+    let mut command = in_json(program, POSTAGE, args);
+    command.current_dir(dir);
     let name = format!("farthing-postage {}", args.join(" "));
     Running::start(command, &name)?.end().await
+}
+
+/// A command of one of the programs, which prints JSON and writes no log.
+fn in_json(program: &Path, role: &str, args: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command
+        .env_remove(LOG_VARIABLE)
+        .args([ROLE_COMMAND, role, "--json"])
+        .args(args);
+    command
 }
 
 fn typed(args: &[&str]) -> String {
     format!("farthing {}", args.join(" "))
 }
 
-fn text(value: &Value, field: &str) -> String {
+/// A text in an answer; empty if there is none.
+#[must_use]
+pub fn text(value: &Value, field: &str) -> String {
     value
         .get(field)
         .and_then(Value::as_str)

@@ -10,7 +10,7 @@ use super::{
     Before, must_be,
 };
 use farthing_kit::{
-    customer::run_postage,
+    customer::{run_postage, text},
     error::{RunError, must},
     process::Said,
 };
@@ -58,11 +58,6 @@ impl Post<'_> {
         let path = self.dir.join(name);
         fs::read(&path).map_err(RunError::io(path.display()))
     }
-}
-
-fn text(value: &Value, field: &str) -> String {
-    let found = value.get(field).and_then(Value::as_str);
-    found.unwrap_or_default().to_owned()
 }
 
 /// Frank pays for a refill, and the office's reply is lost. A letter is printed, and accepted once.
