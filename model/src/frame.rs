@@ -3,7 +3,8 @@
 //! **The network** is the set of all messages that were ever sent. At any time any of them may arrive, once or again.
 //! One that never arrives is lost. So loss, repetition, delay and reordering have no bound, and the set of states is
 //! still finite. A message that some party may send without a change of any party is there at once
-//! ([`Explored::one_by_one`] is without that): sent later, or never, it would do no more.
+//! ([`Explored::one_by_one`] is without that): sent later, or never, it would do no more. A message that will never do
+//! anything again is forgotten ([`Protocol::is_over`]).
 //!
 //! **A crash** takes what a party has not written down ([`Protocol::crash`]). A party may crash at any time, and any
 //! number of times.
@@ -107,6 +108,11 @@ pub trait Protocol: Clone + Debug + Send + Sync + 'static {
     /// Why a property does not apply to the system, if it does not.
     fn not_applicable(&self, _property: Property) -> Option<&'static str> {
         None
+    }
+    /// Whether a message will never change a party again, and brings none that is not there without it. The network
+    /// forgets it. By default it keeps all.
+    fn is_over(&self, _state: &Self::State, _message: Self::Message) -> bool {
+        false
     }
 }
 
@@ -305,6 +311,9 @@ impl<P: Protocol> Explored<P> {
         }
         // Nobody takes what is sent to a party that has stopped.
         sent.retain(|message| !stopped.has(self.protocol.message(*message).1));
+        if self.saturated {
+            sent.retain(|message| !self.protocol.is_over(&parties, *message));
+        }
         let mut world = World {
             parties,
             sent: Arc::new(sent),
