@@ -16,6 +16,7 @@ use crate::{
         postage::Postage,
         set::Set,
         ssl::Ssl,
+        stream::{self, Stream},
         taler::Taler,
         withdrawal::{self, Withdrawal},
     },
@@ -247,11 +248,37 @@ fn ours(rows: &mut Rows) {
         offer: Offer::Sealed,
         defect: None,
     });
+    streams(rows);
+}
+
+fn streams(rows: &mut Rows) {
+    let by_side = &SCENARIOS[..3];
+    let stream = (
+        "Farthing, a stream",
+        "farthing-stream",
+        "Ticks are paid one by one from one hold. The merchant raises each voucher at the escrow before it gives the key.",
+    );
+    rows.add(stream, &FARTHING_SCENARIOS, Stream::raised_first);
+    let stream = (
+        "Farthing, a stream, raised later",
+        "farthing-stream-later",
+        "The merchant gives the key of one tick before it raises the voucher.",
+    );
+    rows.add(stream, by_side, Stream::raised_later);
+    let stream = (
+        "Farthing, a stream, raised later, but for one tick",
+        "farthing-stream-but-one",
+        "The same, and the merchant may lose one tick: it counts as paid.",
+    );
+    rows.add(stream, by_side, |scenario| Stream {
+        forgiven: 1,
+        ..Stream::raised_later(scenario)
+    });
 }
 
 /// A planted defect, as a system of its own.
 pub struct Planted {
-    /// The name of its patch in `tests/planted`.
+    /// The name of its patch in `tests/planted`, if the part is written already.
     pub name: String,
     /// The system with the mistake.
     pub entry: Entry,
@@ -299,6 +326,14 @@ pub fn planted() -> Vec<Planted> {
         rows.add(planted, &[defect.shown_in()], |scenario| Metered {
             scenario,
             defect: Some(defect),
+        });
+    }
+    for defect in stream::Defect::ALL {
+        names.push(format!("{defect:?}"));
+        let planted = ("planted defect", "planted", "Farthing’s stream with a mistake.");
+        rows.add(planted, &[defect.shown_in()], |scenario| Stream {
+            defect: Some(defect),
+            ..Stream::raised_first(scenario)
         });
     }
     let pair = |(name, entry)| Planted { name, entry };

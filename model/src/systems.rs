@@ -11,6 +11,7 @@ pub mod payment;
 pub mod postage;
 pub mod set;
 pub mod ssl;
+pub mod stream;
 pub mod taler;
 pub mod withdrawal;
 

@@ -13,6 +13,7 @@ use farthing_model::{
         metered::{COPIES, Metered},
         netbill::NetBill,
         payment::Payment,
+        stream::Stream,
         taler::Taler,
         withdrawal::Withdrawal,
     },
@@ -49,6 +50,8 @@ fn assert_same<P: Protocol>(protocol: P) {
     assert!(few == all, "{name}: {} of {} states", few.len(), all.len());
 }
 
+/// Events that are tried one by one, where all are too many.
+const EVENTS_MAX: usize = 6;
 const FAILURES: Scenario = Scenario::FAILURES;
 const BANK: Scenario = Scenario::cheating("bank cheats", Party::Bank);
 
@@ -84,6 +87,26 @@ fn the_purchase_has_the_same_states() {
     }
 }
 
+/// The network of a stream also forgets messages that are over.
+#[test]
+fn a_stream_has_the_same_states() {
+    assert_same(Stream {
+        ticks: 1,
+        ..Stream::raised_first(FAILURES)
+    });
+}
+
+/// The same, for what a few events reach of three ticks, and of each party that cheats.
+#[test]
+fn a_longer_stream_reaches_the_same_states() {
+    for scenario in FARTHING_SCENARIOS {
+        let explored = Explored::new(Stream::raised_first(scenario));
+        let all = states(&explored, EVENTS_MAX);
+        let some = states(&explored.one_by_one(), EVENTS_MAX);
+        assert!(some.is_subset(&all), "{}", scenario.name);
+    }
+}
+
 /// All worlds of a cheating escrow are too many. Each state that a few events reach has to be among the states.
 #[test]
 fn a_cheating_escrow_reaches_the_same_states() {
@@ -95,7 +118,7 @@ fn a_cheating_escrow_reaches_the_same_states() {
             defect: None,
         });
         let all = states(&explored, usize::MAX);
-        let some = states(&explored.one_by_one(), 6);
+        let some = states(&explored.one_by_one(), EVENTS_MAX);
         assert!(some.is_subset(&all), "{}", scenario.name);
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! **Leaves out** the cryptography (a signature is a message that only its signer sends), change and several coins, the
 //! fetching of the goods (the encrypted goods are there, and their digest is checked), the expiry of coins, restores,
-//! older copies of journals, and streams and deposits, which are designs so far.
+//! and older copies of journals. `stream` and `payment` have streams and deposits.
 //!
 //! The bank and the escrow write a row and then answer, in one step here. That no answer leaves before its row is durable
 //! is what `docs/TESTING.md` tests; [`Defect::SentBeforeWritten`] breaks it here for the wallet.
