@@ -127,6 +127,10 @@ impl Bank {
         let rows = PURCHASES.scan_bytes(&self.store.view(), &purchase.0, Bound::Unbounded, ESCROWS_MAX)?;
         Ok(rows.into_iter().find_map(|(_, row)| match row {
             BankPurchase::Committed { terms, commit } => Some(SpendProof { terms, commit }),
+            BankPurchase::Streamed { terms, stream } => Some(SpendProof {
+                terms,
+                commit: stream.commit,
+            }),
             BankPurchase::Held { .. } | BankPurchase::Aborted { .. } => None,
         }))
     }

@@ -7,7 +7,7 @@ use farthing_coin::{PublicKey, Signed};
 use farthing_protocol::{
     coins::CoinState,
     decision::SignedDecision,
-    documents::{PurchaseId, Settled},
+    documents::{PurchaseId, Settled, Terms},
     evidence::{PAPERS_MAX, Papers, ShownDebit, ShownUse},
     reserve::ReserveBalance,
     settle::BankPurchase,
@@ -57,44 +57,65 @@ impl Bank {
 
     fn contradictions(&self) -> Result<Vec<Papers>, StoreError> {
         let rows = CONTRADICTIONS.scan(&self.store.view(), Bound::Unbounded, PAPERS_MAX)?;
-        let papers = rows.into_iter().map(|(row, _)| self.papers(&row));
-        papers.filter_map(Result::transpose).collect()
+        self.papers_of(rows.iter().map(|(row, _)| row))
     }
 
     /// The papers of a purchase, for each escrow that has decided it.
     fn settlements(&self, purchase: &PurchaseId) -> Result<Vec<Papers>, StoreError> {
         let rows = PURCHASES.scan_bytes(&self.store.view(), &purchase.0, Bound::Unbounded, PAPERS_MAX)?;
-        let papers = rows.into_iter().map(|(row, _)| self.papers(&row));
-        papers.filter_map(Result::transpose).collect()
+        self.papers_of(rows.iter().map(|(row, _)| row))
     }
 
-    /// The papers of an ended purchase, signed again.
-    fn papers(&self, row: &(PurchaseId, PublicKey)) -> Result<Option<Papers>, StoreError> {
+    /// The papers of ended purchases. Those of the last purchase are left out if they do not all fit.
+    fn papers_of<'a>(
+        &self,
+        rows: impl Iterator<Item = &'a (PurchaseId, PublicKey)>,
+    ) -> Result<Vec<Papers>, StoreError> {
+        let mut all = Vec::new();
+        for row in rows {
+            let papers = self.papers(row)?;
+            if all.len().saturating_add(papers.len()) > PAPERS_MAX {
+                break;
+            }
+            all.extend(papers);
+        }
+        Ok(all)
+    }
+
+    /// The papers of an ended purchase, signed again. A second commit, which contradicts the applied one, has papers of its
+    /// own.
+    fn papers(&self, row: &(PurchaseId, PublicKey)) -> Result<Vec<Papers>, StoreError> {
         let view = self.store.view();
         let (decision, terms, settled) = match PURCHASES.peek(&view, row)? {
-            None | Some(BankPurchase::Held { .. }) => return Ok(None),
+            None | Some(BankPurchase::Held { .. }) => return Ok(Vec::new()),
             Some(BankPurchase::Committed { terms, commit }) => {
-                let settled = Settled::committed(&terms);
+                let settled = Settled::committed(&terms, commit.body.amount);
                 (SignedDecision::Commit(commit), Some(terms), settled)
             }
             Some(BankPurchase::Aborted { terms, abort }) => {
                 let settled = Settled::aborted(row.0, row.1);
                 (SignedDecision::Abort(abort), terms, settled)
             }
-        };
-        let mut papers = Papers {
-            terms,
-            escrow: Some(row.1),
-            settled: Some(Signed::sign(settled, &self.identity)),
-            ..Papers::default()
-        };
-        for decision in std::iter::once(decision).chain(CONTRADICTIONS.peek(&view, row)?) {
-            match decision {
-                SignedDecision::Commit(commit) => papers.commit = Some(commit),
-                SignedDecision::Abort(abort) => papers.abort = Some(abort),
+            Some(BankPurchase::Streamed { terms, stream }) => {
+                let settled = Settled::committed(&terms, stream.commit.body.amount);
+                (SignedDecision::Stream(Box::new(stream)), Some(terms), settled)
             }
-        }
-        Ok(Some(papers))
+        };
+        let of = |decision| decided(row.1, terms.clone(), decision);
+        let applied = Papers {
+            settled: Some(Signed::sign(settled, &self.identity)),
+            ..of(decision)
+        };
+        Ok(match CONTRADICTIONS.peek(&view, row)?.map(of) {
+            None => vec![applied],
+            Some(other) if other.commit.is_some() && applied.commit.is_some() => vec![applied, other],
+            Some(other) => vec![Papers {
+                commit: applied.commit.or(other.commit),
+                voucher: applied.voucher.or(other.voucher),
+                abort: applied.abort.or(other.abort),
+                ..applied
+            }],
+        })
     }
 
     /// The sums of a reserve, and each of its debits with the signature of its owner and what was given for it.
@@ -154,5 +175,29 @@ impl Bank {
         }
         papers.truncate(PAPERS_MAX);
         Ok(papers)
+    }
+}
+
+/// The papers of one decision.
+fn decided(escrow: PublicKey, terms: Option<Terms>, decision: SignedDecision) -> Papers {
+    let papers = Papers {
+        terms,
+        escrow: Some(escrow),
+        ..Papers::default()
+    };
+    match decision {
+        SignedDecision::Commit(commit) => Papers {
+            commit: Some(commit),
+            ..papers
+        },
+        SignedDecision::Abort(abort) => Papers {
+            abort: Some(abort),
+            ..papers
+        },
+        SignedDecision::Stream(stream) => Papers {
+            commit: Some(stream.commit),
+            voucher: Some(stream.voucher),
+            ..papers
+        },
     }
 }

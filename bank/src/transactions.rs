@@ -425,6 +425,7 @@ pub fn settle_reads(decision: &VerifiedDecision, keys: Arc<Keys>) -> Reads {
         HELD_BEFORE_CAUSES.key(&row),
         CONTRADICTIONS.key(&row),
     ];
+    let amount = decision.decision().amount();
     Reads::from(rows).then(move |rows| {
         let Some(stored) = rows.get(&PURCHASES, &row)? else {
             return Ok(Vec::new());
@@ -432,7 +433,7 @@ pub fn settle_reads(decision: &VerifiedDecision, keys: Arc<Keys>) -> Reads {
         let worth = worth(stored.held_coins(), &keys);
         let credited = stored.terms().into_iter().flat_map(|terms| {
             let account = account_reads(&terms.account, MovementKind::Deposit);
-            let change = terms.change(worth);
+            let change = amount.and_then(|amount| terms.change(worth, amount));
             let reserve = change.map(|_| credit_reads(&terms.purchase_key, &CreditSource::Change(purchase)));
             account.into_iter().chain(reserve.into_iter().flatten())
         });

@@ -58,7 +58,7 @@ async fn a_commit_spends_the_coins_and_pays_the_merchant_once() {
     assert_eq!(fixture.balance(&fixture.merchant).await, Amount(0));
     let (first, settled) = fixture.ask_raw(fixture.commit(&bought)).await;
     let terms = &bought.order.contract.terms;
-    assert_eq!(settled.unwrap().body, Settled::committed(terms));
+    assert_eq!(settled.unwrap().body, Settled::committed(terms, terms.price));
     for _ in 0..2 {
         fixture.restart().await;
         let head = fixture.head();
@@ -447,7 +447,7 @@ async fn each_decision_of_a_list_is_applied_or_refused_on_its_own() {
     let (first, answers) = fixture.ask_raw(list.clone()).await;
     let answers = answers.unwrap();
     let terms = |bought: &Bought| bought.order.contract.terms.clone();
-    let paid = Settled::committed(&terms(&bought[0]));
+    let paid = Settled::committed(&terms(&bought[0]), terms(&bought[0]).price);
     let released = Settled::aborted(bought[1].order.purchase(), fixture.escrow.public());
     let body = |index: usize| answers[index].clone().map(|settled| settled.body);
     assert_eq!(

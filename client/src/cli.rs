@@ -48,6 +48,7 @@ pub(crate) mod report;
 mod screen;
 mod setup;
 mod upkeep;
+mod watch;
 
 pub use exit::Exit;
 
@@ -130,13 +131,14 @@ fn start(options: Options, command: Command) -> Result<Report> {
         .build()
         .context("cannot start the runtime")?;
     let is_service = matches!(command, Command::Run { once: false });
+    let is_watch = matches!(command, Command::Watch(_));
     let has_ended = Arc::new(AtomicBool::new(is_service));
     let report = runtime.block_on(async {
         // A task of its own, so that ctrl-c works even while it reads a large file.
         let work = tokio::spawn(execute(options, command, seed, secrets, Arc::clone(&has_ended)));
         tokio::select! {
             done = work => done.context("the command stopped because of a bug; nothing is lost, `farthing resume` carries on")?,
-            signal = stop_signal() => signal.context("cannot listen for ctrl-c").map(|()| match has_ended.load(Ordering::SeqCst) {
+            signal = interrupt(is_watch) => signal.context("cannot listen for ctrl-c").map(|()| match has_ended.load(Ordering::SeqCst) {
                 // A service ends like this, and so does the upkeep after a command that has succeeded.
                 true => Report::done("", serde_json::Value::Null),
                 false => interrupted(),
@@ -146,6 +148,14 @@ fn start(options: Options, command: Command) -> Result<Report> {
     // Everything stored is durable. No task needs to be waited for.
     runtime.shutdown_background();
     report
+}
+
+/// Waits until the command is to end. The first signal ends a stream that is watched in order.
+async fn interrupt(is_watch: bool) -> std::io::Result<()> {
+    if is_watch {
+        stop_signal().await?;
+    }
+    stop_signal().await
 }
 
 fn interrupted() -> Report {
@@ -205,6 +215,7 @@ async fn carry_out(wallet: &Wallet, options: &Options, command: Command) -> Resu
         Command::Exchange { all } => money::exchange(wallet, all).await,
         Command::Catalog { merchant } => catalog::show(wallet, merchant.as_deref(), options.json).await,
         Command::Buy(buy) => purchases::buy(wallet, &buy).await,
+        Command::Watch(asked) => watch::watch(wallet, &asked, options.json).await,
         Command::Export { output, force } => setup::export(wallet, &output, Existing::by_force(force)),
         Command::Purchases => purchases::list(wallet),
         Command::History { csv } => history::show(wallet, csv),

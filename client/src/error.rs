@@ -124,6 +124,12 @@ pub enum WalletError {
     /// A contract could not be made.
     #[error(transparent)]
     Contract(#[from] ContractFault),
+    /// A stream is not bought whole.
+    #[error("this item is a stream, which is paid by the tick; `farthing watch` watches it")]
+    IsStream,
+    /// An item that is sold whole is not watched.
+    #[error("this item is not a stream; `farthing buy` buys it")]
+    NoStream,
     /// There is no such purchase.
     #[error("there is no purchase `{0}`; `farthing purchases` lists them")]
     NoPurchase(String),

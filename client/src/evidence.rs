@@ -161,6 +161,11 @@ fn papers_of(wallet: &Wallet, row: &PurchaseRow) -> Option<Papers> {
     match &row.purchase {
         Purchase::Committed(_, Proof::Receipt(receipt)) => papers.receipt = Some((**receipt).clone()),
         Purchase::Committed(_, Proof::Commit(commit, _)) => papers.commit = Some((**commit).clone()),
+        Purchase::Committed(_, Proof::Stream(stream, _)) => {
+            papers.commit = Some(stream.commit.clone());
+            papers.voucher = Some(stream.voucher.clone());
+        }
+        Purchase::Streaming(_, opened) => papers.opened = Some(opened.clone()),
         Purchase::Committed(_, Proof::Free(receipt)) => papers.free_receipt = Some((**receipt).clone()),
         Purchase::Aborted(_, abort) => papers.abort = Some(abort.clone()),
         _ => {}
@@ -172,6 +177,12 @@ fn papers_of(wallet: &Wallet, row: &PurchaseRow) -> Option<Papers> {
             Exhibit::Commit(commit) => papers.commit = Some((**commit).clone()),
             Exhibit::Abort(abort) => papers.abort = Some(abort.clone()),
             Exhibit::Hold(hold) => papers.hold = Some((**hold).clone()),
+            Exhibit::Stream(stream) => {
+                papers.commit = Some(stream.commit.clone());
+                papers.voucher = Some(stream.voucher.clone());
+            }
+            Exhibit::Raised(raised) => papers.raised = Some((**raised).clone()),
+            Exhibit::Tick(tick) => papers.tick = Some((**tick).clone()),
         }
     }
     if papers.commit.is_some() {
@@ -183,7 +194,8 @@ fn papers_of(wallet: &Wallet, row: &PurchaseRow) -> Option<Papers> {
     let has_an_end = papers.receipt.is_some()
         || papers.free_receipt.is_some()
         || papers.commit.is_some()
-        || papers.abort.is_some();
+        || papers.abort.is_some()
+        || papers.tick.is_some();
     has_an_end.then_some(papers)
 }
 

@@ -14,6 +14,7 @@
 //! | the runtime: write, send, step again | `run` |
 //! | the output file: proven before the payment, and never another file's place | `output` |
 //! | fetch and open goods | [`goods`] |
+//! | pay for the ticks of a stream, and open them | `watch` |
 
 mod driver;
 mod exhibits;
@@ -28,6 +29,7 @@ mod run;
 mod selection;
 mod state;
 mod step;
+mod watch;
 
 use self::{
     offer::accept,
@@ -39,6 +41,7 @@ use self::{
 pub use self::{
     offer::{Parties, Wanted},
     output::Output,
+    watch::{TickSink, WINDOW_DEFAULT, WatchEnd, WatchLimits},
 };
 use crate::{
     catalog::is_named,
@@ -50,11 +53,26 @@ use crate::{
 use farthing_coin::PublicKey;
 use farthing_node::network::Lane;
 use farthing_protocol::purchase::Purchase;
+use std::path::Path;
 
 pub(crate) use self::{
     order::build as build_order,
     selection::{Purpose, choose},
 };
+
+/// The output of a stream in its purchase: its records go to a [`TickSink`].
+const STREAM_OUTPUT: &str = "-";
+
+/// What was seen of a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// The number of the purchase.
+    pub number: u64,
+    /// How many records were opened.
+    pub ticks: u32,
+    /// Why it has ended.
+    pub end: WatchEnd,
+}
 
 impl Wallet {
     /// Buys an item and writes the goods to `output`, or beside it if another file is there. Returns the purchase's
@@ -73,6 +91,9 @@ impl Wallet {
     ) -> Result<u64, WalletError> {
         let mut merchant = self.peer_client(&parties.merchant, Lane::Anonymous);
         let mut state = accept(self, &mut merchant, parties, wanted.into(), output.into()).await?;
+        if state.row.purchase.offer().body.ticks().is_some() {
+            return Err(WalletError::IsStream);
+        }
         // If the goods came with the offer, the choice of coins is the first write.
         if state.goods.is_none() {
             self.write_begun(&mut state).await?;
@@ -88,6 +109,89 @@ impl Wallet {
             self.cancel(number).await?;
         }
         Err(error)
+    }
+
+    /// Watches a stream: pays for its ticks and gives its records to `sink`, until it ends or a limit is reached. Then the
+    /// stream is closed, and the rest of the money comes back as change: see
+    /// [`receive_change`](Wallet::receive_change).
+    ///
+    /// # Errors
+    /// As [`buy`](Wallet::buy). The stream then stays open, and [`resume`](Wallet::resume) closes it.
+    pub async fn watch<'a>(
+        &self,
+        parties: &Parties,
+        wanted: impl Into<Wanted<'a>>,
+        limits: WatchLimits,
+        sink: &mut dyn TickSink,
+    ) -> Result<Seen, WalletError> {
+        let mut merchant = self.peer_client(&parties.merchant, Lane::Anonymous);
+        let nowhere = Output::from(Path::new(STREAM_OUTPUT));
+        let mut state = accept(self, &mut merchant, parties, wanted.into(), nowhere).await?;
+        if state.row.purchase.offer().body.ticks().is_none() {
+            return Err(WalletError::NoStream);
+        }
+        self.write_begun(&mut state).await?;
+        let number = state.number;
+        let mut run = Run::new(self, state, Some(merchant))?;
+        match run.drive_to_stream().await {
+            Ok(()) => self.see(run, limits, sink).await,
+            Err(error) => {
+                let is_fetching = matches!(self.purchase(number)?.purchase, Purchase::Fetching(_));
+                if is_fetching && !error.is_silence() {
+                    self.cancel(number).await?;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Goes on to watch a stream that is open, after the ticks that its merchant has vouchers for.
+    ///
+    /// # Errors
+    /// As [`watch`](Wallet::watch). [`WalletError::NoStream`] if the purchase is not on a stream.
+    pub async fn watch_on(
+        &self,
+        number: u64,
+        limits: WatchLimits,
+        sink: &mut dyn TickSink,
+    ) -> Result<Seen, WalletError> {
+        let row = self.purchase(number)?;
+        if row.purchase.offer().body.ticks().is_none() {
+            return Err(WalletError::NoStream);
+        }
+        let mut run = Run::new(self, State::stored(number, row), None)?;
+        run.drive_to_stream().await?;
+        self.see(run, limits, sink).await
+    }
+
+    /// Watches an open stream, and closes it.
+    async fn see(
+        &self,
+        mut run: Run<'_>,
+        limits: WatchLimits,
+        sink: &mut dyn TickSink,
+    ) -> Result<Seen, WalletError> {
+        let Some(mut watch) = run.watch(limits) else {
+            let number = run.into_state().number;
+            return Ok(Seen {
+                number,
+                ticks: 0,
+                end: WatchEnd::NotOpened,
+            });
+        };
+        let mut end = watch.run(&mut run.watched(), sink).await?;
+        run.has_paid(&watch).await?;
+        run.drive().await?;
+        if let Some(key) = run.stream_key()
+            && let Some(broken) = watch.finish(&mut run.watched(), sink, &key).await?
+        {
+            end = broken;
+        }
+        Ok(Seen {
+            number: run.into_state().number,
+            ticks: watch.opened(),
+            end,
+        })
     }
 
     /// Fetches an offer and stores the purchase. No coin is at stake yet. [`drive_purchase`] does the rest.

@@ -159,7 +159,12 @@ impl Wallet {
             let coin = peek_coin(&view, &(coin.key_id, coin.public))?;
             worth = worth.saturating_add(coin.map_or(0, |coin| coin.value));
         }
-        let amount = order.contract.terms.change(Amount(worth)).unwrap_or_default();
+        let paid = row.purchase.paid().unwrap_or(order.contract.terms.price);
+        let amount = order
+            .contract
+            .terms
+            .change(Amount(worth), paid)
+            .unwrap_or_default();
         let credited = reserve.as_ref().map(|row| row.sums.credited).unwrap_or_default();
         Ok(Change {
             amount,

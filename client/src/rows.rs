@@ -17,6 +17,7 @@ use farthing_protocol::{
     deposit::Deposit,
     deposited::Deposited,
     documents::{Abort, Commit, EarlierUse, Hold, Receipt, coins_digest},
+    evidence::ShownTick,
     exchange::Exchange,
     ids::{CoinsDigest, SessionDigest},
     issue::IssueState,
@@ -24,6 +25,7 @@ use farthing_protocol::{
     oblivious::{EncryptionKey, TwoKeys},
     purchase::Purchase,
     restore::{CoinUsed, Origin},
+    stream::{Raised, StreamCommit, Voucher},
     withdraw::Withdrawal,
 };
 use farthing_store::{Key, StoreError, Table, View};
@@ -169,6 +171,9 @@ pub const SMALL_GOODS: Table<u64, SmallGoods> = Table::new(11, "small goods");
 
 /// The files that goods may replace, by number of the purchase. The customer has agreed to lose them.
 pub const REPLACEABLE: Table<u64, FileId> = Table::new(50, "replaceable files");
+
+/// The last voucher of each stream that was watched, by number of the purchase. A later command ends the stream with it.
+pub const VOUCHERS: Table<u64, Signed<Voucher>> = Table::new(51, "last vouchers");
 
 /// The banks' lists of keys in the first format, used if [`KEYS`] has none. A row is limited to 64 KiB.
 pub const KEY_LISTS: Table<PublicKey, Signed<KeyList>> = Table::new(7, "key lists");
@@ -430,7 +435,8 @@ impl PurchaseRow {
             | Purchase::Holding(_)
             | Purchase::Held(..)
             | Purchase::Cancelling(_)
-            | Purchase::Taking(_) => self.delivery != Delivery::OnDemand,
+            | Purchase::Taking(_)
+            | Purchase::Streaming(..) => self.delivery != Delivery::OnDemand,
         }
     }
 
@@ -477,6 +483,13 @@ pub enum Exhibit {
     Commit(Box<Signed<Commit>>),
     /// The hold of a purchase that the escrow aborted without a cause. In it the escrow promises to show a cause.
     Hold(Box<Signed<Hold>>),
+    /// The commit of a stream with a wrong key, for a voucher that the customer has not signed, or of a stream that the escrow
+    /// aborted.
+    Stream(Box<StreamCommit>),
+    /// The escrow's promise to commit ticks of a stream. It convicts with a commit of fewer, or with an abort.
+    Raised(Box<Signed<Raised>>),
+    /// A tick of a stream that does not open. It convicts the merchant.
+    Tick(Box<ShownTick>),
 }
 
 /// The delivery of a purchase's goods.

@@ -50,6 +50,8 @@ const COMMANDS: &[Row] = &[
     ("exchange --all", [1, 0, 0, 1, 3, 1]),
     ("catalog", [1, 1, 10, 10, 3, 1]),
     ("buy studio postcard -o goods", [1, 1, 10, 1, 3, 1]),
+    ("watch studio prices -o records", [1, 1, 10, 1, 3, 1]),
+    ("watch --on 0 -o records", [1, 1, 1, 1, 3, 1]),
     ("purchases", [1, 0, 0, 0, 3, 1]),
     ("history", [1, 0, 0, 0, 3, 1]),
     // Nothing is under way: a bank that never answered was not asked for coins.

@@ -117,14 +117,14 @@ fn line(view: &View, purchase: PurchaseId, decision: &Decision) -> Result<Purcha
     let waiting = OUTBOX.peek(view, &purchase).map_err(|e| e.to_string())?;
     let settled = ACKNOWLEDGED.peek(view, &purchase).map_err(|e| e.to_string())?;
     let outcome = match decision {
-        Decision::Committed { .. } => DecidedAs::Committed,
+        Decision::Committed { .. } | Decision::Streamed { .. } => DecidedAs::Committed,
         Decision::Aborted { .. } => DecidedAs::Aborted,
     };
     let terms = decision.terms();
     Ok(PurchaseLine {
         purchase,
         outcome,
-        amount: terms.price,
+        amount: decision.paid().unwrap_or(terms.price),
         currency: terms.currency.clone(),
         settled: settled.is_some(),
         waiting: waiting.is_some(),

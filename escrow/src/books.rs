@@ -25,7 +25,7 @@ impl Escrow {
 fn count(view: &View) -> Result<Books, StoreError> {
     let [mut committed, mut aborted, mut waiting, mut acknowledged] = [0u64; 4];
     each_row(&DECISIONS, view, PAGE_MAX, |_, decision| match decision {
-        Decision::Committed { .. } => committed = committed.saturating_add(1),
+        Decision::Committed { .. } | Decision::Streamed { .. } => committed = committed.saturating_add(1),
         Decision::Aborted { .. } => aborted = aborted.saturating_add(1),
     })?;
     each_row(&OUTBOX, view, PAGE_MAX, |_, ()| {

@@ -11,6 +11,7 @@
 //! | [`time`] | the escrow's time |
 //! | [`escrow`] | the node: its key, store and peers |
 //! | [`service`] | the answers to requests |
+//! | `streams` | opens, raises and closes streams |
 //! | [`settle`] | pushes decisions to the bank until it acknowledges them |
 //! | `books` | the books as sums, for the metrics |
 //! | [`admin`] | the operator's requests |
@@ -26,6 +27,7 @@ pub mod migrate;
 pub mod rows;
 pub mod service;
 pub mod settle;
+mod streams;
 pub mod time;
 pub mod transactions;
 

@@ -7,6 +7,7 @@ use farthing_protocol::{
     decision::Decision,
     documents::{BankHold, Contract, PurchaseId, Settled},
     ids::SaleId,
+    stream::OpenStream,
 };
 use farthing_store::Table;
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,9 @@ pub const SEALED_SALE_COUNTS: Table<PublicKey, u64> = Table::new(8, "counts of s
 
 /// How many undecided purchases each coin has cancelled, by the coin's key.
 pub const CANCELS: Table<PublicKey, u64> = Table::new(9, "cancels by coin");
+
+/// The open streams, by purchase id. A decision takes the place of the row.
+pub const STREAMS: Table<PurchaseId, OpenStream> = Table::new(10, "open streams");
 
 /// A sale that was committed on a sealed offer. The decision has the rest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

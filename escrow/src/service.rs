@@ -12,16 +12,17 @@ use farthing_protocol::{
     api::{AskEscrow, EscrowRequest, Question, encode_reply},
     contract::{HeldContract, sign_hold},
     decide::{
-        CancelRequest, OutcomeRequest, OverdueRequest, ReleaseRequest, VerifiedRelease, respond_outcome,
-        verify_cancel, verify_overdue, verify_release,
+        CancelRequest, OutcomeRequest, OverdueRequest, ReleaseRequest, VerifiedRelease, check_purchase_key,
+        respond_outcome, verify_cancel, verify_overdue, verify_release,
     },
     decision::{Committed, Decision, Outcome, SignedDecision},
-    documents::{Hold, PurchaseId},
+    documents::{Hold, PurchaseId, PurchaseKeyUse},
     history::WithHead,
     hold::{AgreedHold, HoldRequest, verify_hold_contract},
     limits::{REPLY_TIMEOUT, SALES_PAGE_MAX},
     refusal::{Later, PurchaseFault, Refusal},
     sealed::{PayRequest, SalesPage, SalesRequest, SealedSale, check_sealed, open_release, verify_sales},
+    stream::PreparedEnding,
 };
 use farthing_store::{Reads, Transaction};
 use serde::Serialize;
@@ -58,6 +59,9 @@ impl Escrow {
             EscrowRequest::Witness(AskEscrow(request)) => reply(self.history.testify(request)),
             EscrowRequest::Pay(request) => reply(self.pay(request).await),
             EscrowRequest::Sales(request) => reply(self.sales(&request)),
+            EscrowRequest::Open(request) => reply(self.open(request).await),
+            EscrowRequest::Raise(request) => reply(self.raise(request, lane).await),
+            EscrowRequest::Close(request) => reply(self.close(request).await),
         })
     }
 
@@ -77,7 +81,7 @@ impl Escrow {
     }
 
     /// Asks the bank to hold the coins.
-    async fn have_held(&self, agreed: AgreedHold) -> Result<HeldContract, Refusal> {
+    pub(crate) async fn have_held(&self, agreed: AgreedHold) -> Result<HeldContract, Refusal> {
         let contract = agreed.contract().clone();
         self.history.standing()?;
         let now_ms = self.now_ms()?;
@@ -118,7 +122,9 @@ impl Escrow {
         match self.commit(verified).await?.outcome(&self.key) {
             Outcome::Committed(committed) => Ok(*committed),
             Outcome::Aborted(abort) => Err(PurchaseFault::AbortedBy(Box::new(abort)).into()),
-            Outcome::Undecided => Err(PurchaseFault::Unknown(purchase).into()),
+            Outcome::Undecided | Outcome::Streaming(_) | Outcome::Streamed(_) => {
+                Err(PurchaseFault::Unknown(purchase).into())
+            }
         }
     }
 
@@ -140,7 +146,7 @@ impl Escrow {
         Ok(self.commit(verified).await?.outcome(&self.key))
     }
 
-    async fn commit(&self, verified: VerifiedRelease) -> Result<Decision, Refusal> {
+    pub(crate) async fn commit(&self, verified: VerifiedRelease) -> Result<Decision, Refusal> {
         let bank = verified.terms().bank;
         let known = self.bank_known(&bank);
         let clock = self.time.clock_ms();
@@ -194,7 +200,7 @@ impl Escrow {
     }
 
     /// Returns the decision of a purchase, if it is decided.
-    fn decision(&self, purchase: &PurchaseId) -> Result<Option<Decision>, Refusal> {
+    pub(crate) fn decision(&self, purchase: &PurchaseId) -> Result<Option<Decision>, Refusal> {
         let decision = DECISIONS.peek(&self.store.view(), purchase);
         decision.map_err(|e| unavailable(&e))
     }
@@ -208,8 +214,12 @@ impl Escrow {
     pub async fn cancel(&self, request: CancelRequest) -> Result<Outcome, Refusal> {
         let signed = verify_cancel(request, &self.self_id())?;
         let bank = signed.terms().bank;
-        if let Some(decision) = self.decision(&signed.terms().purchase_id())? {
+        let purchase = signed.terms().purchase_id();
+        if let Some(decision) = self.decision(&purchase)? {
             return Ok(decision.outcome(&self.key));
+        }
+        if let Some(open) = self.open_stream(&purchase)? {
+            return Ok(self.streaming(open));
         }
         let book = self.keys.kept(&bank)?;
         let verified = signed.paid(book.as_deref(), &mut self.entropy.rng())?;
@@ -235,6 +245,10 @@ impl Escrow {
         if decision.is_none() {
             // A forgotten record may have decided it.
             self.history.standing()?;
+            if let Some(open) = self.open_stream(&request.purchase)? {
+                check_purchase_key(&open.terms, PurchaseKeyUse::Outcome, &request.signature)?;
+                return Ok(self.streaming(open));
+            }
         }
         respond_outcome(request, decision.as_ref(), &self.key)
     }
@@ -246,10 +260,14 @@ impl Escrow {
     pub async fn overdue(&self, request: OverdueRequest) -> Result<SignedDecision, Refusal> {
         let verified = verify_overdue(request, &self.self_id())?;
         let bank = verified.terms().bank;
+        if let Some(open) = self.open_stream(&verified.terms().purchase_id())? {
+            let prepared = PreparedEnding::overdue(&open, &verified, |purchase| self.ephemeral(purchase))?;
+            return Ok(self.end(prepared).await?.for_bank(&self.key));
+        }
         let known = self.bank_known(&bank);
         let clock = self.time.clock_ms();
         let decision = self
-            .write_decision(bank, transactions::decide_reads(verified.terms()), move |tx| {
+            .write_decision(bank, transactions::end_reads(verified.terms()), move |tx| {
                 transactions::overdue(tx, &verified, &known, &clock)
             })
             .await?;
@@ -270,30 +288,40 @@ impl Escrow {
 
     /// Decides, and stores in the same write the bank's journal head. The escrow then detects a bank that has forgotten what
     /// the decision rests on.
-    async fn write_decision(
+    pub(crate) async fn write_decision(
         &self,
         bank: PublicKey,
         reads: Reads,
         transaction: impl Fn(&mut Transaction<'_>) -> Result<Decision, TxError> + Send + 'static,
     ) -> Result<Decision, Refusal> {
-        let history = Arc::clone(&self.history);
-        let reads = reads.and([history.remembers(&bank)]);
-        let deciding = self.history.decide(reads, move |tx| {
-            let decision = transaction(tx)?;
-            history.remember(tx, &bank)?;
-            Ok(decision)
-        });
-        let decision = deciding.await?;
+        let decision = self.write_row(bank, reads, transaction).await?;
         match decision {
-            Decision::Committed { .. } => self.committed.notify_one(),
+            Decision::Committed { .. } | Decision::Streamed { .. } => self.committed.notify_one(),
             Decision::Aborted { .. } => self.aborted.notify_one(),
         }
         Ok(decision)
     }
 
+    /// Writes what rests on a hold, and in the same write the bank's journal head.
+    pub(crate) async fn write_row<R: Send + 'static>(
+        &self,
+        bank: PublicKey,
+        reads: Reads,
+        transaction: impl Fn(&mut Transaction<'_>) -> Result<R, TxError> + Send + 'static,
+    ) -> Result<R, Refusal> {
+        let history = Arc::clone(&self.history);
+        let reads = reads.and([history.remembers(&bank)]);
+        let deciding = self.history.decide(reads, move |tx| {
+            let written = transaction(tx)?;
+            history.remember(tx, &bank)?;
+            Ok(written)
+        });
+        deciding.await
+    }
+
     /// Whether the escrow has the card of `bank`. Without the card it only decides cancels: it could not ask the bank to
     /// hold coins, or push a decision.
-    fn bank_known(&self, bank: &PublicKey) -> BankKnown {
+    pub(crate) fn bank_known(&self, bank: &PublicKey) -> BankKnown {
         self.peers.link(RoleName::Bank, bank).map(|_| ())
     }
 }

@@ -277,9 +277,9 @@ impl Escrow {
     fn push_of(&self, bank: &PublicKey, decisions: &[Decision]) -> Push {
         let expected = |decision: &Decision| {
             let terms = decision.terms();
-            match decision {
-                Decision::Committed { .. } => Settled::committed(terms),
-                Decision::Aborted { .. } => Settled::aborted(terms.purchase_id(), terms.escrow),
+            match decision.paid() {
+                Some(amount) => Settled::committed(terms, amount),
+                None => Settled::aborted(terms.purchase_id(), terms.escrow),
             }
         };
         let request = SettleRequest {

@@ -6,7 +6,7 @@
 
 use crate::rows::{
     ACKNOWLEDGED, CANCELS, DECISIONS, LATEST_MS, OUTBOX, SEALED_SALE_COUNTS, SEALED_SALES, SINGLE_SALES,
-    SealedSaleRow,
+    STREAMS, SealedSaleRow,
 };
 use crate::time;
 use farthing_coin::Signed;
@@ -14,8 +14,9 @@ use farthing_node::call::TxError;
 use farthing_protocol::{
     decide::{VerifiedCancel, VerifiedOverdue, VerifiedRelease},
     decision::{Decided, Decision},
-    documents::{Settled, Terms},
+    documents::{PurchaseId, Settled, Terms},
     refusal::{Later, Refusal},
+    stream::{PreparedEnding, VerifiedOpen, VerifiedRaise},
 };
 use farthing_store::{Reads, RowKey, StoreError, Transaction};
 
@@ -84,7 +85,8 @@ pub fn release(
 
 /// The rows that [`cancel`] reads.
 pub fn cancel_reads(cancel: &VerifiedCancel) -> Reads {
-    decide_reads(cancel.terms()).and([CANCELS.key(cancel.coin())])
+    let stream = STREAMS.key(&cancel.terms().purchase_id());
+    decide_reads(cancel.terms()).and([CANCELS.key(cancel.coin()), stream])
 }
 
 /// Aborts a purchase for its customer, unless it is decided, and counts it for the coin that was shown.
@@ -95,7 +97,12 @@ pub fn cancel_reads(cancel: &VerifiedCancel) -> Reads {
 /// # Errors
 /// Those of [`VerifiedCancel::respond`], or when the store fails.
 pub fn cancel(tx: &mut Transaction<'_>, cancel: &VerifiedCancel, push: Push) -> Result<Decision, TxError> {
-    let existing = DECISIONS.get(tx, &cancel.terms().purchase_id())?;
+    let purchase = cancel.terms().purchase_id();
+    let existing = DECISIONS.get(tx, &purchase)?;
+    // The stream was opened since it was looked up.
+    if STREAMS.get(tx, &purchase)?.is_some() {
+        return Err(Later::NotYet.into());
+    }
     let cancelled = CANCELS.get(tx, cancel.coin())?.unwrap_or_default();
     let decided = cancel.respond(existing, cancelled)?;
     if let Decided::Now(decision) = &decided {
@@ -117,7 +124,12 @@ pub fn overdue(
     bank: &BankKnown,
     clock: &ClockReading,
 ) -> Result<Decision, TxError> {
-    let existing = DECISIONS.get(tx, &overdue.terms().purchase_id())?;
+    let purchase = overdue.terms().purchase_id();
+    let existing = DECISIONS.get(tx, &purchase)?;
+    // The stream was opened since it was looked up.
+    if STREAMS.get(tx, &purchase)?.is_some() {
+        return Err(Later::NotYet.into());
+    }
     let now_ms = match existing {
         Some(_) => 0,
         None => time_to_decide(tx, bank, clock)?,
@@ -127,6 +139,96 @@ pub fn overdue(
         let latest_ms = LATEST_MS.get(tx, &())?.unwrap_or_default();
         LATEST_MS.put(tx, &(), &latest_ms.max(decision.terms().deadline_ms))?;
         write(tx, decision, Push::Yes)?;
+    }
+    Ok(decided.decision().clone())
+}
+
+/// The rows that [`open`] reads.
+pub fn open_reads(open: &VerifiedOpen) -> Reads {
+    let rows = [
+        STREAMS.key(&open.purchase()),
+        SINGLE_SALES.key(&open.single_sale()),
+    ];
+    decide_reads(open.terms()).and(rows)
+}
+
+/// Opens a stream, unless it is open or decided, and writes the time.
+///
+/// # Errors
+/// Those of [`VerifiedOpen::respond`]. Also when the bank has no pinned card, or the clock cannot be right.
+pub fn open(
+    tx: &mut Transaction<'_>,
+    open: &VerifiedOpen,
+    bank: &BankKnown,
+    clock: &ClockReading,
+) -> Result<(), TxError> {
+    let (purchase, sale) = (open.purchase(), open.single_sale());
+    if DECISIONS.get(tx, &purchase)?.is_some() {
+        return Ok(());
+    }
+    let now_ms = time_to_decide(tx, bank, clock)?;
+    let (stored, sold_to) = (STREAMS.get(tx, &purchase)?, SINGLE_SALES.get(tx, &sale)?);
+    if let Some(stream) = open.respond(stored.as_ref(), sold_to, now_ms)? {
+        STREAMS.put(tx, &purchase, &stream)?;
+        SINGLE_SALES.put(tx, &sale, &purchase)?;
+        LATEST_MS.put(tx, &(), &now_ms)?;
+    }
+    Ok(())
+}
+
+/// The rows that [`raise`] reads.
+pub fn raise_reads(purchase: &PurchaseId) -> Reads {
+    Reads::from([STREAMS.key(purchase)])
+}
+
+/// Stores a voucher, if it is the highest one of its stream.
+///
+/// # Errors
+/// [`Later::NotYet`] if the stream has ended since it was looked up. Then the decision is looked up. Otherwise those of
+/// [`VerifiedRaise::respond`].
+pub fn raise(tx: &mut Transaction<'_>, raise: &VerifiedRaise) -> Result<(), TxError> {
+    let purchase = raise.purchase();
+    let open = STREAMS.get(tx, &purchase)?.ok_or(Later::NotYet)?;
+    if let Some(raised) = raise.respond(&open)? {
+        STREAMS.put(tx, &purchase, &raised)?;
+    }
+    Ok(())
+}
+
+/// The rows that [`end`] and [`overdue`] read.
+pub fn end_reads(terms: &Terms) -> Reads {
+    decide_reads(terms).and([STREAMS.key(&terms.purchase_id())])
+}
+
+/// Ends a stream, unless it has ended. A merchant may do that at any time, the bank from the deadline on.
+///
+/// # Errors
+/// Those of [`PreparedEnding::respond`]. When the bank asks, also before the deadline, or when the clock cannot be right.
+pub fn end(
+    tx: &mut Transaction<'_>,
+    ending: &PreparedEnding,
+    bank: &BankKnown,
+    clock: &ClockReading,
+) -> Result<Decision, TxError> {
+    let purchase = ending.purchase();
+    let existing = DECISIONS.get(tx, &purchase)?;
+    let deadline_ms = ending.terms().deadline_ms;
+    if existing.is_none() && ending.is_overdue() {
+        if time_to_decide(tx, bank, clock)? < deadline_ms {
+            return Err(Later::NotYet.into());
+        }
+        let latest_ms = LATEST_MS.get(tx, &())?.unwrap_or_default();
+        LATEST_MS.put(tx, &(), &latest_ms.max(deadline_ms))?;
+    }
+    let open = STREAMS.get(tx, &purchase)?;
+    let decided = ending.respond(existing, open.as_ref())?;
+    if let Decided::Now(decision) = &decided {
+        STREAMS.delete(tx, &purchase)?;
+        let push = match bank {
+            Ok(()) => Push::Yes,
+            Err(_) => Push::No,
+        };
+        write(tx, decision, push)?;
     }
     Ok(decided.decision().clone())
 }

@@ -21,6 +21,10 @@ use farthing_protocol::restore::{
 };
 use farthing_protocol::sealed::{PayRequest, SalesPage, verify_sales};
 use farthing_protocol::settle::{Answers, Collected, verify_settle};
+use farthing_protocol::stream::{
+    KnownStream, RaiseReply, Ticks, Voucher, check_batch, check_voucher, verify_close, verify_open,
+    verify_raise, verify_stop, verify_watch,
+};
 use farthing_protocol::{
     decide::{verify_cancel, verify_overdue, verify_release},
     decision::{Committed, Outcome, SignedDecision},
@@ -90,6 +94,7 @@ pub fn escrow_request(data: &[u8]) {
     };
     one_spelling(&request, data);
     let here = purchase::key(2).public();
+    let open = &purchase::open_stream();
     let _caller = request.caller();
     match request {
         EscrowRequest::Hold(request) => {
@@ -105,6 +110,12 @@ pub fn escrow_request(data: &[u8]) {
         EscrowRequest::Witness(AskEscrow(request)) => said(verify_witness_request(request, &here)),
         EscrowRequest::Pay(PayRequest(request)) => said(verify_hold_contract(request, &here)),
         EscrowRequest::Sales(request) => said(verify_sales(&request, &here)),
+        EscrowRequest::Open(request) => said(verify_open(request, &here)),
+        EscrowRequest::Raise(request) => {
+            let known = KnownStream::Open(open);
+            said(verify_raise(&request.voucher, known, true).map(|raise| raise.respond(open)));
+        }
+        EscrowRequest::Close(request) => said(verify_close(&request, open, &here)),
     }
 }
 
@@ -119,6 +130,17 @@ pub fn merchant_request(data: &[u8]) {
     match request {
         MerchantRequest::Deliver(request) => said(verify_deliver(request, &here)),
         MerchantRequest::Take(request) => said(verify_take(request, &here, 0)),
+        MerchantRequest::Watch(request) => said(verify_watch(request, &here, 0)),
+        MerchantRequest::Ticks(request) => {
+            let terms = purchase::stream_contract().terms;
+            let voucher = request.voucher.as_ref();
+            let checked = voucher.map(|voucher| check_voucher(voucher, &terms, purchase::TICKS));
+            said(checked.unwrap_or(Ok(())));
+        }
+        MerchantRequest::Stop(request) => {
+            let terms = purchase::stream_contract().terms;
+            said(verify_stop(&request, &terms).map_err(Refusal::from));
+        }
         MerchantRequest::Catalog(_) | MerchantRequest::Offer(_) | MerchantRequest::Piece(_) => {}
     }
 }
@@ -128,7 +150,7 @@ pub fn replies(data: &[u8]) {
     let Some((&which, reply)) = data.split_first() else {
         return;
     };
-    let decoders: [fn(&[u8]); 19] = [
+    let decoders: [fn(&[u8]); 22] = [
         decode::<Signed<KeyList>>,
         decode::<Amount>,
         decode::<Begun>,
@@ -148,9 +170,25 @@ pub fn replies(data: &[u8]) {
         decode::<Piece>,
         decode::<Signed<Receipt>>,
         decode::<SalesPage>,
+        decode::<RaiseReply>,
+        decode::<Option<Signed<Voucher>>>,
+        ticks,
     ];
     if let Some(decode) = decoders.get(usize::from(which) % decoders.len()) {
         decode(reply);
+    }
+}
+
+/// A merchant's ticks, which a wallet checks before it pays for them.
+fn ticks(data: &[u8]) {
+    decode::<Ticks>(data);
+    let decoded = wire::decode::<Result<Ticks, Refusal>>(data, REPLY_MAX_BYTES);
+    if let Ok(Ok(Ticks {
+        batch: Some(batch), ..
+    })) = decoded
+    {
+        let terms = purchase::stream_contract().terms;
+        let _refused = check_batch(&batch, &terms, 0, 64);
     }
 }
 

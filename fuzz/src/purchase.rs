@@ -15,6 +15,7 @@ use farthing_protocol::{
     money::Amount,
     offered_key::OfferedKey,
     seal::{SEALED_RECORD_BYTES, commit_goods_key, seal_goods_key, wrap},
+    stream::{OpenStream, Opened, StreamCommit, Voucher, chain, price_of},
     wire,
 };
 use serde::Serialize;
@@ -91,8 +92,20 @@ pub fn goods_key() -> GoodsKey {
     GoodsKey::from_bytes([1; 32])
 }
 
+/// The ticks of the stream.
+pub const TICKS: u32 = 4;
+
 /// The contract of customer and merchant.
 pub fn contract() -> Contract {
+    contract_on(None)
+}
+
+/// The contract on a stream, whose last key is the goods key.
+pub fn stream_contract() -> Contract {
+    contract_on(Some(TICKS))
+}
+
+fn contract_on(ticks: Option<u32>) -> Contract {
     let (bank, escrow, merchant) = (key(1).public(), key(2).public(), key(3).public());
     let payment = payment();
     let mut offer = Offer {
@@ -108,7 +121,10 @@ pub fn contract() -> Contract {
         encrypted_digest: EncryptedDigest([2; 32]),
         wrapped_key: wrap(&goods_key(), &SaleId([7; 32]), &ContentKey::from_bytes([5; 32]))
             .expect("it wraps"),
-        key_commitment: commit_goods_key(&goods_key()),
+        key_commitment: match ticks {
+            None => commit_goods_key(&goods_key()),
+            Some(ticks) => chain::commitment(&goods_key(), ticks),
+        },
         price: Amount(4),
         currency: "FTH".into(),
         escrows: vec![escrow],
@@ -123,7 +139,10 @@ pub fn contract() -> Contract {
         sealed_key: None,
     };
     let sealed_key = OfferedKey::seal(&key(7), &escrow, &offer.sealing_context(), &goods_key());
-    offer.sealed_key = Some(sealed_key.expect("it seals"));
+    offer.sealed_key = Some(OfferedKey {
+        ticks,
+        ..sealed_key.expect("it seals")
+    });
     let terms = Terms {
         bank,
         currency: "FTH".into(),
@@ -152,33 +171,73 @@ pub fn by_purchase_key(terms: &Terms, what: PurchaseKeyUse) -> Signature {
 
 /// The escrow's hold with the bank's hold in it.
 pub fn hold() -> Signed<Hold> {
-    let terms = contract().terms;
-    let bank_hold = BankHold {
-        purchase: terms.purchase_id(),
-        escrow: terms.escrow,
-        coins_digest: terms.coins_digest,
-        total: terms.price,
-    };
-    let bank_hold = Signed::sign(bank_hold, &key(1));
+    let bank_hold = bank_hold(&contract().terms);
     Hold { bank_hold }.sign_with_causes(&key(2))
+}
+
+fn bank_hold(terms: &Terms) -> Signed<BankHold> {
+    Signed::sign(BankHold::of(terms), &key(1))
+}
+
+/// The escrow's promise that the stream is open.
+pub fn opened() -> Signed<Opened> {
+    let bank_hold = bank_hold(&stream_contract().terms);
+    Signed::sign(Opened { bank_hold }, &key(2))
+}
+
+/// The escrow's row of the stream.
+pub fn open_stream() -> OpenStream {
+    OpenStream {
+        terms: stream_contract().terms,
+        ticks: TICKS,
+        last_key: goods_key(),
+        opened: opened().body,
+        voucher: None,
+        raises: 0,
+    }
+}
+
+/// The customer's payment for ticks of the stream.
+pub fn voucher(ticks: u32) -> Signed<Voucher> {
+    let terms = stream_contract().terms;
+    let voucher = Voucher {
+        purchase: terms.purchase_id(),
+        ticks,
+        amount: price_of(ticks, TICKS, terms.price),
+    };
+    Signed::sign(voucher, &key(9))
+}
+
+/// The escrow's decision on the stream.
+pub fn stream_commit(ticks: u32) -> StreamCommit {
+    let voucher = voucher(ticks);
+    let goods_key = chain::key_at(&goods_key(), TICKS, ticks);
+    StreamCommit {
+        commit: commit_of(&stream_contract().terms, voucher.body.amount, &goods_key),
+        voucher,
+    }
 }
 
 /// The escrow's decision.
 pub fn commit() -> Signed<Commit> {
     let terms = contract().terms;
+    commit_of(&terms, terms.price, &goods_key())
+}
+
+fn commit_of(terms: &Terms, amount: Amount, goods_key: &GoodsKey) -> Signed<Commit> {
     let purchase = terms.purchase_id();
     let sealed_key = seal_goods_key(
         &key(8),
         &terms.purchase_key,
         &SealingContext::from(purchase),
-        &goods_key(),
+        goods_key,
     );
     let commit = Commit {
         purchase,
         bank: terms.bank,
         coins_digest: terms.coins_digest,
         account: terms.account,
-        amount: terms.price,
+        amount,
         sealed_key: sealed_key.expect("it seals"),
     };
     Signed::sign(commit, &key(2))

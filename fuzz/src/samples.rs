@@ -2,7 +2,8 @@
 
 use crate::postage::{indicium_samples, scanned_mail_samples};
 use crate::purchase::{
-    by_purchase_key, bytes, coins, commit, contract, goods_key, hold, key, keys, payment, signed_list,
+    TICKS, by_purchase_key, bytes, coins, commit, contract, goods_key, hold, key, keys, opened, payment,
+    signed_list, stream_commit, stream_contract, voucher,
 };
 use farthing_coin::{ClientRandomness, PublicKey, RecoveryRecordId, RecoveryRecordKey, RequestId, Signed};
 use farthing_node::card::{Card, RoleName};
@@ -11,7 +12,7 @@ use farthing_protocol::api::{
     AskBank, AskEscrow, BankRequest, EscrowRequest, KeysRequest, MerchantRequest, encode_reply,
 };
 use farthing_protocol::documents::{Abort, AbortReason, Overdue, PurchaseKeyUse, Receipt, Terms};
-use farthing_protocol::evidence::Papers;
+use farthing_protocol::evidence::{Papers, ShownTick};
 use farthing_protocol::free::TakeRequest;
 use farthing_protocol::goods::{ContentKey, Encryptor};
 use farthing_protocol::history::{JournalHead, WithHead, WitnessRequest};
@@ -29,11 +30,15 @@ use farthing_protocol::restore::{
 };
 use farthing_protocol::seal::{SEALED_RECORD_BYTES, seal_goods_key, seal_record};
 use farthing_protocol::sealed::{PayRequest, SalesRequest};
-use farthing_protocol::settle::{CollectRequest, SettleRequest};
+use farthing_protocol::settle::{CollectRequest, Collected, SettleRequest};
+use farthing_protocol::stream::{
+    Batch, Close, CloseRequest, OpenRequest, RaiseReply, RaiseRequest, Raised, StopRequest, Ticks,
+    TicksRequest, WatchRequest, chain,
+};
 use farthing_protocol::withdraw::WithdrawBegin;
 use farthing_protocol::{
     decide::{CancelRequest, OutcomeRequest, OverdueRequest, ReleaseRequest},
-    decision::SignedDecision,
+    decision::{Outcome, SignedDecision},
 };
 use farthing_store::disk::MemoryDisk;
 use farthing_store::{Reads, Store, StoreOptions, Table};
@@ -65,6 +70,7 @@ pub fn bank_request() -> Vec<Vec<u8>> {
         AbortReason::Cancelled,
         by_customer,
         AbortReason::Overdue(Box::new(overdue(&terms))),
+        AbortReason::Closed(Box::new(close())),
     ];
     let aborts: Vec<SignedDecision> = aborts.into_iter().map(aborted).collect();
     let settle = |decisions| SettleRequest {
@@ -111,6 +117,7 @@ pub fn bank_request() -> Vec<Vec<u8>> {
         BankRequest::Witness(AskBank(witness_request(2, 1))),
         BankRequest::Settle(settle(vec![SignedDecision::Commit(commit())])),
         BankRequest::Settle(settle(aborts)),
+        BankRequest::Settle(settle(vec![SignedDecision::Stream(Box::new(stream_commit(2)))])),
         BankRequest::Collect(CollectRequest {
             purchase,
             escrow: key(2).public(),
@@ -195,6 +202,18 @@ pub fn escrow_request() -> Vec<Vec<u8>> {
             terms,
         })),
         EscrowRequest::Witness(AskEscrow(witness_request(1, 2))),
+        EscrowRequest::Open(OpenRequest(HoldRequest {
+            contract: stream_contract(),
+            payment: payment(),
+        })),
+        EscrowRequest::Raise(RaiseRequest {
+            voucher: voucher(2),
+            wants_key: true,
+        }),
+        EscrowRequest::Close(CloseRequest {
+            close: close(),
+            voucher: Some(voucher(2)),
+        }),
     ];
     all.iter().map(bytes).collect()
 }
@@ -202,6 +221,7 @@ pub fn escrow_request() -> Vec<Vec<u8>> {
 /// Requests to a merchant.
 pub fn merchant_request() -> Vec<Vec<u8>> {
     let (bank, escrow) = (key(1).public(), key(2).public());
+    let stream = stream_contract().terms;
     let all = [
         MerchantRequest::Catalog(CatalogRequest {
             after: Some(ItemId([1; 32])),
@@ -221,6 +241,21 @@ pub fn merchant_request() -> Vec<Vec<u8>> {
             hold: hold(),
         }),
         MerchantRequest::Take(TakeRequest(contract())),
+        MerchantRequest::Watch(WatchRequest {
+            contract: stream_contract(),
+            opened: opened(),
+        }),
+        MerchantRequest::Ticks(TicksRequest {
+            purchase: stream.purchase_id(),
+            voucher: Some(voucher(2)),
+            window: 64,
+            wait_ms: 2000,
+        }),
+        MerchantRequest::Stop(StopRequest {
+            purchase: stream.purchase_id(),
+            signature: by_purchase_key(&stream, PurchaseKeyUse::Stop),
+            voucher: Some(voucher(2)),
+        }),
     ];
     all.iter().map(bytes).collect()
 }
@@ -253,7 +288,53 @@ pub fn replies() -> Vec<Vec<u8>> {
         ),
         reply(15, contract().offer),
         reply(16, Piece { bytes: vec![1; 99] }),
+        reply(7, Collected::Streamed(Box::new(stream_commit(2)))),
+        reply(12, Outcome::Streaming(opened())),
+        reply(12, Outcome::Streamed(Box::new(stream_commit(2)))),
+        reply(
+            19,
+            RaiseReply {
+                raised: Signed::sign(raised(), &key(2)),
+                key: Some(goods_key()),
+            },
+        ),
+        reply(20, Some(voucher(2))),
+        reply(21, ticks()),
     ]
+}
+
+/// The merchant's word that it ends the stream.
+fn close() -> Signed<Close> {
+    let close = Close {
+        purchase: stream_contract().terms.purchase_id(),
+        escrow: key(2).public(),
+    };
+    Signed::sign(close, &key(3))
+}
+
+fn raised() -> Raised {
+    Raised {
+        purchase: stream_contract().terms.purchase_id(),
+        ticks: 2,
+    }
+}
+
+/// The first two ticks of the stream, as its merchant signs them.
+fn batch() -> Batch {
+    let purchase = stream_contract().terms.purchase_id();
+    let tick = |index| {
+        let key = chain::key_at(&goods_key(), TICKS, index);
+        chain::encrypt_tick(&key, &purchase, index, vec![7; 20]).into()
+    };
+    Batch::sign(purchase, 1, vec![tick(1), tick(2)], &key(3))
+}
+
+fn ticks() -> Ticks {
+    Ticks {
+        key: Some(goods_key()),
+        batch: Some(batch()),
+        ended: false,
+    }
 }
 
 fn a_card(role: RoleName, number: u8) -> Card {
@@ -383,7 +464,25 @@ pub fn evidence() -> Vec<Vec<u8>> {
         receipt: Some(Signed::sign(receipt, &key(2))),
         ..Papers::default()
     };
-    vec![serde_json::to_vec(&papers).expect("it is JSON")]
+    let (stream, batch) = (stream_commit(2), batch());
+    let of_stream = Papers {
+        contract: Some(stream_contract()),
+        opened: Some(opened()),
+        commit: Some(stream.commit),
+        voucher: Some(stream.voucher),
+        raised: Some(Signed::sign(raised(), &key(2))),
+        tick: Some(ShownTick {
+            batch: batch.signed,
+            index: 1,
+            tick: batch.ticks[0].to_vec(),
+            key: chain::key_at(&goods_key(), TICKS, 1),
+        }),
+        ..Papers::default()
+    };
+    [papers, of_stream]
+        .iter()
+        .map(|papers| serde_json::to_vec(papers).expect("it is JSON"))
+        .collect()
 }
 
 /// Indicia.

@@ -4,41 +4,34 @@
 //! line calls it.
 
 use crate::events;
+use crate::evidence::evidence;
+pub use crate::lookup::{LINES_PAGE_MAX, PREFIX_MIN_CHARS, Page};
+use crate::lookup::{find, page};
 use crate::merchant::Merchant;
 use crate::payable::{UnpayableAt, check_payable};
 use crate::refunds::{self, RefundLine};
 use crate::rows::{
-    DELIVERED, EVENT_COUNT, ITEMS, Item, REDELIVERIES, REFUNDS, SALES, STOCKS, Sale, SaleState, Stock,
-    WEBHOOK,
+    BROKEN_PROMISES, DELIVERED, EVENT_COUNT, ITEMS, Item, REDELIVERIES, REFUNDS, SALES, STOCKS, Stock,
+    StreamItem, WEBHOOK, WITHDRAWN,
 };
 use crate::sales::{self, SaleFilter};
 use crate::shelf::GoodsShelf;
 use crate::stock;
+use crate::streams::catalog;
 use crate::transactions::{self, ItemChange};
 use crate::webhook::{self, REDELIVERIES_MAX, Receiver};
 use async_trait::async_trait;
-use farthing_coin::Signed;
 use farthing_node::admin::{AdminHandler, reply};
 use farthing_protocol::{
     documents::PurchaseId,
     evidence::Papers,
     ids::ItemId,
     money::{Amount, amount_text},
-    refund::Refunded,
 };
-use farthing_store::{Key, Reads, Store, StoreError, Table, Transaction, View};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use farthing_store::{Reads, Store, StoreError, Transaction, View};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::{ops::Bound, str::FromStr};
-
-/// The most lines in one reply. The command line asks for the next page after the last line.
-pub const LINES_PAGE_MAX: usize = 1_000;
-
-/// The fewest characters by which a purchase or an item can be named.
-pub const PREFIX_MIN_CHARS: usize = 4;
-
-/// The most rows that are read to find out whether a prefix names exactly one.
-const PREFIX_ROWS_MAX: usize = 1_000;
 
 /// A request of the operator.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -54,6 +47,30 @@ pub enum AdminRequest {
         /// How many of it are sold. Absent for any number.
         #[serde(default)]
         stock: Option<u64>,
+    },
+    /// Adds an item that is sold by ticks. For a file the digests of its chunks are on the shelf already. The reply is
+    /// [`GoodsAdded`].
+    StreamAdd {
+        /// The item id.
+        item_id: ItemId,
+        /// The item. Its price is that of all ticks.
+        item: Box<Item>,
+        /// Its ticks and where its data comes from.
+        stream: StreamItem,
+    },
+    /// Adds records to a live stream. It is for a running node. The reply is nothing.
+    StreamFeed {
+        /// The item id.
+        item_id: ItemId,
+        /// The records (hex).
+        records: Vec<String>,
+    },
+    /// Ends the data of a live stream, and removes its item from the catalogue. The reply is [`GoodsRemoved`].
+    StreamEnd {
+        /// The item id.
+        item_id: ItemId,
+        /// How long the item is kept for its open streams (ms since 1970).
+        served_until_ms: u64,
     },
     /// Lists a page of the catalogue. The reply is a [`Page`] of [`GoodsLine`].
     GoodsList {
@@ -203,15 +220,9 @@ pub struct GoodsLine {
     /// How many are left, and reserved.
     #[serde(default)]
     pub stock: Stock,
-}
-
-/// A page of a list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Page<L> {
-    /// At most [`LINES_PAGE_MAX`] lines.
-    pub lines: Vec<L>,
-    /// Whether more lines follow.
-    pub more: bool,
+    /// The number of ticks, if it is a stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticks: Option<u32>,
 }
 
 /// The evidence of one sale.
@@ -229,6 +240,11 @@ impl AdminHandler for Merchant {
         let request: AdminRequest =
             serde_json::from_value(request).map_err(|e| format!("the command is not understood: {e}"))?;
         let (store, shelf) = (self.store.clone(), self.shelf.clone());
+        match &request {
+            AdminRequest::StreamFeed { item_id, records } => return self.feed(*item_id, records),
+            AdminRequest::StreamEnd { item_id, .. } => self.streams.end_feed(item_id),
+            _ => {}
+        }
         let is_refund = matches!(request, AdminRequest::Refund { .. });
         let answer = tokio::task::spawn_blocking(move || answer(&store, &shelf, request))
             .await
@@ -237,6 +253,16 @@ impl AdminHandler for Merchant {
             self.refund_asked.notify_one();
         }
         answer
+    }
+}
+
+impl Merchant {
+    fn feed(&self, item_id: ItemId, records: &[String]) -> Result<Value, String> {
+        catalog::check_live(&self.store.view(), &item_id)?;
+        let records = records.iter().map(hex::decode).collect::<Result<_, _>>();
+        let records = records.map_err(|e| format!("a record is not understood: {e}"))?;
+        self.streams.feed_records(item_id, records)?;
+        Ok(Value::Null)
     }
 }
 
@@ -252,19 +278,17 @@ pub fn answer(store: &Store, shelf: &GoodsShelf, request: AdminRequest) -> Resul
         AdminRequest::GoodsRemove {
             item,
             served_until_ms,
-        } => {
-            let (item_id, found) = find(&ITEMS, &view, &item, "item")?;
-            store
-                .transact_blocking(transactions::withdraw_item_reads(&item_id), move |tx| {
-                    transactions::withdraw_item(tx, &item_id, served_until_ms)
-                })
-                .map_err(|e| message(&e))?;
-            reply(&GoodsRemoved {
-                item_id,
-                title: found.title,
-                served_until_ms,
-            })
-        }
+        } => reply(&remove(store, &item, served_until_ms)?),
+        AdminRequest::StreamAdd {
+            item_id,
+            item,
+            stream,
+        } => reply(&add_stream(store, shelf, item_id, *item, stream)?),
+        AdminRequest::StreamFeed { .. } => Err(catalog::NOT_RUNNING.into()),
+        AdminRequest::StreamEnd {
+            item_id,
+            served_until_ms,
+        } => reply(&end_stream(store, item_id, served_until_ms)?),
         AdminRequest::GoodsShow { item } => {
             let (item_id, item) = find(&ITEMS, &view, &item, "item")?;
             reply(&goods_line(&view, item_id, item)?)
@@ -297,7 +321,9 @@ pub fn answer(store: &Store, shelf: &GoodsShelf, request: AdminRequest) -> Resul
         AdminRequest::Evidence { sale } => {
             let (purchase, sale) = find(&SALES, &view, &sale, "sale")?;
             let refund = REFUNDS.peek(&view, &purchase).map_err(|e| message(&e))?;
-            let evidence = evidence(sale, refund.and_then(|refund| refund.refunded))?;
+            let broken = BROKEN_PROMISES.peek(&view, &purchase).map_err(|e| message(&e))?;
+            let refunded = refund.and_then(|refund| refund.refunded);
+            let evidence = evidence(sale, refunded, broken)?;
             reply(&SaleEvidence { purchase, evidence })
         }
     }
@@ -318,7 +344,33 @@ fn goods_line(view: &View, item_id: ItemId, item: Item) -> Result<GoodsLine, Str
         item_id,
         item,
         stock: stock.unwrap_or_default(),
+        ticks: catalog::ticks(view, &item_id).map_err(|e| message(&e))?,
     })
+}
+
+fn remove(store: &Store, item: &str, served_until_ms: u64) -> Result<GoodsRemoved, String> {
+    let (item_id, found) = find(&ITEMS, &store.view(), item, "item")?;
+    write(store, transactions::withdraw_item_reads(&item_id), move |tx| {
+        transactions::withdraw_item(tx, &item_id, served_until_ms)
+    })?;
+    Ok(GoodsRemoved {
+        item_id,
+        title: found.title,
+        served_until_ms,
+    })
+}
+
+/// Removes a stream from the catalogue, unless the operator has removed it before.
+fn end_stream(store: &Store, item_id: ItemId, served_until_ms: u64) -> Result<GoodsRemoved, String> {
+    let withdrawn = WITHDRAWN.peek(&store.view(), &item_id).map_err(|e| message(&e))?;
+    match withdrawn {
+        Some(withdrawn) => Ok(GoodsRemoved {
+            item_id,
+            title: withdrawn.item.title,
+            served_until_ms: withdrawn.served_until_ms,
+        }),
+        None => remove(store, &item_id.to_string(), served_until_ms),
+    }
 }
 
 fn add(
@@ -354,6 +406,25 @@ fn add(
             transactions::add_item(tx, &item_id, &item)
         })
         .map_err(|e| message(&e))?;
+    Ok(added)
+}
+
+fn add_stream(
+    store: &Store,
+    shelf: &GoodsShelf,
+    item_id: ItemId,
+    item: Item,
+    stream: StreamItem,
+) -> Result<GoodsAdded, String> {
+    let mut added = GoodsAdded {
+        item_id,
+        title: item.title.clone(),
+        price: item.price,
+        currency: item.currency.clone(),
+        size_bytes: item.summary.size_bytes,
+        unpayable: Vec::new(),
+    };
+    added.unpayable = catalog::add(store, shelf, item_id, item, stream)?;
     Ok(added)
 }
 
@@ -398,7 +469,9 @@ fn check_redelivery(view: &View, number: u64) -> Result<(), String> {
 }
 
 fn set_stock(store: &Store, item: &str, left: Option<u64>) -> Result<GoodsStock, String> {
-    let (item_id, found) = find(&ITEMS, &store.view(), item, "item")?;
+    let view = store.view();
+    let (item_id, found) = find(&ITEMS, &view, item, "item")?;
+    catalog::check_no_stream(&view, &item_id, "any number of customers can watch it")?;
     let stock = store
         .transact_blocking(stock::set_stock_reads(&item_id), move |tx| {
             stock::set_stock(tx, &item_id, left)
@@ -415,6 +488,13 @@ fn set_stock(store: &Store, item: &str, left: Option<u64>) -> Result<GoodsStock,
 fn change_item(store: &Store, item: &str, change: &ItemChange) -> Result<GoodsChanged, String> {
     let view = store.view();
     let (item_id, found) = find(&ITEMS, &view, item, "item")?;
+    if change.price.is_some() {
+        catalog::check_no_stream(
+            &view,
+            &item_id,
+            "its price is that of its ticks; add a stream at the new price",
+        )?;
+    }
     let changed = change.clone().of(found);
     changed.check()?;
     let unpayable = check_payable(&view, &changed)?;
@@ -441,97 +521,6 @@ fn refund(store: &Store, sale: &str, total: Option<Amount>) -> Result<RefundLine
         refunds::begin(tx, &purchase, total)
     })?;
     Ok(RefundLine::new(purchase, &sale, &refund))
-}
-
-/// A merchant's side of a sale: with the encrypted goods, all that a judge needs.
-fn evidence(sale: Sale, refunded: Option<Signed<Refunded>>) -> Result<Papers, String> {
-    let papers = Papers {
-        refunds: refunded.into_iter().collect(),
-        contract: Some(sale.contract),
-        bank_hold: Some(sale.hold.body.bank_hold.clone()),
-        hold: Some(sale.hold),
-        ..Papers::default()
-    };
-    let (committed, settled, abort) = match sale.state {
-        SaleState::Committed(committed) => (*committed, None, None),
-        SaleState::Credited(committed, settled) => (*committed, Some(settled), None),
-        SaleState::Unpaid(committed, abort) => (*committed, None, Some(abort)),
-        SaleState::Releasing => {
-            return Err("the escrow has not committed this sale yet; ask again later".into());
-        }
-        SaleState::Aborted(abort) => {
-            return Ok(Papers {
-                abort: Some(*abort),
-                ..papers
-            });
-        }
-        SaleState::Ended(why) => {
-            return Err(format!(
-                "this sale came to nothing, so there is nothing to prove: {why}"
-            ));
-        }
-    };
-    Ok(Papers {
-        receipt: Some(committed.receipt),
-        commit: Some(committed.commit),
-        settled,
-        abort,
-        ..papers
-    })
-}
-
-/// The rows of a table after the key `after`, each as a line.
-fn page<K: Key, V: Serialize + DeserializeOwned, L>(
-    table: &Table<K, V>,
-    view: &View,
-    after: Option<&K>,
-    line: impl Fn(K, V) -> L,
-) -> Result<Page<L>, String> {
-    let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-    let rows = table
-        .scan(view, from, LINES_PAGE_MAX + 1)
-        .map_err(|e| message(&e))?;
-    let more = rows.len() > LINES_PAGE_MAX;
-    let lines = rows
-        .into_iter()
-        .take(LINES_PAGE_MAX)
-        .map(|(key, value)| line(key, value))
-        .collect();
-    Ok(Page { lines, more })
-}
-
-/// The one row whose key begins with `prefix` (hex).
-fn find<K: Key + AsRef<[u8]>, V: Serialize + DeserializeOwned>(
-    table: &Table<K, V>,
-    view: &View,
-    prefix: &str,
-    what: &str,
-) -> Result<(K, V), String> {
-    let prefix = prefix.to_ascii_lowercase();
-    if prefix.len() < PREFIX_MIN_CHARS || prefix.len() > 64 || !prefix.bytes().all(|b| b.is_ascii_hexdigit())
-    {
-        return Err(format!(
-            "`{prefix}` does not name a {what}: give {PREFIX_MIN_CHARS} to 64 characters of its id"
-        ));
-    }
-    // An odd last digit is half a byte, which is compared after the scan.
-    let whole = prefix.get(..prefix.len() & !1).unwrap_or_default();
-    let bytes = hex::decode(whole).map_err(|e| e.to_string())?;
-    let rows = table
-        .scan_bytes(view, &bytes, Bound::Unbounded, PREFIX_ROWS_MAX)
-        .map_err(|e| message(&e))?;
-    let mut fitting = rows
-        .into_iter()
-        .filter(|(key, _)| hex::encode(key).starts_with(&prefix));
-    let found = fitting
-        .next()
-        .ok_or_else(|| format!("there is no {what} `{prefix}` here"))?;
-    match fitting.next() {
-        None => Ok(found),
-        Some(_) => Err(format!(
-            "several {what}s begin with `{prefix}`; give more of the id"
-        )),
-    }
 }
 
 pub(crate) fn parse_id<T: FromStr>(text: &str) -> Result<T, String> {

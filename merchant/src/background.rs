@@ -1,5 +1,5 @@
 //! The background work of the merchant. It finishes open sales (`finish`), learns of sales on sealed offers (`learn`),
-//! brings refunds to the banks (`refunds`),
+//! brings refunds to the banks (`refunds`), shows vouchers to escrows and ends streams (`streams`),
 //! refreshes the banks' key lists, removes unused files from the shelf, ends reservations (`reservations`), and posts events
 //! (`webhook`).
 
@@ -78,6 +78,8 @@ impl Role for Merchant {
             self.keep_tidy(&stop),
             self.keep_stock(&stop),
             self.keep_refunds(&stop),
+            self.keep_raised(&stop),
+            self.keep_closed(&stop),
             self.keep_webhook(&stop)
         );
     }

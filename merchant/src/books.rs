@@ -36,22 +36,24 @@ impl Merchant {
 fn count(view: &View, currency: String) -> Result<Books, StoreError> {
     let mut sums = Sums::default();
     let more = |count: &mut u64| *count = count.saturating_add(1);
-    each_row(&SALES, view, PAGE_MAX, |_, sale| match sale.state {
-        SaleState::Releasing => more(&mut sums.open),
-        SaleState::Committed(_) => {
+    each_row(&SALES, view, PAGE_MAX, |_, sale| match &sale.state {
+        SaleState::Releasing | SaleState::Streaming => more(&mut sums.open),
+        SaleState::Committed(_) | SaleState::Streamed(_) => {
             more(&mut sums.open);
             more(&mut sums.sold);
         }
-        SaleState::Credited(..) => {
+        SaleState::Credited(..) | SaleState::StreamCredited(..) => {
             more(&mut sums.sold);
             more(&mut sums.credited);
             let terms = &sale.contract.terms;
             // Other currencies are those of earlier settings.
             if terms.currency == currency {
-                sums.credited_money = sums.credited_money.saturating_add(terms.price.0);
+                sums.credited_money = sums
+                    .credited_money
+                    .saturating_add(sale.paid().unwrap_or_default().0);
             }
         }
-        SaleState::Unpaid(..) => more(&mut sums.unpaid),
+        SaleState::Unpaid(..) | SaleState::StreamUnpaid(..) => more(&mut sums.unpaid),
         SaleState::Ended(_) | SaleState::Aborted(_) => more(&mut sums.not_sold),
     })?;
     each_row(&ITEMS, view, PAGE_MAX, |_, _| more(&mut sums.items))?;

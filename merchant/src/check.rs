@@ -5,11 +5,16 @@ use farthing_protocol::{
     contract::check_hold,
     decision::Committed,
     documents::{Abort, Contract, Hold, PurchaseId, Settled, Terms},
+    money::Amount,
     offer::VerifiedDeliver,
-    purchase::{check_abort_signed, check_receipt},
+    purchase::{check_abort_signed, check_receipt, check_stream_commit},
     refusal::{ContractFault, GoodsFault, Refusal, RequestFault},
     sealed::SealedSale,
     settle::{Answers, on_settled},
+    stream::{
+        StreamCommit, VerifiedWatch,
+        chain::{KeyChain, key_at},
+    },
 };
 
 use crate::secret::MerchantSecret;
@@ -39,6 +44,57 @@ pub fn own_delivery(
         return Err(GoodsFault::UnknownOffer.into());
     }
     Ok(OwnDelivery { deliver, goods_key })
+}
+
+/// An open stream on an offer of this merchant. Only [`own_stream`] makes one.
+#[derive(Debug)]
+pub struct OwnStream {
+    pub(crate) watch: VerifiedWatch,
+}
+
+/// Checks that a verified stream is on an offer that derives from `secret` and pays into `account`, and returns its keys too.
+/// It hashes once for each tick.
+///
+/// # Errors
+/// [`GoodsFault::UnknownOffer`].
+pub fn own_stream(
+    watch: VerifiedWatch,
+    secret: &MerchantSecret,
+    account: &PublicKey,
+) -> Result<(OwnStream, KeyChain), Refusal> {
+    let offer = &watch.contract().offer.body;
+    let chain = KeyChain::new(&secret.goods_key(&offer.sale_id), watch.ticks());
+    if chain.commitment() != offer.key_commitment || watch.contract().terms.account != *account {
+        return Err(GoodsFault::UnknownOffer.into());
+    }
+    Ok((OwnStream { watch }, chain))
+}
+
+/// An escrow's commit of a stream that fits its contract. Only [`streamed`] makes one.
+#[derive(Debug, Clone)]
+pub struct CheckedStream {
+    pub(crate) purchase: PurchaseId,
+    pub(crate) stream: StreamCommit,
+}
+
+/// Checks that the escrow signed `stream` for this contract, and the customer its voucher. `last` is the key of the last tick.
+///
+/// # Errors
+/// [`ContractFault::Decision`] names the field that does not fit.
+pub fn streamed(
+    contract: &Contract,
+    stream: StreamCommit,
+    last: &GoodsKey,
+) -> Result<CheckedStream, ContractFault> {
+    let ticks = contract.offer.body.ticks().unwrap_or_default();
+    // The key is sealed to the customer. This is the key that it has to be.
+    let own_key = key_at(last, ticks, stream.voucher.body.ticks);
+    check_stream_commit(&stream, contract, |_, _| Ok(own_key))
+        .map_err(|e| ContractFault::Decision(e.to_string()))?;
+    Ok(CheckedStream {
+        purchase: contract.terms.purchase_id(),
+        stream,
+    })
 }
 
 /// Receipt and commit that fit their contract. Only [`committed`] makes one.
@@ -130,16 +186,18 @@ pub struct CheckedCredit {
     pub(crate) settled: Signed<Settled>,
 }
 
-/// Checks which purchases `bank` has signed as credited, each with the price and the account of its `terms`.
+/// Checks which purchases `bank` has signed as credited, each with its amount and the account of its terms.
 ///
 /// # Errors
 /// When the number of answers differs. For one purchase: the bank's refusal, or the field that does not fit.
 pub fn credited<'t>(
     bank: &PublicKey,
-    terms: impl Iterator<Item = &'t Terms>,
+    sales: impl Iterator<Item = (&'t Terms, Amount)>,
     answers: Answers,
 ) -> Result<Vec<Result<CheckedCredit, Refusal>>, RequestFault> {
-    let expected: Vec<Settled> = terms.map(Settled::committed).collect();
+    let expected: Vec<Settled> = sales
+        .map(|(terms, amount)| Settled::committed(terms, amount))
+        .collect();
     let answers = on_settled(answers, &expected, bank)?;
     let checked = |settled| CheckedCredit { settled };
     Ok(answers.into_iter().map(|answer| answer.map(checked)).collect())

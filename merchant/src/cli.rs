@@ -7,6 +7,7 @@ use crate::cli_goods::{self, GoodsCommand};
 use crate::cli_home::{ask, open};
 use crate::cli_refund::{self, RefundArgs};
 use crate::cli_sales::{self, SalesArgs};
+use crate::cli_stream::{self, StreamCommand};
 use crate::cli_webhook::{self, WebhookCommand};
 use crate::merchant::{Merchant, MerchantParts, Settings};
 use crate::migrate::migrate;
@@ -30,7 +31,7 @@ use farthing_node::quic::QuicNetwork;
 use farthing_node::serve::{make_store, open_store, serve};
 use farthing_node::serve_args::ServeArgs;
 use farthing_node::terminal::json_lines;
-use farthing_protocol::{evidence::Papers, goods::SealingSecret};
+use farthing_protocol::{evidence::Papers, goods::SealingSecret, money::Amount};
 use farthing_store::clock::SystemClock;
 use farthing_store::entropy::{Entropy, SystemEntropy};
 use farthing_store::{Store, StoreError, StoreOptions};
@@ -54,6 +55,7 @@ pub const LISTEN_DEFAULT: &str = "127.0.0.1:7003";
         farthing-merchant account studio                     print the key for `farthing-bank account open`\n  \
         farthing-merchant network add studio CARD            work with the bank or escrow of this card\n  \
         farthing-merchant goods add studio song.flac --title 'A song' --price 4.50\n  \
+        farthing-merchant stream add studio --title 'Prices' --price-per-tick 0.001 --command ./prices\n  \
         farthing-merchant serve studio                       sell until it is stopped with ctrl-c\n  \
         farthing-merchant sales studio                       list the sales, and which of them are credited\n  \
         farthing-merchant refund studio 3fa9 2.00            give 2.00 of the sale 3fa9... back\n  \
@@ -109,6 +111,9 @@ enum Command {
     /// Add, change, list and remove goods.
     #[command(subcommand)]
     Goods(GoodsCommand),
+    /// Sell live data or a large file by the tick.
+    #[command(subcommand)]
+    Stream(StreamCommand),
     /// List the sales with their dates, status and totals.
     Sales(SalesArgs),
     /// Give a part of a sale's price back, to a customer whom nobody knows.
@@ -159,6 +164,9 @@ pub struct SellArgs {
     /// How long the encrypted goods can be downloaded after an offer was made (ms).
     #[arg(long, value_name = "MS", env = "FARTHING_SERVED_MS")]
     served_ms: Option<u64>,
+    /// Show the escrow what customers pay on a stream as soon as it is more than this. It is what a crash can cost.
+    #[arg(long, value_name = "AMOUNT", env = "FARTHING_RAISE_ABOVE")]
+    raise_above: Option<Amount>,
 }
 
 impl SellArgs {
@@ -167,6 +175,7 @@ impl SellArgs {
         Settings {
             offer_life_ms: self.offer_life_ms.unwrap_or(settings.offer_life_ms),
             served_ms: self.served_ms.unwrap_or(settings.served_ms),
+            raise_above: self.raise_above.unwrap_or(settings.raise_above),
             ..settings
         }
     }
@@ -194,6 +203,7 @@ async fn execute(cli: Cli) -> Result<Report> {
         Command::Node(command) => Ok(command.execute(RoleName::Merchant).await?),
         Command::Account(Directory { dir }) => account(&dir),
         Command::Goods(command) => cli_goods::execute(command).await,
+        Command::Stream(command) => cli_stream::execute(command).await,
         Command::Sales(args) => cli_sales::execute(args).await,
         Command::Refund(args) => cli_refund::execute(args).await,
         Command::Events(args) => cli_events::execute(args, cli.json).await,

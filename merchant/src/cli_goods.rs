@@ -217,7 +217,7 @@ async fn add(args: AddArgs) -> Result<Report> {
 }
 
 /// The warnings of banks whose coins cannot pay a price.
-fn warnings(unpayable: &[UnpayableAt], price: Amount) -> String {
+pub(crate) fn warnings(unpayable: &[UnpayableAt], price: Amount) -> String {
     let warning = |UnpayableAt { bank, highest }: &UnpayableAt| {
         format!(
             "\nwarning: nobody can buy it with coins of the bank {bank}, as no payment there can be worth {price}; the \
@@ -319,13 +319,20 @@ async fn list(dir: &Path) -> Result<Report> {
     let lines = all_pages(|line: &GoodsLine| line.item_id, page).await?;
     let mut items = Vec::new();
     let mut rows = Vec::new();
-    for GoodsLine { item_id, item, stock } in lines {
+    for line in lines {
+        let GoodsLine {
+            item_id,
+            item,
+            stock,
+            ticks,
+        } = line;
         rows.push([
             item_id.to_string(),
             item.price.to_string(),
             item.currency.clone(),
             item.summary.size_bytes.to_string(),
             stock.left.map_or_else(String::new, |left| left.to_string()),
+            ticks.map_or_else(String::new, |ticks| ticks.to_string()),
             item.title.clone(),
         ]);
         items.push(json!({
@@ -340,6 +347,7 @@ async fn list(dir: &Path) -> Result<Report> {
             "file_name": item.file_name,
             "sealed": item.sealed,
             "left": stock.left,
+            "ticks": ticks,
             "reserved": stock.reserved,
         }));
     }
@@ -349,10 +357,12 @@ async fn list(dir: &Path) -> Result<Report> {
         ("CURRENCY", Align::Left),
         ("BYTES", Align::Right),
         ("LEFT", Align::Right),
+        ("TICKS", Align::Right),
         ("TITLE", Align::Left),
     ];
     let text = match rows.is_empty() {
-        true => "nothing is for sale; add goods with `goods add DIR FILE --title TITLE --price PRICE`".into(),
+        true => "nothing is for sale; add goods with `goods add DIR FILE --title TITLE --price PRICE`, or a stream with `stream add`"
+            .into(),
         false => table(columns, &rows),
     };
     Ok(Report::new(text, json!({ "items": items })))
@@ -375,7 +385,7 @@ async fn remove(dir: &Path, item: String) -> Result<Report> {
     Ok(Report::new(text, serde_json::to_value(removed)?))
 }
 
-fn guess_media_type(path: &Path) -> &'static str {
+pub(crate) fn guess_media_type(path: &Path) -> &'static str {
     let ending = path
         .extension()
         .and_then(|ending| ending.to_str())

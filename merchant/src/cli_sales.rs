@@ -27,7 +27,15 @@ const CSV_COLUMNS: [&str; 10] = [
 ];
 
 /// The words for the states of a sale, in the order of the totals.
-const STATES: [&str; 6] = ["releasing", "committed", "credited", "unpaid", "ended", "aborted"];
+const STATES: [&str; 7] = [
+    "releasing",
+    "streaming",
+    "committed",
+    "credited",
+    "unpaid",
+    "ended",
+    "aborted",
+];
 
 #[derive(Debug, Args)]
 pub(crate) struct SalesArgs {

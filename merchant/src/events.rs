@@ -34,7 +34,7 @@ pub fn append(tx: &mut Transaction<'_>, at_ms: u64, kind: EventKind) -> Result<(
     EVENTS.put(tx, &number, &Event { at_ms, kind })
 }
 
-/// Appends the event of a sale's new state. The begin of a release is none. A refusal of the escrow is none either: the
+/// Appends the event of a sale's new state. The begin of a release or of a stream is none. A refusal of the escrow is none either: the
 /// customer can begin again after it, so the list would grow without end.
 ///
 /// # Errors
@@ -46,10 +46,10 @@ pub fn append_sale(
     state: &SaleState,
 ) -> Result<(), StoreError> {
     let kind = match state {
-        SaleState::Releasing | SaleState::Ended(_) => return Ok(()),
-        SaleState::Committed(_) => EventKind::Committed(purchase),
-        SaleState::Credited(..) => EventKind::Credited(purchase),
-        SaleState::Unpaid(..) => EventKind::Unpaid(purchase),
+        SaleState::Releasing | SaleState::Streaming | SaleState::Ended(_) => return Ok(()),
+        SaleState::Committed(_) | SaleState::Streamed(_) => EventKind::Committed(purchase),
+        SaleState::Credited(..) | SaleState::StreamCredited(..) => EventKind::Credited(purchase),
+        SaleState::Unpaid(..) | SaleState::StreamUnpaid(..) => EventKind::Unpaid(purchase),
         SaleState::Aborted(_) => EventKind::Aborted(purchase),
     };
     append(tx, at_ms, kind)
@@ -104,7 +104,7 @@ pub struct EventSale {
     pub purchase: PurchaseId,
     /// The title in its offer.
     pub title: String,
-    /// The price.
+    /// The price. For a stream that the escrow has committed: what was paid of it.
     #[serde(with = "amount_text")]
     pub amount: Amount,
     /// The currency.
@@ -154,11 +154,12 @@ fn line(view: &View, number: u64, event: &Event) -> Result<EventLine, StoreError
         EventKind::StockOut(item_id) => ("stock.out", None, Some(item_id), Some(0)),
         EventKind::Refunded(purchase, _) => ("sale.refunded", Some(purchase), None, None),
     };
-    // A sale's contract never changes, so the event stays the same.
+    // A sale's contract never changes, nor what the escrow has committed, so the event stays the same.
     let offer = match purchase {
-        Some(purchase) => SALES
-            .peek(view, &purchase)?
-            .map(|sale| (purchase, sale.contract.offer.body)),
+        Some(purchase) => SALES.peek(view, &purchase)?.map(|sale| {
+            let amount = sale.paid().unwrap_or(sale.contract.terms.price);
+            (purchase, amount, sale.contract.offer.body)
+        }),
         None => None,
     };
     Ok(EventLine {
@@ -166,16 +167,16 @@ fn line(view: &View, number: u64, event: &Event) -> Result<EventLine, StoreError
         id: format!("evt_{number}_{}", event.at_ms),
         at_ms: event.at_ms,
         kind: kind.into(),
-        item_id: item_id.or(offer.as_ref().map(|(_, offer)| offer.item_id)),
+        item_id: item_id.or(offer.as_ref().map(|(_, _, offer)| offer.item_id)),
         left,
         refunded: match event.kind {
             EventKind::Refunded(_, total) => Some(total.to_string()),
             _ => None,
         },
-        sale: offer.map(|(purchase, offer)| EventSale {
+        sale: offer.map(|(purchase, amount, offer)| EventSale {
             purchase,
             title: offer.title,
-            amount: offer.price,
+            amount,
             currency: offer.currency,
         }),
     })

@@ -5,15 +5,16 @@ use crate::check;
 use crate::merchant::Merchant;
 use crate::rows::{OPEN_SALES, SALES, Sale, SaleState};
 use crate::transactions;
-use farthing_coin::{PublicKey, Signed};
+use farthing_coin::PublicKey;
 use farthing_node::call::{CallError, ask};
 use farthing_node::card::RoleName;
 use farthing_node::process::StopToken;
 use farthing_protocol::{
     decide::ReleaseRequest,
     decision::SignedDecision,
-    documents::{Commit, PurchaseId, Terms},
+    documents::{PurchaseId, Terms},
     limits::{REPLY_TIMEOUT, SETTLE_MAX},
+    money::Amount,
     refusal::{Advice, ContractFault, Later, PurchaseFault, Refusal},
     settle::{Answers, SettleRequest},
 };
@@ -115,17 +116,12 @@ impl Merchant {
                 let terms = &sale.contract.terms;
                 match &sale.state {
                     SaleState::Releasing => releasing.entry(terms.escrow).or_default().push(sale),
-                    SaleState::Committed(documents) => {
-                        let owed = (terms.clone(), documents.commit.clone());
-                        committed
-                            .entry((terms.bank, terms.escrow))
-                            .or_default()
-                            .push(owed);
+                    SaleState::Committed(_) | SaleState::Streamed(_) => {
+                        let at = (terms.bank, terms.escrow);
+                        committed.entry(at).or_default().extend(Owed::of(&sale));
                     }
-                    SaleState::Credited(..)
-                    | SaleState::Unpaid(..)
-                    | SaleState::Ended(_)
-                    | SaleState::Aborted(_) => {}
+                    // An open stream has a loop of its own. The others have ended.
+                    _ => {}
                 }
             }
             let mut peers = JoinSet::new();
@@ -205,12 +201,9 @@ impl Merchant {
             return stepped;
         };
         self.complaints.clear(TOPIC_UNPINNED, &bank);
-        let commits = sales
-            .iter()
-            .map(|(_, commit)| SignedDecision::Commit(commit.clone()));
         let request = SettleRequest {
             escrow,
-            decisions: commits.collect(),
+            decisions: sales.iter().map(|owed| owed.decision.clone()).collect(),
         };
         match ask(&*link, request, REPLY_TIMEOUT).await {
             Ok(answers) => {
@@ -233,15 +226,15 @@ impl Merchant {
     /// Stores the answers of `bank` to commits: a credit, or the abort that it has applied. Returns how many sales are still
     /// open.
     async fn keep(&self, bank: &PublicKey, sales: &[Owed], answers: Answers) -> usize {
-        let terms = sales.iter().map(|(terms, _)| terms);
-        let answers = check::credited(bank, terms.clone(), answers).unwrap_or_else(|error| {
+        let owed = sales.iter().map(|owed| (&owed.terms, owed.amount));
+        let answers = check::credited(bank, owed, answers).unwrap_or_else(|error| {
             self.complaints.tell(TOPIC_ANSWER, bank, |times| {
                 tracing::error!(%bank, %error, times, "a bank's reply does not answer each commit; they are sent again");
             });
             Vec::new()
         });
         let (mut credited, mut unpaid) = (Vec::new(), Vec::new());
-        for (terms, answer) in terms.zip(answers) {
+        for (Owed { terms, .. }, answer) in sales.iter().zip(answers) {
             match answer {
                 Ok(checked) => credited.push(checked),
                 Err(Refusal::Purchase(PurchaseFault::DecidedOtherwise(decision))) => {
@@ -279,7 +272,9 @@ impl Merchant {
         let purchase = terms.purchase_id();
         let checked = match decision {
             SignedDecision::Abort(abort) => check::aborted(terms, abort),
-            SignedDecision::Commit(_) => Err(ContractFault::Decision("it is a commit".into())),
+            SignedDecision::Commit(_) | SignedDecision::Stream(_) => {
+                Err(ContractFault::Decision("it is a commit".into()))
+            }
         };
         match checked {
             Ok(checked) => {
@@ -301,4 +296,24 @@ impl Merchant {
 }
 
 /// A committed sale that its bank has not credited.
-type Owed = (Terms, Signed<Commit>);
+struct Owed {
+    terms: Terms,
+    decision: SignedDecision,
+    /// What the bank credits.
+    amount: Amount,
+}
+
+impl Owed {
+    fn of(sale: &Sale) -> Option<Self> {
+        let decision = match &sale.state {
+            SaleState::Committed(documents) => SignedDecision::Commit(documents.commit.clone()),
+            SaleState::Streamed(stream) => SignedDecision::Stream(stream.clone()),
+            _ => return None,
+        };
+        Some(Self {
+            amount: sale.paid()?,
+            terms: sale.contract.terms.clone(),
+            decision,
+        })
+    }
+}

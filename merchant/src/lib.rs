@@ -17,6 +17,7 @@
 //! | [`service`] | the answers to requests |
 //! | [`background`] | background work: key lists, shelf |
 //! | [`finish`] | finishes open sales |
+//! | [`streams`] | items that are sold by ticks |
 //! | `learn` | sales on sealed offers, listed by escrows |
 //! | [`sales`] | the list of sales |
 //! | [`stock`] | counts of items, and what offers reserve |
@@ -25,6 +26,8 @@
 //! | `books` | the books as sums, for the metrics |
 //! | [`events`] | the numbered list of what happened |
 //! | [`webhook`] | posts the events to a web shop; [`webhook_secret`] signs them |
+//! | `evidence` | what proves a sale |
+//! | `lookup` | rows by pages, and by the first characters of an id |
 //! | [`admin`] | the operator's requests |
 //! | [`cli`] | the command line |
 
@@ -37,14 +40,18 @@ pub mod check;
 pub mod cli;
 mod cli_balance;
 mod cli_events;
+mod cli_feed;
 mod cli_goods;
 mod cli_home;
 mod cli_refund;
 mod cli_sales;
+mod cli_stream;
 mod cli_webhook;
 pub mod events;
+mod evidence;
 pub mod finish;
 mod learn;
+mod lookup;
 pub mod merchant;
 pub mod migrate;
 pub mod payable;
@@ -57,6 +64,7 @@ pub mod service;
 pub mod shelf;
 mod small_goods;
 pub mod stock;
+pub mod streams;
 pub mod transactions;
 pub mod webhook;
 pub mod webhook_secret;

@@ -1,9 +1,10 @@
 //! The merchant as a node: its keys, its store and shelf, and its banks and escrows.
 
-use crate::rows::{KEY_LISTS, OPEN_REFUNDS, OPEN_SALES, check_currency};
+use crate::rows::{KEY_LISTS, OPEN_REFUNDS, OPEN_SALES, STREAMS, check_currency};
 use crate::secret::MerchantSecret;
 use crate::shelf::GoodsShelf;
 use crate::small_goods::SmallGoods;
+use crate::streams::sessions::Streams;
 use farthing_coin::{PublicKey, SecretKey};
 use farthing_node::bank_keys::BankKeys;
 use farthing_node::card::Card;
@@ -12,6 +13,7 @@ use farthing_node::drain::{Drain, UnderWay};
 use farthing_node::network::Network;
 use farthing_node::peers::Peers;
 use farthing_protocol::limits::{DEADLINE_HORIZON_MS, DEADLINE_LEAST_MS};
+use farthing_protocol::money::{Amount, amount_text};
 use farthing_store::clock::Clock;
 use farthing_store::entropy::Entropy;
 use farthing_store::{Store, StoreError, limits::SCAN_MAX_ROWS};
@@ -30,8 +32,19 @@ pub const OFFER_LIFE_DEFAULT_MS: u64 = 60 * 60 * 1000;
 /// a little behind.
 pub const OFFER_LIFE_MAX_MS: u64 = DEADLINE_HORIZON_MS - 60 * 60 * 1000;
 
+/// The time in which a stream can be bought (ms): 12 hours. Its end is the deadline, and nobody pays in the last hour before
+/// it. So a customer watches for 11 hours at most.
+pub const STREAM_LIFE_MS: u64 = 12 * 60 * 60 * 1000;
+
 /// The default time for which encrypted goods are served after an offer (ms): 30 days.
 pub const SERVED_DEFAULT_MS: u64 = 30 * 24 * 60 * 60 * 1000;
+
+/// The default of what is paid on a stream before its escrow is shown the voucher: 1.00.
+pub const RAISE_ABOVE_DEFAULT: Amount = Amount(100);
+
+fn raise_above_default() -> Amount {
+    RAISE_ABOVE_DEFAULT
+}
 
 /// The settings of a merchant, in `config.toml`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +56,10 @@ pub struct Settings {
     pub offer_life_ms: u64,
     /// How long the encrypted goods are served after an offer (ms).
     pub served_ms: u64,
+    /// Streams: the escrow is shown a voucher as soon as it pays for more than this that the escrow has not acknowledged. It is
+    /// what a crash of the node can cost. Twice as much is the most that is not acknowledged.
+    #[serde(with = "amount_text", default = "raise_above_default")]
+    pub raise_above: Amount,
 }
 
 impl Settings {
@@ -52,6 +69,7 @@ impl Settings {
             currency,
             offer_life_ms: OFFER_LIFE_DEFAULT_MS,
             served_ms: SERVED_DEFAULT_MS,
+            raise_above: RAISE_ABOVE_DEFAULT,
         }
     }
 
@@ -105,6 +123,7 @@ pub struct Merchant {
     pub(crate) store: Store,
     pub(crate) shelf: GoodsShelf,
     pub(crate) small_goods: SmallGoods,
+    pub(crate) streams: Streams,
     pub(crate) peers: Arc<Peers>,
     pub(crate) keys: BankKeys,
     pub(crate) clock: Arc<dyn Clock>,
@@ -147,7 +166,9 @@ impl Merchant {
     /// When the store cannot be read.
     pub fn under_way(&self) -> Result<UnderWay, StoreError> {
         let open = OPEN_SALES.scan(&self.store.view(), Bound::Unbounded, SCAN_MAX_ROWS)?;
-        let life_ms = self.settings.offer_life_ms;
+        let streams = STREAMS.scan(&self.store.view(), Bound::Unbounded, 1)?;
+        let stream_life_ms = if streams.is_empty() { 0 } else { STREAM_LIFE_MS };
+        let life_ms = self.settings.offer_life_ms.max(stream_life_ms);
         let since_ms = self.drain.since_ms();
         let under_way = UnderWay {
             until_ms: since_ms.map(|since_ms| since_ms.saturating_add(life_ms)),
@@ -171,6 +192,7 @@ impl Merchant {
             store: parts.store,
             shelf: parts.shelf,
             small_goods: SmallGoods::default(),
+            streams: Streams::new(parts.clock.now_ms()),
             peers,
             clock: parts.clock,
             entropy: parts.entropy,

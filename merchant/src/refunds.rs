@@ -46,7 +46,7 @@ const TOPIC_UNREADABLE: &str = "refunds unreadable";
 pub struct RefundLine {
     /// The sale.
     pub purchase: PurchaseId,
-    /// The price.
+    /// What was paid: the price, or less for a stream.
     #[serde(with = "amount_text")]
     pub price: Amount,
     /// The currency.
@@ -66,7 +66,7 @@ impl RefundLine {
         let terms = &sale.contract.terms;
         Self {
             purchase,
-            price: terms.price,
+            price: sale.paid().unwrap_or(terms.price),
             currency: terms.currency.clone(),
             total: refund.total,
             confirmed: refund.confirmed(),
@@ -80,11 +80,11 @@ impl RefundLine {
 /// # Errors
 /// A message for the operator.
 pub(crate) fn check(sale: &Sale, before: Option<&Refund>, total: Option<Amount>) -> Result<Amount, String> {
-    let price = sale.contract.terms.price;
+    let price = sale.paid().unwrap_or(sale.contract.terms.price);
     let total = total.unwrap_or(price);
     let before = before.map(|refund| refund.total).unwrap_or_default();
     match &sale.state {
-        SaleState::Credited(..) => {}
+        SaleState::Credited(..) | SaleState::StreamCredited(..) => {}
         other => {
             return Err(format!(
                 "the sale is `{}`, and only a sale that the bank has credited can be refunded; nothing was changed",
@@ -94,7 +94,7 @@ pub(crate) fn check(sale: &Sale, before: Option<&Refund>, total: Option<Amount>)
     }
     if total > price {
         return Err(format!(
-            "the price was {price}, so {total} cannot be refunded; nothing was changed"
+            "{price} were paid, so {total} cannot be refunded; nothing was changed"
         ));
     }
     if total == Amount(0) || total < before {

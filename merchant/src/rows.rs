@@ -3,7 +3,7 @@
 use farthing_coin::{PublicKey, Signed, is_currency};
 use farthing_node::key_lists::{KeyListEpochsTable, KeyListRootsTable, KeyListTables};
 use farthing_protocol::{
-    decision::Committed,
+    decision::{Committed, Outcome},
     documents::{Abort, Contract, Hold, PurchaseId, Settled},
     goods::GoodsSummary,
     ids::{ItemId, SaleId},
@@ -11,6 +11,7 @@ use farthing_protocol::{
     money::Amount,
     offer::CatalogItem,
     refund::Refunded,
+    stream::{Opened, Raised, StreamCommit},
 };
 use farthing_store::Table;
 use serde::{Deserialize, Serialize};
@@ -65,6 +66,12 @@ pub const REFUNDS: Table<PurchaseId, Refund> = Table::new(16, "refunds");
 
 /// The refunds that the bank has not confirmed, by purchase id.
 pub const OPEN_REFUNDS: Table<PurchaseId, ()> = Table::new(17, "open refunds");
+
+/// The items that are sold by ticks, by item id. Each has a row in the table of items or of withdrawn items too.
+pub const STREAMS: Table<ItemId, StreamItem> = Table::new(18, "streams");
+
+/// The promises of escrows to commit a number of ticks that their decision does not keep, by purchase id.
+pub const BROKEN_PROMISES: Table<PurchaseId, Signed<Raised>> = Table::new(19, "broken promises");
 
 /// One version of goods, encrypted once. An item id always stands for the same content and encryption.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,6 +137,31 @@ impl Item {
     }
 }
 
+/// What an item has in addition if it is sold by ticks. The price of the item is that of all ticks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamItem {
+    /// The number of ticks in each offer.
+    pub ticks: u32,
+    /// Where the data comes from.
+    pub source: StreamSource,
+}
+
+/// Where the data of a stream comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StreamSource {
+    /// A file. Each tick is one chunk of it. The shelf has the digests of the chunks.
+    File {
+        /// Its absolute path.
+        path: String,
+        /// The size of each chunk (bytes). The last one may be shorter.
+        chunk_bytes: u32,
+        /// The number of chunks. A stream may have more ticks than chunks.
+        chunks: u32,
+    },
+    /// Records that are fed to the running node. Each tick is one record.
+    Live,
+}
+
 /// An item that was removed from the catalogue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Withdrawn {
@@ -144,10 +176,42 @@ pub struct Withdrawn {
 pub struct Sale {
     /// The contract, signed by both sides.
     pub contract: Contract,
-    /// The hold.
+    /// The hold. For a stream it is the escrow's word that the stream is open: an [`Opened`], which has the same fields,
+    /// with its signature. See [`Sale::opened`].
     pub hold: Signed<Hold>,
     /// The state.
     pub state: SaleState,
+}
+
+impl Sale {
+    /// A stream that its escrow has opened.
+    pub fn streaming(contract: Contract, opened: &Signed<Opened>) -> Self {
+        let bank_hold = opened.body.bank_hold.clone();
+        Self {
+            contract,
+            hold: Signed {
+                body: Hold { bank_hold },
+                signature: opened.signature,
+            },
+            state: SaleState::Streaming,
+        }
+    }
+
+    /// The escrow's word that the stream is open. `None` for a sale that is not a stream.
+    pub fn opened(&self) -> Option<Signed<Opened>> {
+        let bank_hold = self.hold.body.bank_hold.clone();
+        self.contract.offer.body.ticks().map(|_| Signed {
+            body: Opened { bank_hold },
+            signature: self.hold.signature,
+        })
+    }
+
+    /// What the escrow has committed: the price, or for a stream what the voucher pays. `None` for a sale that is not
+    /// committed.
+    pub fn paid(&self) -> Option<Amount> {
+        let stream = self.state.streamed().map(|stream| stream.voucher.body.amount);
+        stream.or_else(|| self.state.committed().map(|_| self.contract.terms.price))
+    }
 }
 
 /// How many of an item are left.
@@ -253,26 +317,61 @@ pub enum SaleState {
     Unpaid(Box<Committed>, Signed<Abort>),
     /// The escrow had aborted the purchase before the release, with this abort. The customer keeps the coins.
     Aborted(Box<Signed<Abort>>),
+    /// It is a stream that is open, or whose end the escrow has not told yet.
+    Streaming,
+    /// The escrow has committed a stream. The bank has not confirmed the credit.
+    Streamed(Box<StreamCommit>),
+    /// The bank has credited a stream.
+    StreamCredited(Box<StreamCommit>, Signed<Settled>),
+    /// The bank has applied an earlier abort of a stream by the same escrow, as in `Unpaid`.
+    StreamUnpaid(Box<StreamCommit>, Signed<Abort>),
 }
 
 impl SaleState {
-    /// The escrow's documents, if it has committed the sale.
+    /// The escrow's documents, if it has committed the sale, and the sale is not a stream.
     pub fn committed(&self) -> Option<&Committed> {
         match self {
             SaleState::Committed(committed)
             | SaleState::Credited(committed, _)
             | SaleState::Unpaid(committed, _) => Some(committed),
-            SaleState::Releasing | SaleState::Ended(_) | SaleState::Aborted(_) => None,
+            _ => None,
         }
+    }
+
+    /// The escrow's documents, if it has committed the sale, and the sale is a stream.
+    pub fn streamed(&self) -> Option<&StreamCommit> {
+        match self {
+            SaleState::Streamed(stream)
+            | SaleState::StreamCredited(stream, _)
+            | SaleState::StreamUnpaid(stream, _) => Some(stream),
+            _ => None,
+        }
+    }
+
+    /// How a stream has ended, as its escrow told it. `None` if it is open, or the sale is not a stream.
+    pub fn stream_outcome(&self) -> Option<Outcome> {
+        match self {
+            SaleState::Aborted(abort) => Some(Outcome::Aborted((**abort).clone())),
+            state => state.streamed().cloned().map(Box::new).map(Outcome::Streamed),
+        }
+    }
+
+    /// Whether the sale waits for its escrow or its bank.
+    pub fn is_open(&self) -> bool {
+        matches!(
+            self,
+            SaleState::Releasing | SaleState::Committed(_) | SaleState::Streaming | SaleState::Streamed(_)
+        )
     }
 
     /// The word for the state.
     pub fn as_str(&self) -> &'static str {
         match self {
             SaleState::Releasing => "releasing",
-            SaleState::Committed(_) => "committed",
-            SaleState::Credited(..) => "credited",
-            SaleState::Unpaid(..) => "unpaid",
+            SaleState::Streaming => "streaming",
+            SaleState::Committed(_) | SaleState::Streamed(_) => "committed",
+            SaleState::Credited(..) | SaleState::StreamCredited(..) => "credited",
+            SaleState::Unpaid(..) | SaleState::StreamUnpaid(..) => "unpaid",
             SaleState::Ended(_) => "ended",
             SaleState::Aborted(_) => "aborted",
         }

@@ -56,12 +56,12 @@ pub struct SaleLine {
     pub title: String,
     /// The item id.
     pub item_id: ItemId,
-    /// The price.
+    /// The price. For a stream that the escrow has committed: what was paid of it.
     #[serde(with = "amount_text")]
     pub amount: Amount,
     /// The currency.
     pub currency: String,
-    /// `releasing`, `committed`, `credited`, `unpaid`, `ended` or `aborted`.
+    /// `releasing`, `streaming`, `committed`, `credited`, `unpaid`, `ended` or `aborted`.
     pub state: String,
     /// Why it ended without a sale.
     pub why: Option<String>,
@@ -77,6 +77,7 @@ impl SaleLine {
         dates: Option<SaleDates>,
         refund: Option<&Refund>,
     ) -> Self {
+        let amount = sale.paid().unwrap_or(sale.contract.terms.price);
         let offer = sale.contract.offer.body;
         let state = sale.state.as_str().into();
         let why = match sale.state {
@@ -90,7 +91,7 @@ impl SaleLine {
             changed_ms: dates.map(|dates| dates.changed_ms),
             title: offer.title,
             item_id: offer.item_id,
-            amount: offer.price,
+            amount,
             currency: offer.currency,
             state,
             why,

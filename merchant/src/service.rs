@@ -53,6 +53,9 @@ impl Merchant {
             MerchantRequest::Piece(request) => reply(self.piece(request).await),
             MerchantRequest::Deliver(request) => reply(self.deliver(request).await),
             MerchantRequest::Take(request) => reply(self.take(request)),
+            MerchantRequest::Watch(request) => reply(self.watch(request).await),
+            MerchantRequest::Ticks(request) => reply(self.ticks(request).await),
+            MerchantRequest::Stop(request) => reply(self.stop(request).await),
         })
     }
 
@@ -100,13 +103,20 @@ impl Merchant {
         if book.list().currency != item.currency {
             return Err(not_accepted("bank: its currency is another").into());
         }
-        let mut sale_id = SaleId([0; 32]);
-        self.entropy.fill(&mut sale_id.0);
         let bank = AcceptedBank {
             bank: request.bank,
             account: self.account,
             key_list_digest: book.digest(),
         };
+        if let Some(stream) = self.stream_of(&request.item_id)? {
+            let offer = self.stream_offer(&request, item, &stream, bank).await?;
+            return Ok(Offered {
+                offer,
+                goods: Vec::new(),
+            });
+        }
+        let mut sale_id = SaleId([0; 32]);
+        self.entropy.fill(&mut sale_id.0);
         let encrypted_bytes = item.summary.encrypted_bytes;
         let life_ms = self.settings.offer_life_ms.min(OFFER_LIFE_MAX_MS);
         let expires_ms = self.clock.now_ms().saturating_add(life_ms);
@@ -220,6 +230,9 @@ impl Merchant {
         let item = self
             .served_item(&request.item_id)?
             .ok_or(GoodsFault::UnknownPiece)?;
+        if self.stream_of(&request.item_id)?.is_some() {
+            return Err(GoodsFault::UnknownPiece.into());
+        }
         let left = item.summary.encrypted_bytes.checked_sub(request.offset);
         let (Some(left), true) = (left, item.summary.encrypted_digest == request.encrypted_digest) else {
             return Err(GoodsFault::UnknownPiece.into());

@@ -1,11 +1,11 @@
-//! The encrypted goods: one file for each item.
+//! The encrypted goods: one file for each item. For a stream from a file, the digests of the file's chunks.
 //!
 //! A file is written under a temporary name, synced, and renamed. Only then its row is written. The writer holds a lock on
 //! the file until the row is written, so the cleanup never removes a new file.
 
 use farthing_node::home::files;
 use farthing_protocol::goods::{ContentKey, Encryptor, GoodsError, GoodsSummary, SALT_BYTES};
-use farthing_protocol::ids::ItemId;
+use farthing_protocol::ids::{ItemId, TickDigest};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -20,6 +20,12 @@ const SEALED: &str = "sealed";
 /// The ending of the name during the encryption.
 const PART: &str = "part";
 
+/// The ending of the name of the digests of a stream's chunks.
+const CHUNKS: &str = "chunks";
+
+/// The length of a digest of a chunk (bytes).
+const CHUNK_DIGEST_BYTES: usize = 32;
+
 /// Bytes that are read and encrypted at once.
 const STRETCH_BYTES: usize = 1024 * 1024;
 
@@ -27,6 +33,12 @@ const STRETCH_BYTES: usize = 1024 * 1024;
 #[derive(Debug, Clone)]
 pub struct GoodsShelf {
     dir: PathBuf,
+}
+
+/// Digests of chunks that were added to the shelf. The cleanup keeps them while this value exists.
+#[derive(Debug)]
+pub struct ShelvedChunks {
+    _lock: File,
 }
 
 /// Goods that were added to the shelf. The cleanup keeps them while this value exists.
@@ -88,6 +100,54 @@ impl GoodsShelf {
         }
     }
 
+    /// Durably adds the digests of a stream's chunks. `item_id` must be fresh.
+    ///
+    /// # Errors
+    /// The error of the operating system. An incomplete file is removed.
+    pub fn add_chunks(&self, item_id: &ItemId, digests: &[TickDigest]) -> io::Result<ShelvedChunks> {
+        let part = self.path(item_id, PART);
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&part)?;
+        file.lock()?;
+        let bytes: Vec<u8> = digests.iter().flat_map(|digest| digest.0).collect();
+        let added = file
+            .write_all(&bytes)
+            .and_then(|()| file.sync_all())
+            .and_then(|()| fs::rename(&part, self.path(item_id, CHUNKS)))
+            .and_then(|()| files::sync_dir(&self.dir));
+        match added {
+            Ok(()) => Ok(ShelvedChunks { _lock: file }),
+            Err(error) => {
+                // A file that cannot be removed now is removed by the next cleanup.
+                let _left = fs::remove_file(&part);
+                Err(error)
+            }
+        }
+    }
+
+    /// How many digests of chunks an item has.
+    ///
+    /// # Errors
+    /// `NotFound` when they are not on the shelf.
+    pub fn chunks(&self, item_id: &ItemId) -> io::Result<u64> {
+        Ok(fs::metadata(self.path(item_id, CHUNKS))?.len() / CHUNK_DIGEST_BYTES as u64)
+    }
+
+    /// The digests of `count` chunks of a stream, from chunk `first` on: 0 for the first one.
+    ///
+    /// # Errors
+    /// The error of the operating system. `UnexpectedEof` when there are fewer.
+    pub fn chunk_digests(&self, item_id: &ItemId, first: u32, count: usize) -> io::Result<Vec<TickDigest>> {
+        let mut bytes = vec![0; count.saturating_mul(CHUNK_DIGEST_BYTES)];
+        let offset = u64::from(first).saturating_mul(CHUNK_DIGEST_BYTES as u64);
+        File::open(self.path(item_id, CHUNKS))?.read_exact_at(&mut bytes, offset)?;
+        let (digests, _) = bytes.as_chunks::<CHUNK_DIGEST_BYTES>();
+        Ok(digests.iter().map(|digest| TickDigest(*digest)).collect())
+    }
+
     /// The length of an item's encrypted goods (bytes).
     ///
     /// # Errors
@@ -106,15 +166,18 @@ impl GoodsShelf {
         Ok(piece)
     }
 
-    /// Removes an item's encrypted goods. Missing goods are no error.
+    /// Removes what the shelf has of an item. A missing file is no error.
     ///
     /// # Errors
     /// The error of the operating system.
     pub fn remove(&self, item_id: &ItemId) -> io::Result<()> {
-        match fs::remove_file(self.path(item_id, SEALED)) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
-            _ => Ok(()),
+        for ending in [SEALED, CHUNKS] {
+            match fs::remove_file(self.path(item_id, ending)) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+                _ => {}
+            }
         }
+        Ok(())
     }
 
     /// Removes the files of interrupted commands: unfinished files, and files without a row by `is_known`. Returns their
@@ -131,7 +194,7 @@ impl GoodsShelf {
             };
             let Ok(file) = File::open(&path) else { continue };
             // A command that adds the file holds the lock. Only under the lock it is certain that no row follows.
-            if file.try_lock().is_err() || (ending == SEALED && is_known(&item_id)) {
+            if file.try_lock().is_err() || (ending != PART && is_known(&item_id)) {
                 continue;
             }
             fs::remove_file(&path)?;
@@ -144,7 +207,7 @@ impl GoodsShelf {
 /// The item id and the ending in a file's name. `None` for other files.
 fn parse_name(path: &Path) -> Option<(ItemId, &str)> {
     let ending = path.extension()?.to_str()?;
-    if ending != SEALED && ending != PART {
+    if ![SEALED, CHUNKS, PART].contains(&ending) {
         return None;
     }
     let item_id = path.file_stem()?.to_str()?.parse().ok()?;

@@ -1,13 +1,15 @@
 //! Every write of the merchant.
 
-use crate::check::{CheckedAbort, CheckedCommit, CheckedCredit, CheckedSale, OwnDelivery};
+use crate::check::{
+    CheckedAbort, CheckedCommit, CheckedCredit, CheckedSale, CheckedStream, OwnDelivery, OwnStream,
+};
 use crate::events;
 use crate::rows::{
-    ITEMS, Item, KNOWN_SALES, OPEN_SALES, SALE_DATES, SALES, SEALS, STOCKS, Sale, SaleDates, SaleState,
-    WITHDRAWN, Withdrawn,
+    BROKEN_PROMISES, ITEMS, Item, KNOWN_SALES, OPEN_SALES, SALE_DATES, SALES, SEALS, STOCKS, STREAMS, Sale,
+    SaleDates, SaleState, StreamItem, WITHDRAWN, Withdrawn,
 };
 use crate::stock;
-use farthing_coin::PublicKey;
+use farthing_coin::{PublicKey, Signed};
 use farthing_protocol::{
     bounded::cut,
     decision::Committed,
@@ -15,6 +17,7 @@ use farthing_protocol::{
     ids::ItemId,
     limits::REASON_MAX_BYTES,
     money::Amount,
+    stream::Raised,
 };
 use farthing_store::{Reads, RowKey, StoreError, Transaction};
 use serde::{Deserialize, Serialize};
@@ -38,6 +41,20 @@ pub fn add_item(tx: &mut Transaction<'_>, item_id: &ItemId, item: &Item) -> Resu
         SEALS.put(tx, &(), &())?;
     }
     ITEMS.put(tx, item_id, item)
+}
+
+/// Adds an item that is sold by ticks to the catalogue. It reads what [`add_item`] reads.
+///
+/// # Errors
+/// As [`add_item`].
+pub fn add_stream(
+    tx: &mut Transaction<'_>,
+    item_id: &ItemId,
+    item: &Item,
+    stream: &StreamItem,
+) -> Result<(), StoreError> {
+    add_item(tx, item_id, item)?;
+    STREAMS.put(tx, item_id, stream)
 }
 
 /// What changes in an item. The goods stay as they are.
@@ -130,6 +147,7 @@ pub fn forget_item(tx: &mut Transaction<'_>, item_id: &ItemId, now_ms: u64) -> R
         Some(withdrawn) if withdrawn.served_until_ms <= now_ms => {
             WITHDRAWN.delete(tx, item_id)?;
             STOCKS.delete(tx, item_id)?;
+            STREAMS.delete(tx, item_id)?;
             Ok(true)
         }
         _ => Ok(false),
@@ -187,6 +205,13 @@ pub fn begin_release(
         ) => Ok(DeliveryStep::Committed(committed)),
         Some(SaleState::Aborted(_)) => Ok(DeliveryStep::Aborted),
         Some(SaleState::Releasing) => Ok(DeliveryStep::Release),
+        // A stream's contract is no contract for a release, so the sale is not one.
+        Some(
+            SaleState::Streaming
+            | SaleState::Streamed(_)
+            | SaleState::StreamCredited(..)
+            | SaleState::StreamUnpaid(..),
+        ) => Ok(DeliveryStep::SoldOut),
         Some(SaleState::Ended(_)) | None if !contract.wants_causes() => Ok(DeliveryStep::WithoutCauses),
         Some(SaleState::Ended(_)) | None => {
             if !stock::begin(tx, delivery.deliver.offer())? {
@@ -245,6 +270,45 @@ pub fn learn_sales(
     KNOWN_SALES.put(tx, escrow, &known.saturating_add(sales.len() as u64))
 }
 
+/// Stores that a stream is open, before the customer is told. Does nothing if it is stored. Returns the state of the sale.
+///
+/// # Errors
+/// When the store fails.
+pub fn begin_stream(tx: &mut Transaction<'_>, own: &OwnStream, now_ms: u64) -> Result<SaleState, StoreError> {
+    let purchase = own.watch.purchase();
+    if let Some(sale) = SALES.get(tx, &purchase)? {
+        return Ok(sale.state);
+    }
+    let sale = Sale::streaming(own.watch.contract().clone(), own.watch.opened());
+    keep_sale(tx, &purchase, &sale, now_ms)?;
+    Ok(sale.state)
+}
+
+/// Stores the escrow's commit of a stream. An abort stays, as its event names another amount.
+///
+/// # Errors
+/// When the store fails.
+pub fn commit_stream(
+    tx: &mut Transaction<'_>,
+    checked: &CheckedStream,
+    now_ms: u64,
+) -> Result<(), StoreError> {
+    advance(tx, &checked.purchase, now_ms, |state| match state {
+        SaleState::Streaming | SaleState::Ended(_) => {
+            Some(SaleState::Streamed(Box::new(checked.stream.clone())))
+        }
+        _ => None,
+    })
+}
+
+/// Stores a promise that the escrow's decision on a stream does not keep.
+///
+/// # Errors
+/// When the store fails.
+pub fn keep_promise(tx: &mut Transaction<'_>, raised: &Signed<Raised>) -> Result<(), StoreError> {
+    BROKEN_PROMISES.put(tx, &raised.body.purchase, raised)
+}
+
 /// Stores the escrow's receipt and commit.
 ///
 /// # Errors
@@ -254,7 +318,7 @@ pub fn commit_sale(tx: &mut Transaction<'_>, checked: &CheckedCommit, now_ms: u6
         SaleState::Releasing | SaleState::Ended(_) | SaleState::Aborted(_) => {
             Some(SaleState::Committed(Box::new(checked.committed.clone())))
         }
-        SaleState::Committed(_) | SaleState::Credited(..) | SaleState::Unpaid(..) => None,
+        _ => None,
     })
 }
 
@@ -265,11 +329,8 @@ pub fn commit_sale(tx: &mut Transaction<'_>, checked: &CheckedCommit, now_ms: u6
 pub fn credit_sale(tx: &mut Transaction<'_>, checked: &CheckedCredit, now_ms: u64) -> Result<(), StoreError> {
     advance(tx, &checked.settled.body.purchase, now_ms, |state| match state {
         SaleState::Committed(committed) => Some(SaleState::Credited(committed, checked.settled.clone())),
-        SaleState::Releasing
-        | SaleState::Credited(..)
-        | SaleState::Unpaid(..)
-        | SaleState::Ended(_)
-        | SaleState::Aborted(_) => None,
+        SaleState::Streamed(stream) => Some(SaleState::StreamCredited(stream, checked.settled.clone())),
+        _ => None,
     })
 }
 
@@ -284,11 +345,8 @@ pub fn leave_sale_unpaid(
 ) -> Result<(), StoreError> {
     advance(tx, &checked.purchase, now_ms, |state| match state {
         SaleState::Committed(committed) => Some(SaleState::Unpaid(committed, checked.abort.clone())),
-        SaleState::Releasing
-        | SaleState::Credited(..)
-        | SaleState::Unpaid(..)
-        | SaleState::Ended(_)
-        | SaleState::Aborted(_) => None,
+        SaleState::Streamed(stream) => Some(SaleState::StreamUnpaid(stream, checked.abort.clone())),
+        _ => None,
     })
 }
 
@@ -303,27 +361,23 @@ pub fn end_sale(
     now_ms: u64,
 ) -> Result<(), StoreError> {
     advance(tx, purchase, now_ms, |state| match state {
-        SaleState::Releasing => Some(SaleState::Ended(cut(why, REASON_MAX_BYTES).to_owned())),
-        SaleState::Committed(_)
-        | SaleState::Credited(..)
-        | SaleState::Unpaid(..)
-        | SaleState::Ended(_)
-        | SaleState::Aborted(_) => None,
+        SaleState::Releasing | SaleState::Streaming => {
+            Some(SaleState::Ended(cut(why, REASON_MAX_BYTES).to_owned()))
+        }
+        _ => None,
     })
 }
 
-/// Stores the abort with which the escrow answered a release. The sale has ended.
+/// Stores the abort with which the escrow answered a release or the end of a stream. The sale has ended.
 ///
 /// # Errors
 /// When the store fails.
 pub fn abort_sale(tx: &mut Transaction<'_>, checked: &CheckedAbort, now_ms: u64) -> Result<(), StoreError> {
     advance(tx, &checked.purchase, now_ms, |state| match state {
-        SaleState::Releasing => Some(SaleState::Aborted(Box::new(checked.abort.clone()))),
-        SaleState::Committed(_)
-        | SaleState::Credited(..)
-        | SaleState::Unpaid(..)
-        | SaleState::Ended(_)
-        | SaleState::Aborted(_) => None,
+        SaleState::Releasing | SaleState::Streaming => {
+            Some(SaleState::Aborted(Box::new(checked.abort.clone())))
+        }
+        _ => None,
     })
 }
 
@@ -351,9 +405,10 @@ fn advance(
     keep_sale(tx, purchase, &sale, now_ms)?;
     match &sale.state {
         SaleState::Committed(_) => sell(tx, &sale, now_ms),
+        // A stream has no count, so it has no reservation either.
         SaleState::Ended(_) => stock::leave(tx, &sale.contract.offer.body, false),
         SaleState::Aborted(_) => stock::leave(tx, &sale.contract.offer.body, true),
-        SaleState::Releasing | SaleState::Credited(..) | SaleState::Unpaid(..) => Ok(()),
+        _ => Ok(()),
     }
 }
 
@@ -382,11 +437,9 @@ fn keep_sale(
     };
     SALE_DATES.put(tx, purchase, &dates)?;
     events::append_sale(tx, now_ms, *purchase, &sale.state)?;
-    match &sale.state {
-        SaleState::Releasing | SaleState::Committed(_) => OPEN_SALES.put(tx, purchase, &())?,
-        SaleState::Credited(..) | SaleState::Unpaid(..) | SaleState::Ended(_) | SaleState::Aborted(_) => {
-            OPEN_SALES.delete(tx, purchase)?;
-        }
+    match sale.state.is_open() {
+        true => OPEN_SALES.put(tx, purchase, &())?,
+        false => OPEN_SALES.delete(tx, purchase)?,
     }
     SALES.put(tx, purchase, sale)
 }

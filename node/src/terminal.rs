@@ -133,6 +133,19 @@ pub fn print_part(text: &str) -> io::Result<()> {
     out.flush()
 }
 
+/// Prints data of another party to standard output: as it is to a pipe or a file, and harmless to a terminal.
+///
+/// # Errors
+/// When the pipe is closed.
+pub fn print_data(data: &[u8]) -> io::Result<()> {
+    if io::stdout().is_terminal() {
+        return print_part(&String::from_utf8_lossy(data));
+    }
+    let mut out = io::stdout().lock();
+    out.write_all(data)?;
+    out.flush()
+}
+
 /// Prints lines to standard error.
 pub fn print_note(text: &str) {
     let _gone = writeln!(io::stderr(), "{}", printable(text));

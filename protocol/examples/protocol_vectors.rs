@@ -22,6 +22,8 @@ mod nonces;
 mod relay;
 #[path = "../tests/vectors/reserves.rs"]
 mod reserves;
+#[path = "../tests/vectors/streams.rs"]
+mod streams;
 #[path = "../tests/vectors/support.rs"]
 mod support;
 

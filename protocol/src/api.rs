@@ -27,6 +27,10 @@ use crate::{
     },
     sealed::{PayRequest, SalesPage, SalesRequest},
     settle::{Answers, CollectRequest, Collected, SettleRequest},
+    stream::{
+        CloseRequest, OpenRequest, RaiseReply, RaiseRequest, StopRequest, Ticks, TicksRequest, Voucher,
+        WatchRequest,
+    },
     wire::{self, FRAME_MAX_BYTES, VARIANT_BYTES},
     withdraw::{WithdrawBegin, WithdrawFinish},
 };
@@ -110,6 +114,18 @@ questions! {
     Pay = "pay";
     /// The sales on sealed offers.
     Sales = "sales";
+    /// A hold for a stream, which is then open.
+    Open = "open";
+    /// A voucher, shown to the escrow.
+    Raise = "raise";
+    /// The end of a stream, at the escrow.
+    Close = "close";
+    /// The begin of a stream, at the merchant.
+    Watch = "watch";
+    /// Ticks of a stream.
+    Ticks = "ticks";
+    /// The end of a stream, at the merchant.
+    Stop = "stop";
     /// A page of a catalogue.
     Catalogue = "catalogue";
     /// An offer, with small goods.
@@ -316,6 +332,12 @@ server! {
         Pay(PayRequest) -> Outcome, by Anonymous, called Pay;
         /// A merchant's sales on sealed offers.
         Sales(Signed<SalesRequest>) -> SalesPage, by Peer, called Sales;
+        /// Hold coins for a stream's contract, and open it.
+        Open(OpenRequest) -> Outcome, by Anonymous, called Open;
+        /// Store a voucher of a stream.
+        Raise(RaiseRequest) -> RaiseReply, by Anyone, called Raise;
+        /// End a stream.
+        Close(CloseRequest) -> Outcome, by Peer, called Close;
     }
 }
 
@@ -332,6 +354,12 @@ server! {
         Deliver(DeliverRequest) -> Signed<Receipt>, by Anonymous, called Deliver;
         /// Give the goods key of a free item.
         Take(TakeRequest) -> Signed<FreeReceipt>, by Anonymous, called Take;
+        /// Begin to watch a stream. The reply is the highest voucher that the merchant has.
+        Watch(WatchRequest) -> Option<Signed<Voucher>>, by Anonymous, called Watch;
+        /// Pay for ticks, and get their key and further ticks.
+        Ticks(TicksRequest) -> Ticks, by Anonymous, called Ticks;
+        /// End a stream.
+        Stop(StopRequest) -> Outcome, by Anonymous, called Stop;
     }
 }
 

@@ -3,7 +3,7 @@
 //! An escrow aborts for the customer, who signs a cancel, or for the bank, which signs that the purchase is overdue.
 //! Each of these signatures is part of the abort. A reason of version 1 has no proof.
 
-use crate::documents::{AbortReason, Overdue, PurchaseKeyUse, Terms};
+use crate::documents::{AbortReason, Close, Overdue, PurchaseKeyUse, Terms};
 use farthing_coin::{SignatureError, Signed};
 use std::fmt;
 
@@ -23,6 +23,9 @@ pub enum CauseFault {
     /// The bank's statement is about another purchase, escrow or deadline.
     #[error("the bank's statement in it is about another {0}")]
     OverdueOfOther(&'static str),
+    /// The merchant's word that it closed the stream is about another purchase or escrow, or the merchant did not sign it.
+    #[error("the merchant of the purchase did not sign that it closed the stream")]
+    CloseForged,
     /// The bank signed before the deadline.
     #[error("the bank called it overdue before its deadline")]
     OverdueEarly,
@@ -53,6 +56,7 @@ impl AbortReason {
             }
             AbortReason::Overdue(overdue) => check_overdue(overdue, terms),
             AbortReason::WrongKey(_) => Ok(()),
+            AbortReason::Closed(close) => check_close(close, terms),
         }
     }
 }
@@ -78,6 +82,15 @@ pub fn check_overdue(overdue: &Signed<Overdue>, terms: &Terms) -> Result<(), Cau
     Ok(())
 }
 
+/// Checks that the merchant of `terms` closed the stream of their purchase.
+fn check_close(close: &Signed<Close>, terms: &Terms) -> Result<(), CauseFault> {
+    let fits = close.body.purchase == terms.purchase_id() && close.body.escrow == terms.escrow;
+    match fits && close.verify(&terms.merchant).is_ok() {
+        true => Ok(()),
+        false => Err(CauseFault::CloseForged),
+    }
+}
+
 impl fmt::Display for AbortReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -87,6 +100,7 @@ impl fmt::Display for AbortReason {
             AbortReason::CancelledBy(_) => "the customer cancelled it",
             AbortReason::Overdue(_) => "its deadline passed",
             AbortReason::WrongKey(_) => "the offer's sealed key is wrong",
+            AbortReason::Closed(_) => "the merchant closed the stream before a tick was paid for",
         })
     }
 }

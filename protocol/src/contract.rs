@@ -7,6 +7,7 @@ use crate::{
     limits::{DEADLINE_HORIZON_MS, DEADLINE_LEAST_MS},
     refusal::ContractFault,
     seal::{opens, unwrap},
+    stream::{Opened, chain},
 };
 use farthing_coin::{Document, SecretKey, SignatureError, Signed};
 
@@ -27,6 +28,21 @@ impl Contract {
     /// Names the first part that is wrong.
     pub fn verified(self) -> Result<VerifiedContract, ContractFault> {
         check_paid(&self.offer.body)?;
+        check_sold_whole(&self.offer.body)?;
+        self.verified_at_any_price()
+    }
+
+    /// As [`verified`](Contract::verified), for a stream.
+    ///
+    /// # Errors
+    /// Names the first part that is wrong.
+    pub fn verified_stream(self) -> Result<VerifiedContract, ContractFault> {
+        check_paid(&self.offer.body)?;
+        if self.offer.body.ticks().is_none() {
+            return Err(ContractFault::DoesNotFit(
+                "offer, which is not sold by ticks".into(),
+            ));
+        }
         self.verified_at_any_price()
     }
 
@@ -116,6 +132,14 @@ fn check_paid(offer: &Offer) -> Result<(), ContractFault> {
     }
 }
 
+/// The goods key of a stream is never released whole.
+fn check_sold_whole(offer: &Offer) -> Result<(), ContractFault> {
+    match offer.ticks() {
+        Some(_) => Err(ContractFault::DoesNotFit("offer, which is sold by ticks".into())),
+        None => Ok(()),
+    }
+}
+
 fn check_bounds(offer: &Offer) -> Result<(), ContractFault> {
     offer
         .check_bounds()
@@ -199,6 +223,17 @@ pub fn check_hold(contract: &Contract, hold: &Signed<Hold>) -> Result<(), Contra
     check_bank_hold(terms, &hold.body.bank_hold)
 }
 
+/// Checks that `opened` is signed by escrow and bank of these terms, and is for these terms.
+///
+/// # Errors
+/// Says what does not fit.
+pub fn check_opened(terms: &Terms, opened: &Signed<Opened>) -> Result<(), ContractFault> {
+    opened
+        .verify(&terms.escrow)
+        .map_err(|e| ContractFault::Hold(format!("the escrow's signature: {e}")))?;
+    check_bank_hold(terms, &opened.body.bank_hold)
+}
+
 /// Checks at the escrow of these terms that it has held coins for these terms and this offer.
 ///
 /// The escrow's own signature under the hold says that it verified the whole contract and the bank hold before. The hold
@@ -207,6 +242,7 @@ pub fn check_hold(contract: &Contract, hold: &Signed<Hold>) -> Result<(), Contra
 pub(crate) fn check_own_hold(terms: &Terms, offer: &Offer, hold: &Signed<Hold>) -> Result<(), ContractFault> {
     check_bounds(offer)?;
     check_paid(offer)?;
+    check_sold_whole(offer)?;
     check_terms_fit(terms, offer)?;
     verify_escrow(terms, hold)?;
     check_hold_fields(&hold.body.bank_hold.body, terms)
@@ -250,9 +286,13 @@ fn check_hold_fields(hold: &BankHold, terms: &Terms) -> Result<(), ContractFault
     }
 }
 
-/// Whether `key` keeps what `offer` promises: it opens the offer's commitment and unwraps the content key.
+/// Whether `key` keeps what `offer` promises: it opens the offer's commitment and unwraps the content key. The key of a
+/// stream's last tick leads to the commitment.
 #[must_use]
 pub fn keeps_offer(offer: &Offer, key: &GoodsKey) -> bool {
+    if let Some(ticks) = offer.ticks() {
+        return chain::fits(&offer.key_commitment, key, ticks);
+    }
     opens(&offer.key_commitment, key) && unwrap(key, &offer.sale_id, &offer.wrapped_key).is_ok()
 }
 

@@ -270,7 +270,10 @@ fn check_bounds(terms: &Terms) -> Result<(), RequestFault> {
 }
 
 /// Checks that the purchase key of `terms` signed a request.
-pub(crate) fn check_purchase_key(
+///
+/// # Errors
+/// When it did not.
+pub fn check_purchase_key(
     terms: &Terms,
     key_use: PurchaseKeyUse,
     signature: &Signature,
@@ -384,6 +387,11 @@ impl VerifiedOverdue {
     /// The terms of the purchase. The escrow loads its row.
     pub fn terms(&self) -> &Terms {
         &self.0.terms
+    }
+
+    /// The bank's statement.
+    pub fn statement(&self) -> &Signed<Overdue> {
+        &self.0.overdue
     }
 
     /// Aborts the purchase, unless it was decided before, if the deadline has passed by the escrow's own clock.

@@ -4,7 +4,9 @@ use crate::{
     documents::{Abort, AbortReason, Commit, Receipt, Terms},
     goods::GoodsKey,
     ids::PurchaseId,
+    money::Amount,
     seal::SealedKey,
+    stream::{Opened, StreamCommit, Voucher},
 };
 use farthing_coin::{PublicKey, SecretKey, Signed};
 use serde::{Deserialize, Serialize};
@@ -18,6 +20,10 @@ pub enum Outcome {
     Committed(Box<Committed>),
     /// The coins are released.
     Aborted(Signed<Abort>),
+    /// It is a stream that is open. No cancel ends it.
+    Streaming(Signed<Opened>),
+    /// It is a stream that has ended. The merchant is paid for the ticks of a voucher, and the customer gets their key.
+    Streamed(Box<StreamCommit>),
 }
 
 /// Both documents of a commit.
@@ -36,6 +42,8 @@ pub enum SignedDecision {
     Commit(Signed<Commit>),
     /// Release the coins.
     Abort(Signed<Abort>),
+    /// Spend the coins, credit the account with what a voucher pays.
+    Stream(Box<StreamCommit>),
 }
 
 impl SignedDecision {
@@ -44,6 +52,16 @@ impl SignedDecision {
         match self {
             SignedDecision::Commit(commit) => commit.body.purchase,
             SignedDecision::Abort(abort) => abort.body.purchase,
+            SignedDecision::Stream(stream) => stream.commit.body.purchase,
+        }
+    }
+
+    /// What the account is credited with. `None` for an abort.
+    pub fn amount(&self) -> Option<Amount> {
+        match self {
+            SignedDecision::Commit(commit) => Some(commit.body.amount),
+            SignedDecision::Abort(_) => None,
+            SignedDecision::Stream(stream) => Some(stream.commit.body.amount),
         }
     }
 
@@ -52,6 +70,7 @@ impl SignedDecision {
         match self {
             SignedDecision::Commit(commit) => commit.body.bank,
             SignedDecision::Abort(abort) => abort.body.bank,
+            SignedDecision::Stream(stream) => stream.commit.body.bank,
         }
     }
 }
@@ -75,13 +94,35 @@ pub enum Decision {
         /// The reason, with its cause.
         reason: AbortReason,
     },
+    /// A stream, committed for the ticks of a voucher.
+    Streamed {
+        /// The terms.
+        terms: Terms,
+        /// The highest voucher that the escrow was shown.
+        voucher: Signed<Voucher>,
+        /// The key of its last tick.
+        key: GoodsKey,
+        /// This key, sealed to the purchase key.
+        sealed_key: SealedKey,
+    },
 }
 
 impl Decision {
     /// The terms of the purchase.
     pub fn terms(&self) -> &Terms {
         match self {
-            Decision::Committed { terms, .. } | Decision::Aborted { terms, .. } => terms,
+            Decision::Committed { terms, .. }
+            | Decision::Aborted { terms, .. }
+            | Decision::Streamed { terms, .. } => terms,
+        }
+    }
+
+    /// What the merchant is paid. `None` if the purchase was aborted.
+    pub fn paid(&self) -> Option<Amount> {
+        match self {
+            Decision::Committed { terms, .. } => Some(terms.price),
+            Decision::Streamed { voucher, .. } => Some(voucher.body.amount),
+            Decision::Aborted { .. } => None,
         }
     }
 
@@ -104,10 +145,16 @@ impl Decision {
                 };
                 Outcome::Committed(Box::new(Committed {
                     receipt: Signed::sign(receipt, key),
-                    commit: Signed::sign(commit(terms, purchase, sealed_key), key),
+                    commit: Signed::sign(commit(terms, terms.price, sealed_key), key),
                 }))
             }
             Decision::Aborted { terms, reason } => Outcome::Aborted(Signed::sign(abort(terms, reason), key)),
+            Decision::Streamed {
+                terms,
+                voucher,
+                sealed_key,
+                ..
+            } => Outcome::Streamed(Box::new(stream_commit(terms, voucher, sealed_key, key))),
         }
     }
 
@@ -116,22 +163,40 @@ impl Decision {
         match self {
             Decision::Committed {
                 terms, sealed_key, ..
-            } => SignedDecision::Commit(Signed::sign(commit(terms, terms.purchase_id(), sealed_key), key)),
+            } => SignedDecision::Commit(Signed::sign(commit(terms, terms.price, sealed_key), key)),
             Decision::Aborted { terms, reason } => {
                 SignedDecision::Abort(Signed::sign(abort(terms, reason), key))
             }
+            Decision::Streamed {
+                terms,
+                voucher,
+                sealed_key,
+                ..
+            } => SignedDecision::Stream(Box::new(stream_commit(terms, voucher, sealed_key, key))),
         }
     }
 }
 
-fn commit(terms: &Terms, purchase: PurchaseId, sealed_key: &SealedKey) -> Commit {
+fn commit(terms: &Terms, amount: Amount, sealed_key: &SealedKey) -> Commit {
     Commit {
-        purchase,
+        purchase: terms.purchase_id(),
         bank: terms.bank,
         coins_digest: terms.coins_digest,
         account: terms.account,
-        amount: terms.price,
+        amount,
         sealed_key: *sealed_key,
+    }
+}
+
+fn stream_commit(
+    terms: &Terms,
+    voucher: &Signed<Voucher>,
+    sealed_key: &SealedKey,
+    key: &SecretKey,
+) -> StreamCommit {
+    StreamCommit {
+        commit: Signed::sign(commit(terms, voucher.body.amount, sealed_key), key),
+        voucher: voucher.clone(),
     }
 }
 

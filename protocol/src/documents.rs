@@ -18,6 +18,7 @@ use crate::{
     money::Amount,
     offered_key::OfferedKey,
     seal::{SealedKey, WrappedKey},
+    stream::chain::TICKS_MAX,
 };
 use farthing_coin::{
     Challenge, Coin, Document, KeyId, KeyListDigest, PublicKey, RecoveryRecordId, RequestId, Response,
@@ -99,7 +100,8 @@ pub struct Offer {
     pub sales: SaleLimit,
     /// The goods key, sealed to the offer's one escrow for its [`sealing_context`](Offer::sealing_context).
     ///
-    /// With it the escrow releases the goods key. Without it the merchant does.
+    /// With it the escrow releases the goods key. Without it the merchant does. It also says whether the goods key is sold
+    /// by ticks.
     #[serde(with = "crate::offered_key::optional")]
     pub sealed_key: Option<OfferedKey>,
 }
@@ -111,18 +113,24 @@ impl Document for Offer {
         Unsealed(self).describe(t);
         match &self.sealed_key {
             None => t.u8(b"sealed", 0),
-            Some(OfferedKey { sealed, proof: None }) => {
+            Some(OfferedKey {
+                sealed, proof: None, ..
+            }) => {
                 t.u8(b"sealed", 1);
                 describe_sealed_key(t, sealed);
             }
             Some(OfferedKey {
                 sealed,
                 proof: Some(proof),
+                ticks,
             }) => {
-                t.u8(b"sealed", 2);
+                t.u8(b"sealed", if ticks.is_none() { 2 } else { 3 });
                 describe_sealed_key(t, sealed);
                 t.bytes(b"sealed key proof commitment", &proof.commitment.0);
                 t.bytes(b"sealed key proof response", &proof.response.0);
+                if let Some(ticks) = ticks {
+                    t.u64(b"ticks", (*ticks).into());
+                }
             }
         }
     }
@@ -182,6 +190,11 @@ impl Offer {
         self.sealed_key.is_some_and(|offered| offered.proof.is_some())
     }
 
+    /// How many ticks a stream has. `None` for goods that are sold whole.
+    pub fn ticks(&self) -> Option<u32> {
+        self.sealed_key.and_then(|offered| offered.ticks)
+    }
+
     /// Whether it costs nothing. Then no coins are put to it, and the merchant alone gives its goods key.
     pub fn is_free(&self) -> bool {
         self.price.0 == 0
@@ -216,6 +229,14 @@ impl Offer {
             (
                 self.sealed_key.is_none() || !self.is_free(),
                 "sealed key of a free item",
+            ),
+            (
+                self.ticks().is_none_or(|ticks| (1..=TICKS_MAX).contains(&ticks)),
+                "number of ticks",
+            ),
+            (
+                self.ticks().is_none() || (self.has_proven_key() && self.sales == SaleLimit::Once),
+                "sealed key of a stream",
             ),
         ];
         bounded
@@ -277,9 +298,10 @@ impl Terms {
         PurchaseId(self.digest().0)
     }
 
-    /// The change of coins with this worth, if they are worth more than the price.
-    pub fn change(&self, worth: Amount) -> Option<Amount> {
-        worth.checked_sub(self.price).filter(|change| *change > Amount(0))
+    /// The change of coins with this worth for a credit of `amount`, if they are worth more. The amount is the price, or what
+    /// a voucher pays.
+    pub fn change(&self, worth: Amount, amount: Amount) -> Option<Amount> {
+        worth.checked_sub(amount).filter(|change| *change > Amount(0))
     }
 }
 
@@ -328,6 +350,8 @@ pub enum PurchaseKeyUse {
     Outcome,
     /// To ask for what the bank knows of the purchase.
     Collect,
+    /// To end a stream, at the merchant.
+    Stop,
 }
 
 impl PurchaseKeyUse {
@@ -339,6 +363,7 @@ impl PurchaseKeyUse {
             PurchaseKeyUse::Cancel => "farthing cancel",
             PurchaseKeyUse::Outcome => "farthing outcome",
             PurchaseKeyUse::Collect => "farthing collect",
+            PurchaseKeyUse::Stop => "farthing stop",
         };
         Statement {
             context,
@@ -610,6 +635,24 @@ impl Document for Overdue {
     }
 }
 
+/// The merchant's word that it ends a stream. Signed by the merchant, for the escrow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Close {
+    /// The purchase.
+    pub purchase: PurchaseId,
+    /// The escrow.
+    pub escrow: PublicKey,
+}
+
+impl Document for Close {
+    const LABEL: &'static str = "farthing stream close";
+
+    fn describe(&self, t: &mut Transcript) {
+        t.bytes(b"purchase", &self.purchase.0);
+        t.bytes(b"escrow", &self.escrow.0);
+    }
+}
+
 /// Why a purchase was aborted.
 ///
 /// The first three reasons are of version 1: nothing but the escrow's word. No escrow gives them any more. The others
@@ -629,6 +672,8 @@ pub enum AbortReason {
     /// The offer's sealed key does not keep what the offer promises, as this point
     /// [shows](crate::sealed::shows_wrong_key). It is the merchant's fault.
     WrongKey(Box<SharedPoint>),
+    /// The merchant closed a stream of which the escrow was shown no voucher.
+    Closed(Box<Signed<Close>>),
 }
 
 impl AbortReason {
@@ -641,6 +686,7 @@ impl AbortReason {
             AbortReason::CancelledBy(_) => 3,
             AbortReason::Overdue(_) => 4,
             AbortReason::WrongKey(_) => 5,
+            AbortReason::Closed(_) => 6,
         }
     }
 
@@ -662,6 +708,11 @@ impl AbortReason {
                 t.bytes(b"shared point", &shown.point.0);
                 t.bytes(b"shared point challenge", &shown.challenge.0);
                 t.bytes(b"shared point response", &shown.response.0);
+            }
+            AbortReason::Closed(close) => {
+                t.bytes(b"close", &close.body.digest().0);
+                t.bytes(b"merchant commitment", &close.signature.commitment.0);
+                t.bytes(b"merchant response", &close.signature.response.0);
             }
         }
     }
@@ -734,14 +785,14 @@ impl Document for Settled {
 }
 
 impl Settled {
-    /// The statement of a bank that has committed the purchase of `terms`.
-    pub fn committed(terms: &Terms) -> Settled {
+    /// The statement of a bank that has committed the purchase of `terms` for `amount`: the price, or what a voucher pays.
+    pub fn committed(terms: &Terms, amount: Amount) -> Settled {
         Settled {
             purchase: terms.purchase_id(),
             escrow: terms.escrow,
             outcome: SettledAs::Committed {
                 account: terms.account,
-                amount: terms.price,
+                amount,
             },
         }
     }

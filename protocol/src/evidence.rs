@@ -3,6 +3,7 @@
 //! | what | file |
 //! |---|---|
 //! | the documents of a purchase, and what they prove about escrow, bank and merchant | [`judge`], `case` |
+//! | what they prove about a stream | [`judge`], `streams` |
 //! | a coin that its bank denies by a signed [`Denial`](crate::denial::Denial) | [`judge`], `coins` |
 //! | a reserve that its bank denies | [`judge`], `reserves` |
 //! | two encryption keys of a server for one day | [`judge`], `encryption_keys` |
@@ -21,8 +22,9 @@ mod encryption_keys;
 mod judge;
 mod papers;
 mod reserves;
+mod streams;
 
 pub use conviction::{Charge, Conviction, Culprit};
 pub use delivery::{Breach, Judge, NoVerdict, Verdict};
 pub use judge::{PAPERS_MAX, judge};
-pub use papers::{Papers, ShownDebit, ShownUse};
+pub use papers::{Papers, ShownDebit, ShownTick, ShownUse};

@@ -69,7 +69,8 @@ pub struct BankHoldRequest {
 
 // ---- the escrow -------------------------------------------------------------------------------------------
 
-/// A hold request with a verified contract. Only [`verify_hold_contract`] makes one.
+/// A hold request with a verified contract. Only [`verify_hold_contract`] and [`verify_open`](crate::stream::verify_open)
+/// make one.
 #[derive(Debug)]
 pub struct AgreedHold {
     contract: VerifiedContract,
@@ -91,6 +92,11 @@ pub fn verify_hold_contract(request: HoldRequest, self_id: &PublicKey) -> Result
 }
 
 impl AgreedHold {
+    /// The coins that `payment` puts to a verified contract.
+    pub(crate) fn new(contract: VerifiedContract, payment: Payment) -> Self {
+        Self { contract, payment }
+    }
+
     /// The contract.
     pub fn contract(&self) -> &VerifiedContract {
         &self.contract
@@ -108,7 +114,9 @@ impl AgreedHold {
     pub fn check_open(&self, existing: Option<&Decision>) -> Result<(), PurchaseFault> {
         let purchase = self.contract.purchase();
         match existing {
-            Some(Decision::Committed { .. }) => Err(PurchaseFault::Committed(purchase)),
+            Some(Decision::Committed { .. } | Decision::Streamed { .. }) => {
+                Err(PurchaseFault::Committed(purchase))
+            }
             Some(Decision::Aborted { .. }) => Err(PurchaseFault::Aborted(purchase)),
             None => Ok(()),
         }
@@ -310,7 +318,7 @@ impl VerifiedBankHold {
         let hold = BankHold::of(&self.terms);
         match purchase {
             Some(BankPurchase::Held { .. }) => return Ok(HoldDecision::Repeated(hold)),
-            Some(BankPurchase::Committed { .. }) => {
+            Some(BankPurchase::Committed { .. } | BankPurchase::Streamed { .. }) => {
                 return Err(PurchaseFault::Committed(self.purchase).into());
             }
             Some(BankPurchase::Aborted { .. }) => return Err(PurchaseFault::Aborted(self.purchase).into()),

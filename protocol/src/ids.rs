@@ -63,6 +63,11 @@ bytes32! {
 }
 
 bytes32! {
+    /// SHA-256 of an encrypted tick of a stream.
+    TickDigest
+}
+
+bytes32! {
     /// The digest of an ordered list of coins: [`coins_digest`](crate::documents::coins_digest).
     CoinsDigest
 }

@@ -73,6 +73,7 @@
 //! | phase one: the coins are held | [`hold`] |
 //! | phase two: one final decision | [`decide`], the [`decision`] itself, and the [`cause`] of an abort |
 //! | both phases in one request, for an offer with a sealed goods key | [`sealed`] |
+//! | goods that are paid by the tick, from one hold | [`stream`] |
 //! | an item that costs nothing | [`free`] |
 //! | the bank applies the decision | [`settle`] |
 //! | a merchant gives a part of the price back | [`refund`] |
@@ -123,5 +124,6 @@ pub mod restore;
 pub mod seal;
 pub mod sealed;
 pub mod settle;
+pub mod stream;
 pub mod wire;
 pub mod withdraw;

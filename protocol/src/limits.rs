@@ -76,6 +76,23 @@ pub const GOODS_WITH_OFFER_MAX_BYTES: u64 = 16 * 1024;
 /// The length of one piece of encrypted goods (bytes).
 pub const GOODS_PIECE_BYTES: usize = 512 * 1024;
 
+/// The most ticks in one reply of a stream.
+pub const TICKS_PER_REPLY_MAX: usize = 64;
+
+/// The longest record of one tick (bytes). A reply has room for it and its tag.
+pub const TICK_MAX_BYTES: usize = 256 * 1024;
+
+/// The time between the last payment of a stream and its deadline (ms): an hour. In it the escrow is shown the vouchers that
+/// it does not have yet.
+pub const STREAM_CLOSING_MS: u64 = 60 * 60 * 1000;
+
+/// The most vouchers of one stream that an escrow stores for its customer. A wallet shows one when its merchant keeps back a
+/// key, and then pays that merchant no more.
+pub const RAISES_PER_CUSTOMER_MAX: u8 = 16;
+
+/// The most vouchers of one stream that an escrow stores. It bounds the writes that a held coin buys.
+pub const RAISES_MAX: u16 = 1024;
+
 /// The greatest time to the deadline of a new purchase, by the escrow's and the bank's clocks (ms): a day.
 pub const DEADLINE_HORIZON_MS: u64 = 24 * 60 * 60 * 1000;
 

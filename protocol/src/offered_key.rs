@@ -30,6 +30,8 @@ pub struct OfferedKey {
     ///
     /// Offers of version 1 have no proof. An escrow opens no sealed key without a proof.
     pub proof: Option<Signature>,
+    /// How many ticks the key is sold by: see [`stream`](crate::stream). `None` for a key that is sold whole.
+    pub ticks: Option<u32>,
 }
 
 impl OfferedKey {
@@ -49,6 +51,7 @@ impl OfferedKey {
         Ok(OfferedKey {
             sealed: seal_goods_key(ephemeral, escrow, context, key)?,
             proof: Some(ephemeral.sign(&statement(&ephemeral.public(), context))),
+            ticks: None,
         })
     }
 
@@ -71,7 +74,7 @@ fn statement(ephemeral: &PublicKey, context: &SealingContext) -> Statement {
     }
 }
 
-/// The encoding of an optional key: one byte (0 no key, 1 without a proof, 2 with a proof) and the parts.
+/// The encoding of an optional key: one byte (0 no key, 1 without a proof, 2 with a proof, 3 sold by ticks) and the parts.
 ///
 /// 0 and 1 are the encoding of an optional [`SealedKey`] in version 1, so old rows and receipts decode unchanged. In
 /// JSON the proof is a field beside the others.
@@ -87,6 +90,8 @@ pub(crate) mod optional {
         tag: [u8; TAG_BYTES],
         #[serde(default, skip_serializing_if = "Option::is_none")]
         proof: Option<Signature>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ticks: Option<u32>,
     }
 
     pub(crate) fn serialize<S: Serializer>(
@@ -94,21 +99,30 @@ pub(crate) mod optional {
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() {
-            let readable = key.map(|OfferedKey { sealed, proof }| Readable {
+            let readable = key.map(|OfferedKey { sealed, proof, ticks }| Readable {
                 ephemeral: sealed.ephemeral,
                 body: sealed.body,
                 tag: sealed.tag,
                 proof,
+                ticks,
             });
             return readable.serialize(serializer);
         }
         match key {
             None => (0_u8,).serialize(serializer),
-            Some(OfferedKey { sealed, proof: None }) => (1_u8, sealed).serialize(serializer),
+            Some(OfferedKey {
+                sealed, proof: None, ..
+            }) => (1_u8, sealed).serialize(serializer),
             Some(OfferedKey {
                 sealed,
                 proof: Some(proof),
+                ticks: None,
             }) => (2_u8, sealed, proof).serialize(serializer),
+            Some(OfferedKey {
+                sealed,
+                proof: Some(proof),
+                ticks: Some(ticks),
+            }) => (3_u8, sealed, proof, ticks).serialize(serializer),
         }
     }
 
@@ -124,9 +138,10 @@ pub(crate) mod optional {
                     tag: readable.tag,
                 },
                 proof: readable.proof,
+                ticks: readable.ticks,
             }));
         }
-        deserializer.deserialize_tuple(3, Parts)
+        deserializer.deserialize_tuple(4, Parts)
     }
 
     struct Parts;
@@ -135,7 +150,7 @@ pub(crate) mod optional {
         type Value = Option<OfferedKey>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("0, 1 and a sealed key, or 2, a sealed key and its proof")
+            f.write_str("0, 1 and a sealed key, 2 and its proof too, or 3 and its number of ticks too")
         }
 
         fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
@@ -144,15 +159,19 @@ pub(crate) mod optional {
             if form == 0 {
                 return Ok(None);
             }
-            if form > 2 {
-                return Err(A::Error::custom("a sealed key begins with 0, 1 or 2"));
+            if form > 3 {
+                return Err(A::Error::custom("a sealed key begins with 0, 1, 2 or 3"));
             }
             let sealed = seq.next_element()?.ok_or_else(missing)?;
             let proof = match form {
-                2 => Some(seq.next_element()?.ok_or_else(missing)?),
+                2 | 3 => Some(seq.next_element()?.ok_or_else(missing)?),
                 _ => None,
             };
-            Ok(Some(OfferedKey { sealed, proof }))
+            let ticks = match form {
+                3 => Some(seq.next_element()?.ok_or_else(missing)?),
+                _ => None,
+            };
+            Ok(Some(OfferedKey { sealed, proof, ticks }))
         }
     }
 }

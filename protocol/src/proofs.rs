@@ -6,7 +6,7 @@ use crate::{
     documents::{EarlierUse, Issued, Terms},
     exchange::finish_digest,
     limits::SETTLEMENT_MARGIN_MS,
-    settle::check_commit,
+    settle::spends,
 };
 use farthing_coin::{Denomination, KeyBook, KeyId, PublicKey, Signed, StatementDigest};
 
@@ -17,7 +17,7 @@ impl SpendProof {
         purchase == used.purchase()
             && self.terms.bank == *bank
             && (commit.purchase, commit.bank) == (purchase, *bank)
-            && check_commit(commit, &self.terms).is_ok()
+            && spends(commit, &self.terms)
             && self.commit.verify(&self.terms.escrow).is_ok()
     }
 }

@@ -10,6 +10,8 @@
 //!
 //! On a free item no coins are put to the purchase, and the merchant alone is asked: `Fetching -> Taking -> Committed`.
 //!
+//! A stream is open between the two: `Holding -> Streaming -> Committed`. It ends as `Aborted` if no tick was paid for.
+//!
 //! On a sealed offer the escrow holds and decides in one request: `Holding` goes to `Committed` or `Aborted`.
 //!
 //! The wallet stores an order before it sends it. After a crash it sends the same request again, and gets the same hold
@@ -19,7 +21,7 @@
 
 use crate::{
     cause::CauseFault,
-    contract::check_hold,
+    contract::{check_hold, check_opened},
     decide::{AuthorizedCoin, CancelRequest, OutcomeRequest},
     decision::Outcome,
     documents::{
@@ -37,6 +39,7 @@ use crate::{
     seal::{SealError, SealedKey, open_goods_key, open_with_point, opens},
     sealed::PayRequest,
     settle::{CollectRequest, Collected},
+    stream::{OpenRequest, Opened, StopRequest, StreamCommit, Voucher, chain, check_voucher, price_of},
 };
 use farthing_coin::{
     Coin, Document, KeyBook, PublicKey, RecoveryRecordId, SecretKey, Seed, SharedPoint, SignatureError,
@@ -75,6 +78,8 @@ pub enum Proof {
     Commit(Box<Signed<Commit>>, GoodsKey),
     /// The merchant's receipt for a free item.
     Free(Box<Signed<FreeReceipt>>),
+    /// The escrow's commit of a stream with the voucher, and the key of the voucher's last tick.
+    Stream(Box<StreamCommit>, GoodsKey),
 }
 
 impl Proof {
@@ -82,7 +87,7 @@ impl Proof {
     pub fn goods_key(&self) -> &GoodsKey {
         match self {
             Proof::Receipt(receipt) => &receipt.body.goods_key,
-            Proof::Commit(_, key) => key,
+            Proof::Commit(_, key) | Proof::Stream(_, key) => key,
             Proof::Free(receipt) => &receipt.body.goods_key,
         }
     }
@@ -110,6 +115,8 @@ pub enum Purchase {
     Recovered(Order),
     /// The wallet may have asked the merchant for the key of a free item.
     Taking(Order),
+    /// The stream is open. The merchant may have vouchers.
+    Streaming(Order, Signed<Opened>),
 }
 
 /// The next request of a purchase.
@@ -127,6 +134,10 @@ pub enum Ask {
     Cancel(Box<CancelRequest>),
     /// To the merchant: give the key of a free item.
     Take(Box<TakeRequest>),
+    /// To the escrow: hold the coins and open the stream.
+    Open(Box<OpenRequest>),
+    /// To the merchant: end the stream. If the merchant does not answer, the wallet asks the escrow for the outcome.
+    Stop(Box<StopRequest>),
     /// No request: the purchase has ended.
     Nothing,
 }
@@ -159,6 +170,9 @@ pub enum PurchaseError {
     /// The sealed key does not open.
     #[error("the sealed goods key does not open: {0}")]
     Sealed(SealError),
+    /// The escrow committed a stream for a voucher that the customer did not sign, or that does not fit the contract.
+    #[error("the escrow committed the stream for a voucher that is not this purchase's")]
+    Voucher,
     /// The point that was shown in place of the purchase key is not the one of that key.
     #[error("the point that was shown is not the one of the purchase key, so it opens nothing")]
     PointNotProven,
@@ -282,6 +296,28 @@ impl Order {
             escrow: self.contract.terms.escrow,
             signature: purchase_key.sign(&statement),
         }
+    }
+
+    /// The request to the merchant to end the stream, without a voucher.
+    pub fn stop_request(&self, purchase_key: &SecretKey) -> StopRequest {
+        let purchase = self.purchase();
+        let statement = PurchaseKeyUse::Stop.statement(&purchase_key.public(), &purchase);
+        StopRequest {
+            purchase,
+            signature: purchase_key.sign(&statement),
+            voucher: None,
+        }
+    }
+
+    /// The payment for the first `ticks` ticks of the stream.
+    pub fn voucher(&self, ticks: u32, purchase_key: &SecretKey) -> Signed<Voucher> {
+        let offer = &self.contract.offer.body;
+        let voucher = Voucher {
+            purchase: self.purchase(),
+            ticks,
+            amount: price_of(ticks, offer.ticks().unwrap_or_default(), offer.price),
+        };
+        Signed::sign(voucher, purchase_key)
     }
 
     /// The request to the escrow to abort. It shows one coin: the escrow has seen it, or was to see it, in the hold.
@@ -492,7 +528,8 @@ impl Purchase {
             | Purchase::Committed(order, _)
             | Purchase::Aborted(order, _)
             | Purchase::Recovered(order)
-            | Purchase::Taking(order) => Some(order),
+            | Purchase::Taking(order)
+            | Purchase::Streaming(order, _) => Some(order),
         }
     }
 
@@ -506,7 +543,17 @@ impl Purchase {
             | Purchase::Committed(order, _)
             | Purchase::Aborted(order, _)
             | Purchase::Recovered(order)
-            | Purchase::Taking(order) => &order.contract.offer,
+            | Purchase::Taking(order)
+            | Purchase::Streaming(order, _) => &order.contract.offer,
+        }
+    }
+
+    /// What was paid, if the purchase was committed: the price, or what the voucher of a stream says.
+    pub fn paid(&self) -> Option<Amount> {
+        match self {
+            Purchase::Committed(_, Proof::Stream(stream, _)) => Some(stream.commit.body.amount),
+            Purchase::Committed(order, _) => Some(order.contract.terms.price),
+            _ => None,
         }
     }
 
@@ -522,6 +569,7 @@ impl Purchase {
             Purchase::Dropped(_) => "dropped",
             Purchase::Recovered(_) => "recovered",
             Purchase::Taking(_) => "taking",
+            Purchase::Streaming(..) => "streaming",
         }
     }
 
@@ -529,6 +577,9 @@ impl Purchase {
     pub fn ask(&self, seed: &Seed) -> Ask {
         match self {
             Purchase::Fetching(plan) => Ask::Goods(Box::new(plan.clone())),
+            Purchase::Holding(order) if order.contract.offer.body.ticks().is_some() => {
+                Ask::Open(Box::new(OpenRequest(order.hold_request())))
+            }
             Purchase::Holding(order) if order.contract.offer.body.has_proven_key() => {
                 Ask::Pay(Box::new(PayRequest(order.hold_request())))
             }
@@ -541,6 +592,9 @@ impl Purchase {
                 Ask::Cancel(Box::new(order.cancel_request(&seed.purchase_key(order.counter))))
             }
             Purchase::Taking(order) => Ask::Take(Box::new(TakeRequest(order.contract.clone()))),
+            Purchase::Streaming(order, _) => {
+                Ask::Stop(Box::new(order.stop_request(&seed.purchase_key(order.counter))))
+            }
             Purchase::Committed(..)
             | Purchase::Aborted(..)
             | Purchase::Dropped(_)
@@ -620,9 +674,10 @@ impl Purchase {
 
     fn end_aborted(self, abort: Signed<Abort>) -> Result<Purchase, PurchaseError> {
         match self {
-            Purchase::Holding(order) | Purchase::Held(order, _) | Purchase::Cancelling(order) => {
-                Ok(Purchase::Aborted(order, abort))
-            }
+            Purchase::Holding(order)
+            | Purchase::Held(order, _)
+            | Purchase::Cancelling(order)
+            | Purchase::Streaming(order, _) => Ok(Purchase::Aborted(order, abort)),
             Purchase::Committed(..) => Err(PurchaseError::BothOutcomes),
             other => Ok(other),
         }
@@ -632,11 +687,47 @@ impl Purchase {
     ///
     /// # Errors
     /// When its documents do not fit.
-    pub fn on_outcome(self, outcome: Outcome) -> Result<Purchase, PurchaseError> {
+    pub fn on_outcome(self, outcome: Outcome, purchase_key: &SecretKey) -> Result<Purchase, PurchaseError> {
         match outcome {
             Outcome::Undecided => Ok(self),
             Outcome::Committed(committed) => self.on_receipt(committed.receipt),
             Outcome::Aborted(abort) => self.on_abort(abort),
+            Outcome::Streaming(opened) => self.on_opened(opened),
+            Outcome::Streamed(stream) => self.on_streamed(*stream, purchase_key),
+        }
+    }
+
+    /// Takes the escrow's word that the stream is open. A stream that is open cannot be cancelled.
+    ///
+    /// # Errors
+    /// When escrow or bank did not sign it for this contract.
+    pub fn on_opened(self, opened: Signed<Opened>) -> Result<Purchase, PurchaseError> {
+        match self {
+            Purchase::Holding(order) | Purchase::Cancelling(order) => {
+                check_opened(&order.contract.terms, &opened)?;
+                Ok(Purchase::Streaming(order, opened))
+            }
+            other => Ok(other),
+        }
+    }
+
+    /// Takes the commit of a stream, from the escrow or the bank.
+    fn on_streamed(self, stream: StreamCommit, purchase_key: &SecretKey) -> Result<Purchase, PurchaseError> {
+        let Some(order) = self.order() else {
+            return Ok(self);
+        };
+        let key = check_stream_commit(&stream, &order.contract, |context, sealed| {
+            open_goods_key(purchase_key, context, sealed).map_err(PurchaseError::Sealed)
+        })?;
+        match self {
+            Purchase::Holding(order)
+            | Purchase::Cancelling(order)
+            | Purchase::Streaming(order, _)
+            | Purchase::Aborted(order, _) => {
+                Ok(Purchase::Committed(order, Proof::Stream(Box::new(stream), key)))
+            }
+            Purchase::Recovered(_) => Err(PurchaseError::PaidAfterRecovery),
+            other => Ok(other),
         }
     }
 
@@ -652,6 +743,7 @@ impl Purchase {
         match collected {
             Collected::Open => Ok(self),
             Collected::Aborted(abort) => self.on_applied(abort),
+            Collected::Streamed(stream) => self.on_streamed(*stream, purchase_key),
             Collected::Committed(commit) => {
                 let Some(order) = self.order() else {
                     return Ok(self);
@@ -763,15 +855,74 @@ pub fn check_shown_commit(
     shown: &SharedPoint,
 ) -> Result<GoodsKey, PurchaseError> {
     check_commit_with(commit, contract, |context, sealed| {
-        // A bad key is the escrow's fault, and a bad point the accuser's.
-        let checked = sealed.ephemeral.check();
-        checked.map_err(|why| PurchaseError::Sealed(why.into()))?;
-        let opened = open_with_point(shown, &contract.terms.purchase_key, context, sealed);
-        opened.map_err(|error| match error {
-            SealError::PublicKey(_) => PurchaseError::PointNotProven,
-            error => PurchaseError::Sealed(error),
-        })
+        open_shown(&contract.terms, shown, context, sealed)
     })
+}
+
+/// As [`check_shown_commit`], for a stream.
+///
+/// # Errors
+/// As [`check_shown_commit`] and [`check_stream_commit`].
+pub fn check_shown_stream(
+    stream: &StreamCommit,
+    contract: &Contract,
+    shown: &SharedPoint,
+) -> Result<GoodsKey, PurchaseError> {
+    check_stream_commit(stream, contract, |context, sealed| {
+        open_shown(&contract.terms, shown, context, sealed)
+    })
+}
+
+/// Opens the key in a commit with the point that the customer has shown.
+fn open_shown(
+    terms: &Terms,
+    shown: &SharedPoint,
+    context: &SealingContext,
+    sealed: &SealedKey,
+) -> Result<GoodsKey, PurchaseError> {
+    // A bad key is the escrow's fault, and a bad point the accuser's.
+    let checked = sealed.ephemeral.check();
+    checked.map_err(|why| PurchaseError::Sealed(why.into()))?;
+    let opened = open_with_point(shown, &terms.purchase_key, context, sealed);
+    opened.map_err(|error| match error {
+        SealError::PublicKey(_) => PurchaseError::PointNotProven,
+        error => PurchaseError::Sealed(error),
+    })
+}
+
+/// Checks that `stream` is the commit that the contract's escrow signs for a voucher of the purchase key, and opens the key in
+/// it. `open` opens the sealed key.
+///
+/// # Errors
+/// As [`check_commit`]. [`PurchaseError::Voucher`] if the purchase key did not sign the voucher.
+pub fn check_stream_commit(
+    stream: &StreamCommit,
+    contract: &Contract,
+    open: impl FnOnce(&SealingContext, &SealedKey) -> Result<GoodsKey, PurchaseError>,
+) -> Result<GoodsKey, PurchaseError> {
+    let StreamCommit { commit, voucher } = stream;
+    let offer = &contract.offer.body;
+    let ticks = offer.ticks().ok_or(PurchaseError::Mismatch("kind"))?;
+    check_commit_fields(commit, &contract.terms, voucher.body.amount)?;
+    check_voucher(voucher, &contract.terms, ticks).map_err(|_| PurchaseError::Voucher)?;
+    let context = SealingContext::from(commit.body.purchase);
+    let key = open(&context, &commit.body.sealed_key)?;
+    match chain::fits(&offer.key_commitment, &key, voucher.body.ticks) {
+        true => Ok(key),
+        false => Err(PurchaseError::WrongGoodsKey),
+    }
+}
+
+fn check_commit_fields(commit: &Signed<Commit>, terms: &Terms, amount: Amount) -> Result<(), PurchaseError> {
+    commit.verify(&terms.escrow).map_err(PurchaseError::Signature)?;
+    let body = &commit.body;
+    check_fields(&[
+        (body.purchase == terms.purchase_id(), "purchase"),
+        (body.bank == terms.bank, "bank"),
+        (body.coins_digest == terms.coins_digest, "list of coins"),
+        (body.account == terms.account, "account"),
+        (body.amount == amount, "amount"),
+    ])
 }
 
 fn check_commit_with(
@@ -779,18 +930,9 @@ fn check_commit_with(
     contract: &Contract,
     open: impl FnOnce(&SealingContext, &SealedKey) -> Result<GoodsKey, PurchaseError>,
 ) -> Result<GoodsKey, PurchaseError> {
-    let terms = &contract.terms;
-    commit.verify(&terms.escrow).map_err(PurchaseError::Signature)?;
+    check_commit_fields(commit, &contract.terms, contract.terms.price)?;
     let body = &commit.body;
-    let purchase = terms.purchase_id();
-    check_fields(&[
-        (body.purchase == purchase, "purchase"),
-        (body.bank == terms.bank, "bank"),
-        (body.coins_digest == terms.coins_digest, "list of coins"),
-        (body.account == terms.account, "account"),
-        (body.amount == terms.price, "amount"),
-    ])?;
-    let goods_key = open(&SealingContext::from(purchase), &body.sealed_key)?;
+    let goods_key = open(&SealingContext::from(body.purchase), &body.sealed_key)?;
     if !opens(&contract.offer.body.key_commitment, &goods_key) {
         return Err(PurchaseError::WrongGoodsKey);
     }

@@ -136,8 +136,11 @@ impl VerifiedRefund {
             total,
             ..
         } = self.0;
-        let terms = match purchase {
-            Some(BankPurchase::Committed { terms, .. }) if terms.account == account => terms,
+        let (terms, price) = match purchase {
+            Some(BankPurchase::Committed { terms, .. }) if terms.account == account => (terms, terms.price),
+            Some(BankPurchase::Streamed { terms, stream }) if terms.account == account => {
+                (terms, stream.commit.body.amount)
+            }
             Some(BankPurchase::Aborted { .. }) => return Err(PurchaseFault::Aborted(id).into()),
             Some(_) | None => return Err(PurchaseFault::Unknown(id).into()),
         };
@@ -145,8 +148,7 @@ impl VerifiedRefund {
         if total <= before {
             return Ok(RefundDecision::Before(refunded));
         }
-        if total > terms.price {
-            let price = terms.price;
+        if total > price {
             return Err(PurchaseFault::RefundTooHigh { price, asked: total }.into());
         }
         let increase = Amount(total.0.saturating_sub(before.0));

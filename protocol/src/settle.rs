@@ -23,6 +23,7 @@ use crate::{
     refusal::{ContractFault, PurchaseFault, Refusal, RequestFault},
     request::check_recipient,
     request::{check_bound, check_matching},
+    stream::{StreamCommit, Voucher},
 };
 use farthing_coin::{Batch, Document, KeyId, PublicKey, Signature, Signed};
 use rand_core::CryptoRng;
@@ -66,6 +67,8 @@ pub enum Collected {
     Committed(Signed<Commit>),
     /// It was aborted.
     Aborted(Signed<Abort>),
+    /// It is a stream, committed for the ticks of a voucher. Their key is inside, sealed to the purchase key.
+    Streamed(Box<StreamCommit>),
 }
 
 // ---- the bank ---------------------------------------------------------------------------------------------
@@ -99,6 +102,13 @@ pub enum BankPurchase {
         /// The escrow's decision.
         abort: Signed<Abort>,
     },
+    /// A stream: the coins are spent, the account is credited with what a voucher pays, and the reserve with the rest.
+    Streamed {
+        /// The terms of the purchase.
+        terms: Terms,
+        /// The escrow's decision, with the voucher.
+        stream: StreamCommit,
+    },
 }
 
 impl BankPurchase {
@@ -106,7 +116,9 @@ impl BankPurchase {
     pub fn held_coins(&self) -> &[(KeyId, PublicKey)] {
         match self {
             BankPurchase::Held { coins, .. } => coins,
-            BankPurchase::Committed { .. } | BankPurchase::Aborted { .. } => &[],
+            BankPurchase::Committed { .. } | BankPurchase::Streamed { .. } | BankPurchase::Aborted { .. } => {
+                &[]
+            }
         }
     }
 
@@ -115,6 +127,7 @@ impl BankPurchase {
         match (self, decision) {
             (BankPurchase::Committed { commit, .. }, SignedDecision::Commit(brought)) => commit == brought,
             (BankPurchase::Aborted { abort, .. }, SignedDecision::Abort(brought)) => abort == brought,
+            (BankPurchase::Streamed { stream, .. }, SignedDecision::Stream(brought)) => *stream == **brought,
             _ => false,
         }
     }
@@ -122,7 +135,9 @@ impl BankPurchase {
     /// The terms, if they are known.
     pub fn terms(&self) -> Option<&Terms> {
         match self {
-            BankPurchase::Held { terms, .. } | BankPurchase::Committed { terms, .. } => Some(terms),
+            BankPurchase::Held { terms, .. }
+            | BankPurchase::Committed { terms, .. }
+            | BankPurchase::Streamed { terms, .. } => Some(terms),
             BankPurchase::Aborted { terms, .. } => terms.as_ref(),
         }
     }
@@ -136,6 +151,8 @@ pub struct VerifiedDecision {
     /// Whether the decision is an abort with a cause that fits the terms in the row. The purchase id is the digest of
     /// the terms, so there are no other terms.
     has_cause: bool,
+    /// Whether the decision is a stream's, with a voucher that the purchase key of the terms in the row has signed.
+    has_voucher: bool,
 }
 
 /// Verifies decisions, with all signatures in one batch.
@@ -164,16 +181,26 @@ pub fn verify_settle(
             }
             _ => false,
         };
-        if !row.is_some_and(|row| row.was_ended_by(&decision)) {
+        let mut has_voucher = false;
+        if !row.as_ref().is_some_and(|row| row.was_ended_by(&decision)) {
             match &decision {
                 SignedDecision::Commit(commit) => add(&mut batch, index, &escrow, commit),
                 SignedDecision::Abort(abort) => add(&mut batch, index, &escrow, abort),
+                SignedDecision::Stream(stream) => {
+                    add(&mut batch, index, &escrow, &stream.commit);
+                    // Without terms there is no key to check the voucher against, and the commit is refused.
+                    if let Some(terms) = row.as_ref().and_then(BankPurchase::terms) {
+                        add(&mut batch, index, &terms.purchase_key, &stream.voucher);
+                        has_voucher = true;
+                    }
+                }
             }
         }
         Ok(VerifiedDecision {
             escrow,
             decision,
             has_cause,
+            has_voucher,
         })
     };
     let verified = decisions.into_iter().enumerate().map(&mut verify).collect();
@@ -243,7 +270,18 @@ impl VerifiedDecision {
         needs_cause: bool,
     ) -> Result<SettleDecision, Refusal> {
         match &self.decision {
-            SignedDecision::Commit(commit) => respond_commit(commit, purchase, states, worth),
+            SignedDecision::Commit(commit) => respond_commit(commit, None, purchase, states, worth),
+            SignedDecision::Stream(stream) => {
+                // The hold may have come after the verification.
+                if let Some(BankPurchase::Held { terms, .. }) = &purchase
+                    && !self.has_voucher
+                {
+                    let signed = stream.voucher.verify(&terms.purchase_key);
+                    signed
+                        .map_err(|why| ContractFault::Decision(format!("the voucher's signature: {why}")))?;
+                }
+                respond_commit(&stream.commit, Some(&stream.voucher), purchase, states, worth)
+            }
             SignedDecision::Abort(abort) => {
                 if let Some(BankPurchase::Held { terms, .. }) = &purchase
                     && needs_cause
@@ -261,31 +299,59 @@ impl VerifiedDecision {
 
 fn respond_commit(
     commit: &Signed<Commit>,
+    voucher: Option<&Signed<Voucher>>,
     purchase: Option<BankPurchase>,
     states: &[CoinState],
     worth: Amount,
 ) -> Result<SettleDecision, Refusal> {
     let id = commit.body.purchase;
+    let voucher_body = voucher.map(|voucher| &voucher.body);
+    let settled = |terms: &Terms| Settled::committed(terms, commit.body.amount);
     match purchase {
         None => Err(PurchaseFault::Unknown(id).into()),
         Some(BankPurchase::Aborted { abort, .. }) => {
             Ok(SettleDecision::Opposed(SignedDecision::Abort(abort)))
         }
         // The answer repeats the terms, so a commit that differs from them is refused.
-        Some(BankPurchase::Committed { terms, .. }) => {
-            check_commit(&commit.body, &terms)?;
-            Ok(SettleDecision::Before(Settled::committed(&terms)))
+        Some(BankPurchase::Committed {
+            terms,
+            commit: earlier,
+        }) => {
+            check_commit(&commit.body, &terms, voucher_body)?;
+            if commit.body.amount != earlier.body.amount {
+                return Ok(SettleDecision::Opposed(SignedDecision::Commit(earlier)));
+            }
+            Ok(SettleDecision::Before(settled(&terms)))
+        }
+        Some(BankPurchase::Streamed { terms, stream }) => {
+            check_commit(&commit.body, &terms, voucher_body)?;
+            if commit.body.amount != stream.commit.body.amount {
+                return Ok(SettleDecision::Opposed(SignedDecision::Stream(Box::new(stream))));
+            }
+            Ok(SettleDecision::Before(settled(&terms)))
         }
         Some(BankPurchase::Held { terms, .. }) => {
-            check_commit(&commit.body, &terms)?;
-            let settled = Settled::committed(&terms);
+            check_commit(&commit.body, &terms, voucher_body)?;
+            let settled = settled(&terms);
+            let amount = commit.body.amount;
             let settlement = Settlement {
                 states: transition(states, |state| state.spent_by(&id))?,
-                credit: Some((terms.account, terms.price)),
-                change: terms.change(worth).map(|change| (terms.purchase_key, change)),
-                purchase: BankPurchase::Committed {
-                    terms,
-                    commit: commit.clone(),
+                credit: Some((terms.account, amount)),
+                change: terms
+                    .change(worth, amount)
+                    .map(|change| (terms.purchase_key, change)),
+                purchase: match voucher {
+                    None => BankPurchase::Committed {
+                        terms,
+                        commit: commit.clone(),
+                    },
+                    Some(voucher) => BankPurchase::Streamed {
+                        terms,
+                        stream: StreamCommit {
+                            commit: commit.clone(),
+                            voucher: voucher.clone(),
+                        },
+                    },
                 },
             };
             Ok(SettleDecision::Now(Box::new(settlement), settled))
@@ -303,6 +369,9 @@ fn respond_abort(
         Some(BankPurchase::Aborted { .. }) => return Ok(SettleDecision::Before(settled)),
         Some(BankPurchase::Committed { commit, .. }) => {
             return Ok(SettleDecision::Opposed(SignedDecision::Commit(commit)));
+        }
+        Some(BankPurchase::Streamed { stream, .. }) => {
+            return Ok(SettleDecision::Opposed(SignedDecision::Stream(Box::new(stream))));
         }
         Some(BankPurchase::Held { terms, .. }) => {
             let states = transition(states, |state| state.released_by(&abort.body.purchase))?;
@@ -330,19 +399,45 @@ fn transition(
     all.ok_or_else(|| ContractFault::Decision("a coin of the purchase is not held for it".into()))
 }
 
-/// Checks that a commit pays as the terms say.
-pub(crate) fn check_commit(commit: &Commit, terms: &Terms) -> Result<(), ContractFault> {
+/// Checks that a commit pays as the terms say: the price, or what a `voucher` of the purchase says. The signature under the
+/// voucher is checked elsewhere.
+pub(crate) fn check_commit(
+    commit: &Commit,
+    terms: &Terms,
+    voucher: Option<&Voucher>,
+) -> Result<(), ContractFault> {
+    let amount = match voucher {
+        None => terms.price,
+        Some(voucher) => voucher.amount,
+    };
+    let of_purchase = voucher.is_none_or(|voucher| voucher.purchase == commit.purchase);
     let checks = [
         (commit.coins_digest == terms.coins_digest, "coins"),
         (commit.account == terms.account, "account"),
-        (commit.amount == terms.price, "amount"),
+        (of_purchase, "voucher"),
+        (amount <= terms.price, "amount"),
     ];
     match checks.into_iter().find(|(holds, _)| !holds) {
-        Some((_, field)) => Err(ContractFault::Decision(format!(
-            "its {field} differs from the terms'"
-        ))),
-        None => Ok(()),
+        Some((_, field)) => Err(differs(field)),
+        None => check_amount(commit, amount),
     }
+}
+
+/// Whether a commit spends the coins of these terms. The amount of a stream is less than the price.
+pub(crate) fn spends(commit: &Commit, terms: &Terms) -> bool {
+    commit.amount <= terms.price
+        && (commit.coins_digest, commit.account) == (terms.coins_digest, terms.account)
+}
+
+fn check_amount(commit: &Commit, amount: Amount) -> Result<(), ContractFault> {
+    match commit.amount == amount {
+        true => Ok(()),
+        false => Err(differs("amount")),
+    }
+}
+
+fn differs(field: &str) -> ContractFault {
+    ContractFault::Decision(format!("its {field} differs from the terms'"))
 }
 
 /// Makes the reply to a request from the answers to its decisions.
@@ -380,6 +475,7 @@ pub fn respond_collect(
         BankPurchase::Held { .. } => Collected::Open,
         BankPurchase::Committed { commit, .. } => Collected::Committed(commit.clone()),
         BankPurchase::Aborted { abort, .. } => Collected::Aborted(abort.clone()),
+        BankPurchase::Streamed { stream, .. } => Collected::Streamed(Box::new(stream.clone())),
     })
 }
 

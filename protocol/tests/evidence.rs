@@ -94,7 +94,7 @@ fn honest() -> Papers {
         receipt: by(ESCROW, receipt(goods_key())),
         commit: by(ESCROW, commit(goods_key())),
         purchase_point: Some(point(CUSTOMER, &commit(goods_key()))),
-        settled: by(BANK, Settled::committed(&terms())),
+        settled: by(BANK, Settled::committed(&terms(), terms().price)),
         ..Papers::default()
     }
 }
@@ -529,7 +529,7 @@ fn a_party_that_signs_a_document_against_the_terms_is_convicted() {
     };
     let credited_itself = Settled {
         purchase: terms().purchase_id(),
-        ..Settled::committed(&other_terms)
+        ..Settled::committed(&other_terms, other_terms.price)
     };
     let held_less = BankHold {
         total: Amount(1),
@@ -559,7 +559,7 @@ fn a_bank_that_denies_a_credit_is_convicted_unless_it_clears_itself() {
     assert!(Charge::CreditDenied.unless().is_some());
     // It clears itself with its statement that it has paid.
     let paid = Papers {
-        settled: by(BANK, Settled::committed(&terms())),
+        settled: by(BANK, Settled::committed(&terms(), terms().price)),
         ..of_terms()
     };
     proves(&[owed.clone(), paid], &[]);
@@ -590,7 +590,7 @@ fn a_bank_that_denies_a_credit_is_convicted_unless_it_clears_itself() {
 #[test]
 fn a_bank_that_settles_both_ways_or_without_a_decision_is_convicted() {
     let committed = Papers {
-        settled: by(BANK, Settled::committed(&terms())),
+        settled: by(BANK, Settled::committed(&terms(), terms().price)),
         ..of_terms()
     };
     let released = Papers {

@@ -95,8 +95,11 @@ fn a_recovered_purchase_has_no_next_request_and_keeps_its_state() {
     // An abort agrees with the recovery, so it changes nothing.
     assert_eq!(recovered().on_abort(abort()), Ok(recovered()));
     let aborted = Outcome::Aborted(abort());
-    assert_eq!(recovered().on_outcome(aborted), Ok(recovered()));
-    assert_eq!(recovered().on_outcome(Outcome::Undecided), Ok(recovered()));
+    assert_eq!(recovered().on_outcome(aborted, &purchase_key()), Ok(recovered()));
+    assert_eq!(
+        recovered().on_outcome(Outcome::Undecided, &purchase_key()),
+        Ok(recovered())
+    );
     for collected in [Collected::Open, Collected::Aborted(abort())] {
         assert_eq!(
             recovered().on_collected(collected, &purchase_key()),
@@ -113,7 +116,7 @@ fn a_commit_after_the_recovery_is_an_error_and_changes_no_state() {
         receipt: receipt(),
         commit: commit(),
     }));
-    assert_eq!(recovered().on_outcome(committed), paid);
+    assert_eq!(recovered().on_outcome(committed, &purchase_key()), paid);
     let collected = Collected::Committed(commit());
     assert_eq!(recovered().on_collected(collected, &purchase_key()), paid);
     // A document that the escrow did not sign accuses nobody.

@@ -9,7 +9,7 @@
 use farthing_protocol::{
     denial::{CoinDenial, DenialCause},
     documents::CoinUse,
-    evidence::{Conviction, Culprit, Papers, judge},
+    evidence::{Conviction, Culprit, Papers, ShownUse, judge},
 };
 use serde_json::{Map, Value, json};
 
@@ -98,7 +98,7 @@ fn choices(count: usize) -> Vec<Vec<bool>> {
 }
 
 /// The kinds of documents: each field of [`Papers`], and each kind of denial and use that a judge tells apart.
-pub const KINDS: [&str; 33] = [
+pub const KINDS: [&str; 37] = [
     "contract",
     "terms",
     "escrow",
@@ -120,6 +120,10 @@ pub const KINDS: [&str; 33] = [
     "refunds",
     "balances",
     "debits",
+    "opened",
+    "voucher",
+    "raised",
+    "tick",
     "denial: held",
     "denial: spent, with the commit",
     "denial: spent, without",
@@ -161,6 +165,10 @@ pub fn kinds(papers: &Papers) -> Vec<&'static str> {
         refunds,
         balances,
         debits,
+        opened,
+        voucher,
+        raised,
+        tick,
     } = papers;
     let fields = [
         contract.is_some(),
@@ -184,6 +192,10 @@ pub fn kinds(papers: &Papers) -> Vec<&'static str> {
         !refunds.is_empty(),
         !balances.is_empty(),
         !debits.is_empty(),
+        opened.is_some(),
+        voucher.is_some(),
+        raised.is_some(),
+        tick.is_some(),
     ];
     let fields = KINDS.into_iter().zip(fields);
     let fields = fields.filter_map(|(kind, occurs)| occurs.then_some(kind));
@@ -192,6 +204,11 @@ pub fn kinds(papers: &Papers) -> Vec<&'static str> {
         DenialCause::Reserve(_) => Some("denial: of a reserve"),
         _ => None,
     });
+    fields.chain(denied).chain(use_kinds(uses)).collect()
+}
+
+/// The kinds of the uses of coins.
+fn use_kinds(uses: &[ShownUse]) -> impl Iterator<Item = &'static str> {
     let used = uses.iter().map(|shown| match shown.used.operation {
         CoinUse::Hold => "use: purchase",
         CoinUse::ExchangeBegin | CoinUse::Exchange => "use: exchange",
@@ -201,12 +218,7 @@ pub fn kinds(papers: &Papers) -> Vec<&'static str> {
     let given = given.map(|_| "use: what was given");
     let credited = uses.iter().filter_map(|shown| shown.deposited.as_ref());
     let credited = credited.map(|_| "use: what was credited");
-    fields
-        .chain(denied)
-        .chain(used)
-        .chain(given)
-        .chain(credited)
-        .collect()
+    used.chain(given).chain(credited)
 }
 
 fn denial_kind(what: &CoinDenial) -> Option<&'static str> {

@@ -514,7 +514,13 @@ async fn used_coins(desk: &Desk, purse: &Purse) {
         }
     };
     let settled = hand.ask(commit).await.unwrap().body;
-    assert_eq!(settled, Settled::committed(&bought[1].order.contract.terms));
+    assert_eq!(
+        settled,
+        Settled::committed(
+            &bought[1].order.contract.terms,
+            bought[1].order.contract.terms.price
+        )
+    );
     quiet().await;
     let again = hand.exchange_begin(&hand.exchange(purse, &[4, 8]).await, purse);
     refused! { desk,

@@ -35,6 +35,8 @@ use farthing_simulation::{
     machine::Death,
     party::Party,
     setting::{Setting, setting},
+    stream_cheats::{LiesAboutTicks, TickLie},
+    streams::watch_once,
 };
 use farthing_store::clock::Clock;
 use farthing_tests::court::{KINDS, Witness, judge_every_choice, kinds};
@@ -134,7 +136,18 @@ impl Run {
                 ..Papers::default()
             })
         });
-        self.parties(customer, bank, sale.into_iter().chain(sealing).collect())
+        // The escrow has the voucher that it has committed.
+        let escrow = customer.iter().filter(|papers| papers.voucher.is_some());
+        let escrow = escrow.map(|papers| Papers {
+            voucher: papers.voucher.clone(),
+            ..Papers::default()
+        });
+        let escrow: Vec<Papers> = escrow.collect();
+        let mut parties = self.parties(customer, bank, sale.into_iter().chain(sealing).collect());
+        if let Some(last) = parties.last_mut() {
+            last.papers = escrow;
+        }
+        parties
     }
 
     /// The documents of each party about the denied coins.
@@ -586,6 +599,33 @@ impl Run {
     }
 }
 
+/// Watches a stream with the merchant's lie about its ticks, if there is one.
+fn a_stream(seed: u64, lie: Option<TickLie>, guilty: impl Fn(&Run) -> Vec<(Culprit, &'static str)>) {
+    run(seed, Population::streaming(), async |it| {
+        if let Some(lie) = lie {
+            let key = it.key(MERCHANT);
+            it.world.cheat(MERCHANT, LiesAboutTicks { key, lie });
+        }
+        it.number = watch_once(&it.world, &it.wallet).await.unwrap().number;
+        it.world.honest(MERCHANT);
+        it.world.settle().await;
+        it.judged(&guilty(it)).await;
+    });
+}
+
+#[test]
+fn a_stream_convicts_nobody_who_is_honest() {
+    a_stream(31, None, |_| Vec::new());
+    a_stream(32, Some(TickLie::KeepsKeys), |_| Vec::new());
+}
+
+#[test]
+fn a_merchant_whose_ticks_do_not_open_is_never_cleared() {
+    a_stream(33, Some(TickLie::DoNotOpen), |it| {
+        vec![(it.merchant(), "customer")]
+    });
+}
+
 /// Every field of the papers, and every kind of denial and use, occurs in a run.
 #[test]
 fn everything_that_papers_have_occurs_in_a_run() {
@@ -600,6 +640,8 @@ fn everything_that_papers_have_occurs_in_a_run() {
         a_bank_that_denies_a_held_a_spent_or_an_exchanged_coin_is_honest,
         a_bank_that_denies_a_deposited_coin_is_honest,
         a_bank_that_denies_more_than_a_reserve_holds_is_honest,
+        a_stream_convicts_nobody_who_is_honest,
+        a_merchant_whose_ticks_do_not_open_is_never_cleared,
     ];
     runs.iter().for_each(|run| run());
     let missing: Vec<&str> = OCCURRED.with_borrow(|occurred| {

@@ -16,6 +16,7 @@ const ALIASES: &[(&str, &str)] = &[
     ("expires", "expires_ms"),
     ("purchase_id", "purchase"),
     ("served_until", "served_until_ms"),
+    ("wait", "wait_ms"),
     ("size", "size_bytes"),
 ];
 

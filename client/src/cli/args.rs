@@ -5,6 +5,7 @@ mod payments;
 pub(super) use payments::{Open, PaymentCommand, Receive};
 
 use super::exit::Exit;
+use crate::purchase::WINDOW_DEFAULT;
 use clap::{Args, Parser, Subcommand, builder::FalseyValueParser};
 use farthing_coin::PublicKey;
 use farthing_node::{
@@ -12,7 +13,7 @@ use farthing_node::{
     carrier::Carrier,
     tcp::SocksProxy,
 };
-use farthing_protocol::money::Amount;
+use farthing_protocol::{limits::TICKS_PER_REPLY_MAX, money::Amount};
 use std::path::PathBuf;
 
 /// A wallet for anonymous, atomic electronic cash.
@@ -169,6 +170,14 @@ pub(super) enum Command {
         The goods are fetched encrypted before you pay. If the command is interrupted, or a party stays \
         silent, no money is lost: `farthing resume` carries on, and `farthing cancel` asks for the coins back.")]
     Buy(Buy),
+    /// Watch a stream: pay for its records one by one, and get each of them or keep the money for it.
+    #[command(after_long_help = "Examples:\n  \
+        farthing watch studio \"Prices\" --most 2.00              records go to standard output as they arrive\n  \
+        farthing watch studio \"Film\" --ticks 100 -o film.mp4    the first 100 pieces of a large file\n  \
+        farthing watch --on 7                                   goes on with the stream of purchase 7\n\n\
+        The whole price of the stream is held at first. What you have not seen is not paid for, and comes back when the \
+        stream ends. Ctrl-c ends it. If the command dies, or a party stays silent, `farthing resume` ends the stream.")]
+    Watch(Watch),
     /// List the purchases and their states.
     Purchases,
     /// List all withdrawals, exchanges and purchases with their dates, the oldest first. Works offline.
@@ -267,6 +276,7 @@ impl Command {
             self,
             Command::Withdraw { .. }
                 | Command::Buy(_)
+                | Command::Watch(_)
                 | Command::Resume { .. }
                 | Command::Cancel { .. }
                 | Command::Exchange { .. }
@@ -276,7 +286,7 @@ impl Command {
     /// Whether its requests are anonymous, so that they go through a relay.
     pub(super) fn is_anonymous(&self) -> bool {
         match self {
-            Command::Buy(_) | Command::Exchange { .. } | Command::Catalog { .. } => true,
+            Command::Buy(_) | Command::Watch(_) | Command::Exchange { .. } | Command::Catalog { .. } => true,
             Command::Payment(payment) => payment.is_anonymous(),
             _ => false,
         }
@@ -362,6 +372,43 @@ pub(super) struct Buy {
     /// Buy another one, even if a purchase of this item is under way. Without it, that purchase is carried on.
     #[arg(long)]
     pub(super) again: bool,
+}
+
+/// Arguments of `watch`.
+#[derive(Debug, Args)]
+pub(super) struct Watch {
+    /// Name of the merchant.
+    #[arg(required_unless_present = "on")]
+    pub(super) merchant: Option<String>,
+    /// Title of the stream, or the first characters of its id, as `farthing catalog` shows them.
+    #[arg(required_unless_present = "on")]
+    pub(super) item: Option<String>,
+    /// Pay at most this in all, for example 2.00.
+    #[arg(long, value_name = "AMOUNT")]
+    pub(super) most: Option<Amount>,
+    /// Watch at most this many records.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) ticks: Option<u32>,
+    /// Pay for up to this many records at once. With 1, each record is paid for on its own. If this program is killed, it
+    /// loses the records of one payment at most.
+    #[arg(long, value_name = "COUNT", default_value_t = WINDOW_DEFAULT,
+        value_parser = clap::value_parser!(u16).range(1..=TICKS_PER_REPLY_MAX as i64))]
+    pub(super) window: u16,
+    /// File for the records. Without it, they go to standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+    /// Overwrite FILE if it exists.
+    #[arg(long, requires = "output")]
+    pub(super) force: bool,
+    /// Name of the escrow that decides, if the wallet knows several.
+    #[arg(long, value_name = "NAME")]
+    pub(super) escrow: Option<String>,
+    /// Name of the bank whose coins pay, if the wallet knows several.
+    #[arg(long, value_name = "NAME")]
+    pub(super) bank: Option<String>,
+    /// Go on with the stream of this purchase, which is still open.
+    #[arg(long, value_name = "PURCHASE", conflicts_with_all = ["merchant", "item", "escrow", "bank"])]
+    pub(super) on: Option<String>,
 }
 
 /// Another file for the goods of a purchase.

@@ -43,7 +43,7 @@ fn all_purchases(wallet: &Wallet) -> Result<Vec<(u64, PurchaseRow)>> {
 }
 
 /// A purchase, with the local name that its merchant has now.
-fn one_purchase(wallet: &Wallet, number: u64) -> Result<PurchaseRow> {
+pub(super) fn one_purchase(wallet: &Wallet, number: u64) -> Result<PurchaseRow> {
     Ok(named(&wallet.network_file()?, wallet.purchase(number)?))
 }
 
@@ -79,7 +79,11 @@ fn purchases_table(purchases: &[(u64, PurchaseRow)]) -> String {
             [
                 number.to_string(),
                 status(row).to_owned(),
-                format!("{} {}", offer.price, offer.currency),
+                format!(
+                    "{} {}",
+                    row.purchase.paid().unwrap_or(offer.price),
+                    offer.currency
+                ),
                 date(row.begun_ms),
                 row.merchant.name.clone(),
                 offer.title.clone(),
@@ -120,7 +124,7 @@ pub(super) fn purchase_json(number: u64, row: &PurchaseRow) -> Value {
         Delivery::Delivered => "delivered",
         Delivery::NotAsDescribed => "not_as_described",
     };
-    json!({
+    let mut json = json!({
         "number": number,
         "purchase_id": row.purchase.order().map(|order| order.purchase().to_string()),
         "status": row.purchase.status(),
@@ -136,7 +140,14 @@ pub(super) fn purchase_json(number: u64, row: &PurchaseRow) -> Value {
         "refusal": row.refusal,
         "has_receipt": matches!(&row.purchase, Purchase::Committed(_, Proof::Receipt(_) | Proof::Free(_))),
         "begun_ms": row.begun_ms,
-    })
+    });
+    // A stream costs what was watched. Everything else costs its price.
+    if offer.ticks().is_some()
+        && let (Some(paid), Some(members)) = (row.purchase.paid(), json.as_object_mut())
+    {
+        members.insert("paid".into(), amount(paid));
+    }
+    json
 }
 
 // ---- buying -------------------------------------------------------------------------------------------------------
@@ -175,7 +186,7 @@ pub(super) async fn buy(wallet: &Wallet, buy: &Buy) -> Result<Report> {
 }
 
 /// Receives what the bank still owes for a purchase, and adds to its report what became of its change.
-async fn with_change(wallet: &Wallet, number: u64, mut report: Report) -> Result<Report> {
+pub(super) async fn with_change(wallet: &Wallet, number: u64, mut report: Report) -> Result<Report> {
     let failed = wallet.receive_change(number).await.err();
     let Change {
         amount: change,
@@ -257,7 +268,7 @@ pub(super) fn outcome(number: u64, row: &PurchaseRow, wanted: Option<&Path>) -> 
     let (text, exit) = match (&row.purchase, row.delivery) {
         (Purchase::Committed(_, proof), Delivery::Delivered) => {
             let receipt = match proof {
-                Proof::Receipt(_) | Proof::Free(_) => {
+                Proof::Receipt(_) | Proof::Free(_) | Proof::Stream(..) => {
                     format!("\n`farthing receipt show {number}` prints the documents that prove it")
                 }
                 Proof::Commit(..) => String::new(),

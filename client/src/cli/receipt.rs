@@ -301,6 +301,9 @@ fn charge_word(charge: &Charge) -> &'static str {
         Charge::CoinDenied(_) => "coin_denied",
         Charge::ReserveDenied(_) => "reserve_denied",
         Charge::TwoEncryptionKeys { .. } => "two_encryption_keys",
+        Charge::CommittedWithoutVoucher => "committed_without_voucher",
+        Charge::RaisedNotKept => "raised_not_kept",
+        Charge::TickDoesNotOpen { .. } => "tick_does_not_open",
     }
 }
 

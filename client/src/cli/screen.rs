@@ -139,9 +139,10 @@ fn of_party(party: &str, why: &str) -> String {
 /// A purchase's status in words.
 fn says(status: &str) -> &str {
     match status {
-        "holding" => "the encrypted goods are fetched; asking the escrow to hold the coins",
+        "holding" => "all is ready; asking the escrow to hold the coins",
         "held" => "the coins are held; asking the merchant for the key",
         "cancelling" => "asking the escrow for the coins back",
+        "streaming" => "the coins are held, and the stream is open",
         "taking" => "the encrypted goods are fetched; asking the merchant for the key of a free item",
         "committed" => "the key has arrived",
         "aborted" => "aborted; exchanging its coins for fresh ones",

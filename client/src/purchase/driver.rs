@@ -43,6 +43,8 @@ pub(crate) fn step(known: &Known<'_>, state: &mut State, event: Event) -> StepRe
         Event::Deliver(reply) => fallback::on_deliver(known, state, reply),
         Event::Take(reply) => on_take(known, state, reply),
         Event::Cancel(reply) => on_cancel(known, state, reply),
+        Event::StreamOpened(reply) => on_stream_opened(known, state, reply),
+        Event::Stop(reply) => fallback::on_stop(known, state, reply),
         Event::Outcome(why, reply) => fallback::on_outcome(known, state, why, reply),
         Event::Collect(open_question, reply) => fallback::on_collect(known, state, open_question, reply),
         Event::Settle(settled) => finish::on_settle(known, state, settled),
@@ -74,6 +76,8 @@ pub(crate) fn ask(known: &Known<'_>, state: &mut State) -> StepResult {
         Ask::Deliver(request) => Then::Deliver(request),
         Ask::Take(request) => Then::Take(request),
         Ask::Cancel(request) => Then::Cancel(request),
+        Ask::Open(request) => Then::OpenStream(request),
+        Ask::Stop(request) => Then::Stop(request),
         Ask::Nothing => return finish::finish(known, state),
     };
     Ok(Step::sends(then))
@@ -84,7 +88,9 @@ fn begin(known: &Known<'_>, state: &mut State, plan: Plan) -> StepResult {
     if is_dead(known, state, &plan) {
         return renew(state, plan);
     }
-    Ok(Step::sends(match has_goods(known, state)? {
+    // The goods of a stream come after the hold.
+    let has_goods = plan.offer.body.ticks().is_some() || has_goods(known, state)?;
+    Ok(Step::sends(match has_goods {
         true => Then::Choose(Box::new(plan)),
         false => Then::Goods(Box::new(plan.offer.body)),
     }))
@@ -202,6 +208,13 @@ fn on_pay(known: &Known<'_>, state: &mut State, reply: Reply<Outcome>) -> StepRe
     match reply {
         Ok(outcome) => fallback::on_decision(known, state, Question::Pay, outcome),
         Err(unanswered) => not_held(known, state, Question::Pay, unanswered),
+    }
+}
+
+fn on_stream_opened(known: &Known<'_>, state: &mut State, reply: Reply<Outcome>) -> StepResult {
+    match reply {
+        Ok(outcome) => fallback::on_decision(known, state, Question::Open, outcome),
+        Err(unanswered) => not_held(known, state, Question::Open, unanswered),
     }
 }
 

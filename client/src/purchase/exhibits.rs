@@ -8,6 +8,7 @@ pub(crate) fn add_collected(row: &mut PurchaseRow, collected: Collected) {
     match collected {
         Collected::Committed(commit) => add_exhibit(row, Exhibit::Commit(Box::new(commit))),
         Collected::Aborted(abort) => add_exhibit(row, Exhibit::Abort(abort)),
+        Collected::Streamed(stream) => add_exhibit(row, Exhibit::Stream(stream)),
         Collected::Open => {}
     }
 }
@@ -29,5 +30,6 @@ pub(crate) fn convicts(error: &PurchaseError) -> bool {
             | PurchaseError::BothOutcomes
             | PurchaseError::PaidAfterRecovery
             | PurchaseError::Sealed(_)
+            | PurchaseError::Voucher
     )
 }

@@ -22,6 +22,7 @@ use farthing_protocol::{
     purchase::{Proof, Purchase, PurchaseError},
     refusal::{PurchaseFault, Refusal},
     settle::Collected,
+    stream::Opened,
 };
 
 /// The merchant was asked to release the key. If it is silent or gives no good receipt, the escrow is asked for the
@@ -119,8 +120,14 @@ pub(crate) fn on_decision(
         }
         Outcome::Committed(committed) => Exhibit::Receipt(Box::new(committed.receipt.clone())),
         Outcome::Aborted(abort) => Exhibit::Abort(abort.clone()),
+        Outcome::Streaming(opened) => return on_streaming(known, state, question, opened.clone()),
+        Outcome::Streamed(stream) => Exhibit::Stream(stream.clone()),
     };
-    match state.row.purchase.clone().on_outcome(outcome) {
+    let Some(order) = state.row.purchase.order() else {
+        return Ok(Step::resumed());
+    };
+    let key = known.seed.purchase_key(order.counter);
+    match state.row.purchase.clone().on_outcome(outcome, &key) {
         Ok(purchase) => advance(state, purchase),
         // The bank may have another decision, and the one that it obeys counts.
         Err(why) if convicts(&why) => {
@@ -134,6 +141,36 @@ pub(crate) fn on_decision(
             convicted(known, state, question, why)
         }
         Err(why) => ask_bank(known, state, question, Unanswered::Again(why.to_string())),
+    }
+}
+
+/// The escrow says that the stream is open. Its merchant has to end it, or its dates.
+fn on_streaming(
+    known: &Known<'_>,
+    state: &mut State,
+    question: Question,
+    opened: Signed<Opened>,
+) -> StepResult {
+    if let Purchase::Streaming(..) = state.row.purchase {
+        let why = "the stream is still open; its merchant has not closed it".into();
+        return Ok(pause(state, known.merchant, Question::Stop, why));
+    }
+    match state.row.purchase.clone().on_opened(opened) {
+        Ok(purchase) => Ok(advance(state, purchase)?.saved_first(state)),
+        Err(why) => ask_bank(known, state, question, Unanswered::Again(why.to_string())),
+    }
+}
+
+/// The merchant was asked to end the stream. If it is silent or gives no good answer, the escrow is asked for the outcome.
+pub(crate) fn on_stop(known: &Known<'_>, state: &mut State, reply: Reply<Outcome>) -> StepResult {
+    match reply {
+        Ok(outcome @ (Outcome::Streamed(_) | Outcome::Aborted(_))) => {
+            on_decision(known, state, Question::Stop, outcome)
+        }
+        Ok(_) => ask_outcome(known, state, "it has not ended the stream".into()),
+        Err(Unanswered::Refused(refusal)) => ask_outcome(known, state, refusal.to_string()),
+        Err(Unanswered::Again(why)) => ask_outcome(known, state, why),
+        Err(Unanswered::Final(error)) => ask_outcome(known, state, error.to_string()),
     }
 }
 
@@ -215,6 +252,7 @@ pub(crate) fn on_overtaken(
         let paid = match proof {
             Proof::Receipt(receipt) => Exhibit::Receipt(receipt),
             Proof::Commit(commit, _) => Exhibit::Commit(commit),
+            Proof::Stream(stream, _) => Exhibit::Stream(stream),
             // A free item has no coins to recover.
             Proof::Free(_) => return Ok(Step::resumed()),
         };

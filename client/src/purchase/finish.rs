@@ -29,7 +29,7 @@ use farthing_protocol::{
     api::{Call, SettleOne},
     decision::SignedDecision,
     documents::Settled,
-    purchase::Purchase,
+    purchase::{Proof, Purchase},
     refusal::{ContractFault, PurchaseFault, Refusal},
     settle::Collected,
 };
@@ -76,6 +76,11 @@ fn open(known: &Known<'_>, state: &mut State) -> StepResult {
         return Ok(Step::sends(Then::End(Ok(()))));
     };
     if !matches!(state.row.delivery, Delivery::Pending | Delivery::OnDemand) {
+        return Ok(Step::sends(Then::End(Ok(()))));
+    }
+    // The ticks were opened while they came.
+    if let Proof::Stream(..) = proof {
+        state.row.delivery = Delivery::Delivered;
         return Ok(Step::sends(Then::End(Ok(()))));
     }
     let (offer, key) = (order.contract.offer.body.clone(), proof.goods_key().clone());
@@ -159,8 +164,12 @@ pub(crate) fn on_settle(
 /// The escrow signed an abort, and before it a commit that the bank obeys. The goods are paid for, and the key is in
 /// the commit. The abort is kept, because both together convict the escrow.
 fn paid_after_all(known: &Known<'_>, state: &mut State, decision: SignedDecision) -> StepResult {
-    let (Purchase::Aborted(order, abort), SignedDecision::Commit(commit)) = (&state.row.purchase, decision)
-    else {
+    let collected = match decision {
+        SignedDecision::Commit(commit) => Some(Collected::Committed(commit)),
+        SignedDecision::Stream(stream) => Some(Collected::Streamed(stream)),
+        SignedDecision::Abort(_) => None,
+    };
+    let (Purchase::Aborted(order, abort), Some(collected)) = (&state.row.purchase, collected) else {
         return Err(garbled(
             known,
             "it shows an abort as the decision that contradicts an abort".into(),
@@ -168,7 +177,6 @@ fn paid_after_all(known: &Known<'_>, state: &mut State, decision: SignedDecision
     };
     let key = known.seed.purchase_key(order.counter);
     let abort = Exhibit::Abort(abort.clone());
-    let collected = Collected::Committed(commit);
     match state.row.purchase.clone().on_collected(collected.clone(), &key) {
         Ok(purchase) => {
             state.row.purchase = purchase;

@@ -281,7 +281,8 @@ fn save(
     if now.is_none_or(|now| now.purchase != *before) {
         return Ok(Written::Overtaken);
     }
-    if let Purchase::Held(order, _) | Purchase::Committed(order, _) = &row.purchase
+    if let Purchase::Held(order, _) | Purchase::Streaming(order, _) | Purchase::Committed(order, _) =
+        &row.purchase
         && !order.payment.coins.is_empty()
     {
         // The bank has the recovery record that came with the coins.
@@ -292,7 +293,7 @@ fn save(
         Purchase::Committed(order, _) => {
             let spent = CoinStatus::Spent(number);
             set_status(tx, &order.payment.coins, |coin| ended(coin, number, spent))?;
-            keep_change(tx, order)?;
+            keep_change(tx, order, row.purchase.paid().unwrap_or_default())?;
         }
         Purchase::Aborted(order, _) => {
             let released = CoinStatus::Released(number);
@@ -304,15 +305,15 @@ fn save(
     Ok(Written::Done)
 }
 
-/// Records what the bank owes if the coins of an order were worth more than the price.
-fn keep_change(tx: &mut Transaction<'_>, order: &Order) -> Result<(), StoreError> {
+/// Records what the bank owes if the coins of an order were worth more than what was paid.
+fn keep_change(tx: &mut Transaction<'_>, order: &Order, paid: Amount) -> Result<(), StoreError> {
     let mut worth = 0u64;
     for coin in &order.payment.coins {
         let row = coin_row(tx, &(coin.key_id, coin.public))?;
         worth = worth.saturating_add(row.map_or(0, |row| row.value));
     }
     let terms = &order.contract.terms;
-    match terms.change(Amount(worth)) {
+    match terms.change(Amount(worth), paid) {
         Some(change) => owe_change(tx, (terms.bank, terms.purchase_key), order.counter, change),
         None => Ok(()),
     }

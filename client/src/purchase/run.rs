@@ -9,26 +9,30 @@ use super::{
     record::{Write, Written, apply, reads},
     selection::{self, Purpose},
     state::State,
-    step::{Event, Known, Opened, Renewed, Silence, Step, Then},
+    step::{Event, Known, Opened, Renewed, Reply, Silence, Step, Then},
+    watch::{Watch, WatchLimits, Watched},
 };
 use crate::{
-    error::WalletError,
+    error::{Unanswered, WalletError},
     issuance::resume,
     observer,
     peer_client::{Backoff, PeerClient},
-    rows::{CoinRow, Counter, ExchangeRow, PURCHASES, REPLACEABLE, SmallGoods},
+    rows::{CoinRow, Counter, ExchangeRow, PURCHASES, REPLACEABLE, SmallGoods, VOUCHERS},
     scan_record::{GAP_MAX, bridge_gap},
     wallet::{Wallet, card_of},
 };
-use farthing_coin::Seed;
+use farthing_coin::{Seed, Signed};
 use farthing_node::{
     card::{Card, RoleName},
     network::Lane,
 };
 use farthing_protocol::{
+    decision::Outcome,
     documents::Offer,
     goods::GoodsKey,
-    purchase::{Plan, Purchase},
+    purchase::{Plan, Proof, Purchase},
+    refusal::{PurchaseFault, Refusal},
+    stream::{StopRequest, Voucher, WatchRequest},
 };
 
 /// A purchase that is driven, with a client for each of its parties.
@@ -44,6 +48,10 @@ pub(crate) struct Run<'w> {
     pause: Backoff,
     /// The status at that change.
     since: &'static str,
+    /// Whether the run ends when a stream is open, as its ticks are watched then.
+    is_watching: bool,
+    /// The last voucher of a stream, after it was watched.
+    voucher: Option<Signed<Voucher>>,
 }
 
 impl<'w> Run<'w> {
@@ -78,8 +86,62 @@ impl<'w> Run<'w> {
             bank_card: bank,
             pause: Backoff::new(wallet.env.retry),
             since: state.row.purchase.status(),
+            is_watching: false,
+            voucher: VOUCHERS.peek(&wallet.rows(), &state.number)?,
             state,
         })
+    }
+
+    /// Takes steps until the purchase is an open stream, or has ended.
+    ///
+    /// # Errors
+    /// As [`drive`](Run::drive).
+    pub(crate) async fn drive_to_stream(&mut self) -> Result<(), WalletError> {
+        self.is_watching = true;
+        let outcome = self.drive().await;
+        self.is_watching = false;
+        outcome
+    }
+
+    /// The place in the stream, if it is open.
+    pub(crate) fn watch(&self, limits: WatchLimits) -> Option<Watch> {
+        let counter = self.state.row.purchase.order()?.counter;
+        Watch::new(&self.state.row, self.seed.purchase_key(counter), limits)
+    }
+
+    /// Stores the last voucher, for the request that ends the stream.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) async fn has_paid(&mut self, watch: &Watch) -> Result<(), WalletError> {
+        let Some(voucher) = watch.voucher().cloned() else {
+            return Ok(());
+        };
+        let (number, stored) = (self.state.number, voucher.clone());
+        let write = self.wallet.transact([VOUCHERS.key(&number)], move |tx| {
+            VOUCHERS.put(tx, &number, &stored)
+        });
+        write.await?;
+        self.voucher = Some(voucher);
+        Ok(())
+    }
+
+    /// The key of the last tick that a stream was committed for.
+    pub(crate) fn stream_key(&self) -> Option<GoodsKey> {
+        match &self.state.row.purchase {
+            Purchase::Committed(_, proof @ Proof::Stream(..)) => Some(proof.goods_key().clone()),
+            _ => None,
+        }
+    }
+
+    /// The merchant and the escrow, and the state of the purchase, while the stream is watched.
+    pub(crate) fn watched(&mut self) -> Watched<'_, 'w> {
+        Watched {
+            wallet: self.wallet,
+            merchant: &mut self.merchant,
+            escrow: &mut self.escrow,
+            state: &mut self.state,
+        }
     }
 
     /// The state of the purchase.
@@ -134,7 +196,7 @@ impl<'w> Run<'w> {
         let writes = step.writes.clone();
         let writing = self.wallet.transact(reads(&writes), move |tx| apply(tx, &writes));
         let written = match step.then {
-            Then::Hold(_) | Then::Pay(_) => {
+            Then::Hold(_) | Then::Pay(_) | Then::OpenStream(_) => {
                 let (written, ()) = tokio::join!(biased; writing, self.escrow.prepare());
                 written?
             }
@@ -187,6 +249,10 @@ impl<'w> Run<'w> {
             Then::Deliver(request) => Event::Deliver(self.merchant.once(*request).await),
             Then::Take(request) => Event::Take(self.merchant.once(*request).await),
             Then::Cancel(request) => Event::Cancel(self.escrow.once(*request).await),
+            Then::OpenStream(request) => Event::StreamOpened(self.escrow.once(*request).await),
+            // The caller watches before the stream ends.
+            Then::Stop(_) if self.is_watching => return Ok(None),
+            Then::Stop(request) => Event::Stop(self.stop(*request).await),
             Then::Outcome(request, why) => Event::Outcome(why, self.escrow.once(request).await),
             Then::Collect(request, open_question) => {
                 Event::Collect(open_question, self.bank.once(request).await)
@@ -212,8 +278,35 @@ impl<'w> Run<'w> {
         fetch_goods(self.wallet, offer, &mut self.merchant).await
     }
 
+    /// Asks the merchant to end the stream. A merchant that does not know the stream is told of it first.
+    async fn stop(&mut self, request: StopRequest) -> Reply<Outcome> {
+        let request = StopRequest {
+            voucher: self.voucher.clone(),
+            ..request
+        };
+        let reply = self.merchant.once(request.clone()).await;
+        let unknown = matches!(
+            &reply,
+            Err(Unanswered::Refused(Refusal::Purchase(PurchaseFault::Unknown(_))))
+        );
+        match &self.state.row.purchase {
+            Purchase::Streaming(order, opened) if unknown => {
+                let watch = WatchRequest {
+                    contract: order.contract.clone(),
+                    opened: opened.clone(),
+                };
+                self.merchant.once(watch).await?;
+                self.merchant.once(request).await
+            }
+            _ => reply,
+        }
+    }
+
     /// Proves that the goods can be delivered. Nothing is promised to anyone before.
     fn prove(&self, offer: &Offer) -> Result<(), WalletError> {
+        if offer.ticks().is_some() {
+            return Ok(());
+        }
         let missing = missing_bytes(self.wallet, offer);
         prove(self.wallet, self.state.number, &self.state.row, missing)
     }

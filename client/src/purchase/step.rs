@@ -23,6 +23,7 @@ use farthing_protocol::{
     refusal::Refusal,
     sealed::PayRequest,
     settle::{CollectRequest, Collected},
+    stream::{OpenRequest, StopRequest},
 };
 use farthing_store::View;
 use std::path::PathBuf;
@@ -53,6 +54,10 @@ pub(crate) enum Event {
     Take(Reply<Signed<FreeReceipt>>),
     /// The escrow was asked to abort.
     Cancel(Reply<Outcome>),
+    /// The escrow was asked to hold the coins and open the stream.
+    StreamOpened(Reply<Outcome>),
+    /// The merchant was asked to end the stream.
+    Stop(Reply<Outcome>),
     /// The escrow was asked for the outcome, for this reason.
     Outcome(String, Reply<Outcome>),
     /// The bank was asked for the decision, because this request got no good reply.
@@ -91,6 +96,10 @@ pub(crate) enum Then {
     Take(Box<TakeRequest>),
     /// Ask the escrow to abort.
     Cancel(Box<CancelRequest>),
+    /// Ask the escrow to hold the coins and open the stream.
+    OpenStream(Box<OpenRequest>),
+    /// Ask the merchant to end the stream.
+    Stop(Box<StopRequest>),
     /// Ask the escrow for the outcome, for this reason.
     Outcome(OutcomeRequest, String),
     /// Ask the bank for the decision, because this request got no good reply.

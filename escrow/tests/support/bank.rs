@@ -257,7 +257,12 @@ impl TestBank {
         let (purchase, escrow) = decision.row_key();
         state.settled.push(purchase);
         let mut settled = Settled::aborted(purchase, escrow);
-        if let SignedDecision::Commit(Signed { body, .. }) = decision.decision() {
+        let commit = match decision.decision() {
+            SignedDecision::Commit(commit) => Some(commit),
+            SignedDecision::Stream(stream) => Some(&stream.commit),
+            SignedDecision::Abort(_) => None,
+        };
+        if let Some(Signed { body, .. }) = commit {
             let (account, amount) = (body.account, body.amount);
             settled.outcome = SettledAs::Committed { account, amount };
         }

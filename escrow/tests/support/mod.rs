@@ -2,6 +2,7 @@
 #![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used, clippy::panic)]
 
 pub mod bank;
+pub mod stream;
 
 use bank::{START_MS, TestBank, Wire, card, secret_key};
 use farthing_coin::{Coin, Document, PublicKey, RecoveryRecordId, SecretKey, Signature, Signed};

@@ -3,6 +3,7 @@
 
 #[path = "../../../escrow/tests/support/bank.rs"]
 pub mod bank;
+pub mod stream;
 
 use async_trait::async_trait;
 use bank::{START_MS, TestBank, Wire, card, secret_key};
@@ -30,6 +31,7 @@ use farthing_protocol::{
     refusal::Refusal,
     seal::{SEALED_RECORD_BYTES, derive_ephemeral},
     sealed::{SalesPage, SalesRequest, SealedSale, open_release, verify_sales},
+    stream::OpenStream,
 };
 use farthing_store::clock::{Clock, ManualClock};
 use farthing_store::disk::MemoryDisk;
@@ -50,6 +52,8 @@ pub struct TestEscrow {
     pub identity: SecretKey,
     clock: Arc<ManualClock>,
     state: Mutex<(BTreeMap<PurchaseId, Decision>, Option<Refusal>, usize)>,
+    /// The streams that are open.
+    streams: Mutex<BTreeMap<PurchaseId, OpenStream>>,
     /// The sales of sealed offers that this escrow committed.
     pub sold: Mutex<Vec<SealedSale>>,
 }
@@ -103,6 +107,8 @@ impl Service for TestEscrow {
         let reply = match EscrowRequest::decode(&request).unwrap() {
             EscrowRequest::Release(request) => self.release(request),
             EscrowRequest::Sales(request) => self.sales(&request),
+            EscrowRequest::Raise(request) => self.raise(&request),
+            EscrowRequest::Close(request) => self.close(&request),
             other => panic!("no merchant asks {}", other.question()),
         };
         reply.unwrap_or_else(|refusal| encode_reply::<()>(&Err(refusal)))
@@ -154,6 +160,7 @@ impl MerchantFixture {
             identity: secret_key(2),
             clock: clock.clone(),
             state: Mutex::default(),
+            streams: Mutex::default(),
             sold: Mutex::default(),
         });
         wire.attach(bank.key(), bank.clone());
@@ -374,6 +381,11 @@ impl MerchantFixture {
 
     /// An order on `offer`, with coins of these values.
     pub fn order(&mut self, offer: Signed<Offer>, values: &[u64]) -> Order {
+        self.order_until(offer, values, self.clock.now_ms() + HOUR_MS / 2)
+    }
+
+    /// An order on `offer`, with coins of these values and this deadline.
+    pub fn order_until(&mut self, offer: Signed<Offer>, values: &[u64], deadline_ms: u64) -> Order {
         self.counter += 1;
         let (coins, keys): (Vec<Coin>, Vec<SecretKey>) =
             values.iter().map(|value| self.bank.mint(*value)).unzip();
@@ -387,12 +399,17 @@ impl MerchantFixture {
             plan: &plan,
             coins,
             coin_keys: &keys,
-            purchase_key: &secret_key(100 + self.counter),
+            purchase_key: &self.purchase_key(),
             note_id: RecoveryRecordId([9; 32]),
             note: vec![0; SEALED_RECORD_BYTES],
-            deadline_ms: self.clock.now_ms() + HOUR_MS / 2,
+            deadline_ms,
         })
         .unwrap()
+    }
+
+    /// The purchase key of the last order.
+    pub fn purchase_key(&self) -> SecretKey {
+        secret_key(100 + self.counter)
     }
 
     /// A sale of a sealed offer that the escrow committed without the merchant.

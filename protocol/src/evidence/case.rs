@@ -2,19 +2,23 @@
 
 use super::{
     conviction::{Charge, Conviction, Culprit},
-    papers::Papers,
+    papers::{Papers, ShownTick},
 };
 use crate::{
     cause::CauseFault,
+    contract::VerifiedContract,
     documents::{
         Abort, AbortReason, BankHold, Commit, Contract, Overdue, Receipt, Settled, SettledAs, Terms,
         promises_causes,
     },
     goods::SealingSecret,
     ids::{CoinsDigest, PurchaseId},
+    money::Amount,
     purchase::{PurchaseError, check_abort_signed, check_commit, check_receipt, check_shown_commit},
     seal::{opens, reopen_goods_key},
     sealed::shows_wrong_key,
+    settle::{check_commit as check_payment, spends},
+    stream::{Opened, Raised, Voucher},
 };
 use farthing_coin::{Document, PublicKey, SecretKey, SharedPoint, Signed};
 use std::collections::BTreeSet;
@@ -23,19 +27,38 @@ use std::collections::BTreeSet;
 #[derive(Debug)]
 pub(super) struct Case<'a> {
     pub(super) purchase: PurchaseId,
-    escrow: PublicKey,
+    pub(super) escrow: PublicKey,
     terms: Option<&'a Terms>,
-    contract: Option<Contract>,
-    points: Vec<&'a SharedPoint>,
+    pub(super) contract: Option<Contract>,
+    pub(super) points: Vec<&'a SharedPoint>,
     secret: Option<SecretKey>,
     sealing_secrets: Vec<&'a SealingSecret>,
     /// Whether the escrow has promised to show the cause of an abort.
     promises_causes: bool,
     holds: Vec<&'a Signed<BankHold>>,
     receipts: Vec<&'a Signed<Receipt>>,
-    commits: Vec<&'a Signed<Commit>>,
-    aborts: Vec<&'a Signed<Abort>>,
+    pub(super) commits: Vec<&'a Signed<Commit>>,
+    pub(super) aborts: Vec<&'a Signed<Abort>>,
     settled: Vec<&'a Signed<Settled>>,
+    /// The escrow's promises that the stream is open.
+    opened: Vec<&'a Signed<Opened>>,
+    /// The customer's vouchers, if it is a stream.
+    pub(super) vouchers: Vec<&'a Signed<Voucher>>,
+    pub(super) raised: Vec<&'a Signed<Raised>>,
+    pub(super) ticks: Vec<&'a ShownTick>,
+}
+
+/// What the points say about the key in the commit of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ShownKey {
+    /// Nothing.
+    Unknown,
+    /// It is the key of this tick, and the papers have the voucher.
+    Fits(u32),
+    /// It fits no voucher of the papers. A voucher for other ticks of the same amount may fit.
+    FitsNoVoucher,
+    /// It is the key of no ticks that cost the amount of the commit.
+    Wrong,
 }
 
 /// A case for each purchase and escrow that the papers name.
@@ -63,7 +86,7 @@ impl<'a> Case<'a> {
             .find(|terms| terms.purchase_id() == purchase && terms.escrow == escrow);
         let contract = papers
             .iter()
-            .filter_map(|paper| paper.contract.clone()?.verified().ok())
+            .filter_map(|paper| verified(paper.contract.clone()?))
             .find(|contract| contract.purchase() == purchase);
         let secret = papers
             .iter()
@@ -94,7 +117,39 @@ impl<'a> Case<'a> {
             commits: signed(papers, Some(escrow), |p| &p.commit, |d| d.purchase == purchase),
             aborts: signed(papers, Some(escrow), |p| &p.abort, |d| d.purchase == purchase),
             settled: signed(papers, bank, |p| &p.settled, |d| of_bank(d.purchase, d.escrow)),
+            opened: signed(
+                papers,
+                Some(escrow),
+                |p| &p.opened,
+                |d| d.bank_hold.body.purchase == purchase,
+            ),
+            vouchers: signed(
+                papers,
+                terms.map(|terms| terms.purchase_key),
+                |p| &p.voucher,
+                |d| d.purchase == purchase,
+            ),
+            raised: signed(papers, Some(escrow), |p| &p.raised, |d| d.purchase == purchase),
+            ticks: papers.iter().filter_map(|paper| paper.tick.as_ref()).collect(),
         }
+    }
+
+    /// How many ticks the offer has, if it is a stream's.
+    pub(super) fn offered_ticks(&self) -> Option<u32> {
+        self.contract.as_ref()?.offer.body.ticks()
+    }
+
+    /// Whether the purchase is, or may be, one on a stream: nobody shows that it is none.
+    fn may_be_stream(&self) -> bool {
+        self.contract.is_none() || self.offered_ticks().is_some()
+    }
+
+    /// Whether a commit pays what the terms or a voucher say. A bank does not know how many ticks a stream has, so it
+    /// compares amounts only.
+    fn pays(&self, commit: &Commit, terms: &Terms) -> bool {
+        let mut vouchers = self.vouchers.iter().map(|voucher| &voucher.body);
+        let voucher = vouchers.find(|voucher| voucher.amount == commit.amount);
+        check_payment(commit, terms, voucher.filter(|_| self.may_be_stream())).is_ok()
     }
 
     /// Whether the papers have a commit or a receipt of the escrow.
@@ -112,24 +167,31 @@ impl<'a> Case<'a> {
         self.terms
     }
 
-    /// Whether the escrow of the terms has committed the purchase on these terms, and its bank is `bank`.
-    pub(super) fn is_paid(&self, bank: &PublicKey) -> bool {
+    /// Whether the escrow of the terms has committed the purchase with the coins of these terms, and its bank is `bank`.
+    pub(super) fn spends(&self, bank: &PublicKey) -> bool {
         let Some(terms) = self.terms.filter(|terms| terms.bank == *bank) else {
             return false;
         };
-        let fits = |commit: &&Signed<Commit>| {
-            commit.body.bank == *bank && crate::settle::check_commit(&commit.body, terms).is_ok()
-        };
-        self.commits.iter().any(fits)
+        let mut commits = self.commits.iter().map(|signed| &signed.body);
+        commits.any(|commit| commit.bank == *bank && spends(commit, terms))
+    }
+
+    /// What the escrow of the terms has committed on these terms, if their bank is `bank`.
+    pub(super) fn paid(&self, bank: &PublicKey) -> Option<Amount> {
+        let terms = self.terms.filter(|terms| terms.bank == *bank)?;
+        let mut commits = self.commits.iter().map(|signed| &signed.body);
+        let paid = commits.find(|commit| commit.bank == *bank && self.pays(commit, terms))?;
+        Some(paid.amount)
     }
 
     /// The convictions that the documents prove.
     pub(super) fn judge(&self) -> Vec<Conviction> {
         let escrow = Culprit::Escrow(self.escrow);
         let mut proven: Vec<(Culprit, Charge)> = Vec::new();
-        if self.is_committed() && !self.aborts.is_empty() {
+        if (self.is_committed() && !self.aborts.is_empty()) || self.has_two_commits() {
             proven.push((escrow, Charge::DecidedTwice));
         }
+        proven.extend(self.charges_of_stream());
         if self.has_wrong_key() {
             proven.push((escrow, Charge::WrongGoodsKey));
         }
@@ -156,6 +218,13 @@ impl<'a> Case<'a> {
         proven.into_iter().map(convict).collect()
     }
 
+    /// Whether the escrow has committed two amounts.
+    fn has_two_commits(&self) -> bool {
+        let mut amounts = self.commits.iter().map(|commit| commit.body.amount);
+        let first = amounts.next();
+        amounts.any(|amount| Some(amount) != first)
+    }
+
     fn has_wrong_key(&self) -> bool {
         let Some(contract) = &self.contract else {
             return false;
@@ -163,6 +232,9 @@ impl<'a> Case<'a> {
         let mut receipts = self.receipts.iter();
         let mut commits = self.commits.iter();
         let sealed_wrong = |commit: &Signed<Commit>| {
+            if let Some(ticks) = contract.offer.body.ticks() {
+                return self.shown_key(commit, contract, ticks) == ShownKey::Wrong;
+            }
             let secret = self.secret.as_ref();
             let by_point = |shown| is_wrong_key(&check_shown_commit(commit, contract, shown).map(drop));
             self.points.iter().any(|shown| by_point(*shown))
@@ -230,14 +302,24 @@ impl<'a> Case<'a> {
         };
         let mut receipts = self.receipts.iter().map(|signed| &signed.body);
         let mut commits = self.commits.iter().map(|signed| &signed.body);
+        // A voucher says what a stream costs: see `charges_of_stream`.
+        let amount_of = |commit: &Commit| match self.may_be_stream() {
+            true => terms.price.max(commit.amount),
+            false => commit.amount,
+        };
         receipts.any(|d| !paid(d.bank, d.coins_digest, d.account, d.amount))
-            || commits.any(|d| !paid(d.bank, d.coins_digest, d.account, d.amount))
+            || commits.any(|d| !paid(d.bank, d.coins_digest, d.account, amount_of(d)))
             || (self.aborts.iter()).any(|abort| check_abort_signed(abort, terms).is_err())
     }
 
-    /// Whether an abort shows a valid cause, or shows no cause and its escrow has not promised to show one.
+    /// Whether an abort shows a valid cause, or shows no cause and its escrow has not promised to show one. An open stream
+    /// ends for its merchant or for the bank.
     fn may_abort(&self, abort: &Signed<Abort>, terms: &Terms) -> bool {
-        match abort.body.reason.check(terms) {
+        let reason = &abort.body.reason;
+        if !self.opened.is_empty() && !matches!(reason, AbortReason::Closed(_) | AbortReason::Overdue(_)) {
+            return false;
+        }
+        match reason.check(terms) {
             Ok(()) => true,
             Err(CauseFault::NotShown) => !self.promises_causes,
             Err(_) => false,
@@ -258,11 +340,16 @@ impl<'a> Case<'a> {
 
     fn charges_of_bank(&self, terms: &Terms) -> Vec<Charge> {
         let held = |hold: &&Signed<BankHold>| hold.body == BankHold::of(terms);
-        let (mut credited, mut released, mut departs) = (false, false, !self.holds.iter().all(held));
+        let (mut credited, mut released, mut departs) = (None, false, !self.holds.iter().all(held));
         for settled in &self.settled {
             match settled.body.outcome {
                 SettledAs::Aborted => released = true,
-                SettledAs::Committed { .. } if settled.body == Settled::committed(terms) => credited = true,
+                SettledAs::Committed { account, amount }
+                    if account == terms.account
+                        && (amount == terms.price || (amount < terms.price && self.may_be_stream())) =>
+                {
+                    credited = credited.max(Some(amount));
+                }
                 SettledAs::Committed { .. } => departs = true,
             }
         }
@@ -275,13 +362,16 @@ impl<'a> Case<'a> {
         let mut aborts = self.aborts.iter();
         let applicable =
             aborts.any(|abort| matches!(abort.body.reason.check(terms), Ok(()) | Err(CauseFault::NotShown)));
-        let fitting = |commit: &&Signed<Commit>| crate::settle::check_commit(&commit.body, terms).is_ok();
-        let owes = self.holds.iter().any(held) && self.commits.iter().any(fitting);
+        let committed = self.commits.iter().map(|signed| &signed.body);
+        let fitting = committed.filter(|commit| self.pays(commit, terms));
+        let owed = fitting.map(|commit| commit.amount).max();
+        let owes = self.holds.iter().any(held) && owed > credited;
+        let credited = credited.is_some();
         let charges = [
             (departs, Charge::NotAsAgreed),
             (early, Charge::OverdueTooEarly),
             (credited && released, Charge::SettledTwice),
-            (owes && !credited && !applicable, Charge::CreditDenied),
+            (owes && !applicable, Charge::CreditDenied),
             (credited && self.is_only_aborted(), Charge::SpentThoughAborted),
             (
                 released && self.is_committed() && self.aborts.is_empty(),
@@ -292,6 +382,14 @@ impl<'a> Case<'a> {
             .into_iter()
             .filter_map(|(proven, charge)| proven.then_some(charge))
             .collect()
+    }
+}
+
+/// The contract, if it is one on goods or on a stream.
+fn verified(contract: Contract) -> Option<VerifiedContract> {
+    match contract.offer.body.ticks() {
+        Some(_) => contract.verified_stream().ok(),
+        None => contract.verified().ok(),
     }
 }
 

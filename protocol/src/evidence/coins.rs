@@ -75,7 +75,7 @@ fn uses_up(shown: &ShownUse, books: &[&KeyBook], cases: &[Case<'_>]) -> bool {
         CoinUse::Hold => {
             let mut of_purchase = cases.iter().filter(|case| case.purchase == used.purchase());
             let bank = books.first().map(|book| &book.list().bank);
-            bank.is_some_and(|bank| of_purchase.any(|case| case.is_paid(bank)))
+            bank.is_some_and(|bank| of_purchase.any(|case| case.spends(bank)))
         }
         CoinUse::Exchange => {
             let issued = shown.issued.as_ref();

@@ -22,7 +22,7 @@ pub enum Culprit {
 /// A charge: what a party has done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Charge {
-    /// The escrow signed a receipt or a commit, and also an abort of the same purchase.
+    /// The escrow signed a receipt or a commit, and also an abort of the same purchase, or two commits of different amounts.
     DecidedTwice,
     /// The escrow signed or sealed a goods key that does not open the offer's commitment.
     WrongGoodsKey,
@@ -54,6 +54,15 @@ pub enum Charge {
     /// The bank signed a denial of this reserve. Its credits are more than the bank admits, or the owner has not signed what
     /// was debited.
     ReserveDenied(PublicKey),
+    /// The escrow committed a stream, and no voucher of the customer is for the amount, with ticks that the committed key fits.
+    CommittedWithoutVoucher,
+    /// The escrow promised to commit ticks of a stream, and committed fewer or aborted.
+    RaisedNotKept,
+    /// The merchant signed a tick of a stream that does not open with its key.
+    TickDoesNotOpen {
+        /// The number of the tick.
+        tick: u32,
+    },
     /// The server signed two encryption keys for one day.
     TwoEncryptionKeys {
         /// The number of the day (UTC, days since 1970).
@@ -73,7 +82,10 @@ impl Charge {
             | Charge::SealedKeyDenied
             | Charge::WrongSealedKey { shown: true }
             | Charge::SettledTwice
+            | Charge::RaisedNotKept
+            | Charge::TickDoesNotOpen { .. }
             | Charge::TwoEncryptionKeys { .. } => None,
+            Charge::CommittedWithoutVoucher => Some("the customer's voucher for the amount of the commit"),
             Charge::WrongSealedKey { shown: false } => {
                 Some("the ephemeral secret of the sealed key, which shows that the key is right")
             }
@@ -97,7 +109,14 @@ impl Charge {
 impl fmt::Display for Charge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Charge::DecidedTwice => "it signed both outcomes of the purchase",
+            Charge::DecidedTwice => "it signed two outcomes of the purchase",
+            Charge::CommittedWithoutVoucher => {
+                "it committed the stream for an amount that the customer has signed no voucher for"
+            }
+            Charge::RaisedNotKept => "it promised to commit ticks of the stream, and committed fewer or none",
+            Charge::TickDoesNotOpen { tick } => {
+                return write!(f, "it signed tick {tick} of the stream, which does not open with its key");
+            }
             Charge::WrongGoodsKey => "it committed with a goods key that does not open the offer's commitment",
             Charge::NotAsAgreed => "it signed a document that contradicts the terms of the purchase",
             Charge::AbortedWithoutCause => {

@@ -6,10 +6,11 @@ use crate::{
     documents::{
         Abort, BankHold, Commit, Contract, EarlierUse, FreeReceipt, Hold, Issued, Receipt, Settled, Terms,
     },
-    goods::{PurchaseSecret, SealingSecret},
+    goods::{GoodsKey, PurchaseSecret, SealingSecret},
     oblivious::EncryptionKey,
     refund::Refunded,
     reserve::ReserveBalance,
+    stream::{Opened, Raised, TickBatch, Voucher, chain, tick_digest},
 };
 use farthing_coin::{Coin, KeyId, KeyList, PublicKey, SharedPoint, Signature, Signed};
 use serde::{Deserialize, Serialize};
@@ -53,6 +54,18 @@ pub struct Papers {
     /// The escrow's abort.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub abort: Option<Signed<Abort>>,
+    /// The escrow's word that a stream is open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub opened: Option<Signed<Opened>>,
+    /// The customer's voucher for ticks of a stream. It belongs to a commit of its amount.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub voucher: Option<Signed<Voucher>>,
+    /// The escrow's promise to commit at least so many ticks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub raised: Option<Signed<Raised>>,
+    /// A tick of a stream that does not open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tick: Option<ShownTick>,
     /// The secret that opens the sealed goods key in the contract's offer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sealing_secret: Option<SealingSecret>,
@@ -93,6 +106,44 @@ impl Papers {
     pub fn terms(&self) -> impl Iterator<Item = &Terms> {
         let contract = self.contract.iter().map(|contract| &contract.terms);
         contract.chain(&self.terms)
+    }
+}
+
+/// A tick of a stream, as its customer shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShownTick {
+    /// The merchant's signature over ticks, the shown one among them.
+    pub batch: Signed<TickBatch>,
+    /// The number of the tick.
+    pub index: u32,
+    /// The encrypted tick.
+    #[serde(with = "hex::serde")]
+    pub tick: Vec<u8>,
+    /// The key of the tick.
+    pub key: GoodsKey,
+}
+
+impl ShownTick {
+    /// Whether the merchant of this contract has signed the tick, and it does not open with its key. A tick that the offer
+    /// does not have costs no digests.
+    pub fn breaks(&self, contract: &Contract) -> bool {
+        let TickBatch {
+            purchase,
+            first,
+            digests,
+        } = &self.batch.body;
+        let place = self
+            .index
+            .checked_sub(*first)
+            .and_then(|place| usize::try_from(place).ok());
+        let signed = place.and_then(|place| digests.get(place));
+        let ticks = contract.offer.body.ticks().unwrap_or_default();
+        self.index <= ticks
+            && *purchase == contract.terms.purchase_id()
+            && signed.is_some_and(|digest| *digest == tick_digest(&self.tick))
+            && self.batch.verify(&contract.terms.merchant).is_ok()
+            && chain::fits(&contract.offer.body.key_commitment, &self.key, self.index)
+            && chain::decrypt_tick(&self.key, purchase, self.index, self.tick.clone()).is_none()
     }
 }
 

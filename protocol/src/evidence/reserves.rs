@@ -103,14 +103,16 @@ impl Account<'_> {
 
     /// The change of the purchases with this purchase key, if the papers have their coins.
     fn change(&self) -> Vec<Amount> {
-        let paid = self.cases.iter().filter(|case| case.is_paid(self.bank));
-        let terms = paid.filter_map(|case| case.terms());
-        let terms = terms.filter(|terms| terms.purchase_key == *self.reserve);
-        let change = terms.filter_map(|terms| {
+        let paid = self
+            .cases
+            .iter()
+            .filter_map(|case| case.terms().zip(case.paid(self.bank)));
+        let paid = paid.filter(|(terms, _)| terms.purchase_key == *self.reserve);
+        let change = paid.filter_map(|(terms, amount)| {
             let mut coins = self.papers.iter().map(|paper| &paper.coins);
             let coins = coins.find(|coins| coins_digest(coins) == terms.coins_digest)?;
             let worth = coins.iter().map(|coin| self.value(&coin.key_id));
-            terms.change(Amount::sum(worth.collect::<Option<Vec<u64>>>()?)?)
+            terms.change(Amount::sum(worth.collect::<Option<Vec<u64>>>()?)?, amount)
         });
         change.collect()
     }

@@ -1,4 +1,7 @@
 //! The parties of one purchase, and the documents that they sign.
+#![allow(dead_code)]
+
+pub(crate) mod stream;
 
 use farthing_coin::{Document, KeyListDigest, PublicKey, SecretKey, Seed, Signed};
 use farthing_protocol::{
@@ -60,14 +63,19 @@ pub(crate) fn offer() -> Offer {
 
 /// The contract that the customer signs with `purchase_key`.
 pub(crate) fn contract_of(offer: Offer, purchase_key: &SecretKey) -> Contract {
+    contract_until(offer, purchase_key, 15)
+}
+
+/// As [`contract_of`], with this deadline.
+pub(crate) fn contract_until(offer: Offer, purchase_key: &SecretKey, deadline_ms: u64) -> Contract {
     let terms = Terms {
         bank: key(BANK),
         currency: "FTH".into(),
-        price: Amount(150),
+        price: offer.price,
         account: key(MERCHANT),
         merchant: key(MERCHANT),
         escrow: key(ESCROW),
-        deadline_ms: 15,
+        deadline_ms,
         coins_digest: CoinsDigest([17; 32]),
         purchase_key: purchase_key.public(),
         private_digest: OfferDigest(offer.digest().0),

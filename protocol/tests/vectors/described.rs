@@ -12,7 +12,11 @@ pub(crate) fn digest(kind: &str, body: Field<'_>) -> Option<[u8; 32]> {
     match kind {
         "farthing overdue" => overdue(&mut t, body),
         "farthing abort" => abort(&mut t, body),
-        "farthing hold 2" => hold(&mut t, body),
+        "farthing hold 2" | "farthing stream opened" => hold(&mut t, body),
+        "farthing voucher" => voucher(&mut t, body),
+        "farthing stream raised" => raised(&mut t, body),
+        "farthing stream close" => close(&mut t, body),
+        "farthing ticks" => ticks(&mut t, body),
         "farthing memo 2" => memo(&mut t, body),
         "farthing denial" => denial(&mut t, body),
         "farthing encryption key" => encryption_key(&mut t, body),
@@ -68,6 +72,11 @@ fn abort(t: &mut Transcript, body: Field<'_>) {
             (b"shared point response", "response"),
         ];
         fields(t, shown, &names);
+    } else if let Some(word) = reason.find("Closed") {
+        t.u8(b"reason", 6);
+        let digest = inner("farthing stream close", |t| close(t, word.get("body")));
+        t.bytes(b"close", &digest);
+        signature(t, [b"merchant commitment", b"merchant response"], word);
     } else {
         let of_version_1 = ["Cancelled", "DeadlinePassed", "WrongSealedKey"];
         let code = (0..).zip(of_version_1).find(|(_, name)| *name == reason.text());
@@ -92,6 +101,30 @@ fn hold(t: &mut Transcript, body: Field<'_>) {
     });
     t.bytes(b"bank hold", &digest);
     signature(t, [b"bank commitment", b"bank response"], signed);
+}
+
+fn voucher(t: &mut Transcript, body: Field<'_>) {
+    raised(t, body);
+    t.u64(b"amount", body.get("amount").u64());
+}
+
+fn raised(t: &mut Transcript, body: Field<'_>) {
+    t.bytes(b"purchase", &body.get("purchase_id").bytes());
+    t.u64(b"ticks", body.get("ticks").u64());
+}
+
+fn close(t: &mut Transcript, body: Field<'_>) {
+    fields(t, body, &[(b"purchase", "purchase_id"), (b"escrow", "escrow")]);
+}
+
+fn ticks(t: &mut Transcript, body: Field<'_>) {
+    t.bytes(b"purchase", &body.get("purchase_id").bytes());
+    t.u64(b"first", body.get("first").u64());
+    let digests = body.get("digests").items();
+    t.u64(b"ticks", digests.len() as u64);
+    digests
+        .iter()
+        .for_each(|digest| t.bytes(b"tick", &digest.bytes()));
 }
 
 fn memo(t: &mut Transcript, body: Field<'_>) {

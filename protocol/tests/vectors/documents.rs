@@ -25,6 +25,7 @@ use farthing_protocol::{
     restore::{AccountRequest, MemoRequest, WithdrawalsRequest},
     seal::SealedKey,
     sealed::SalesRequest,
+    stream::{Close, Opened, Raised, TickBatch, Voucher},
     withdraw::{WithdrawBegin, WithdrawFinish},
 };
 use farthing_vectors::{Claims, Field};
@@ -49,6 +50,7 @@ macro_rules! any_document {
             Abort,
             AccountRequest,
             BankHold,
+            Close,
             Commit,
             Denial,
             Deposit,
@@ -61,7 +63,9 @@ macro_rules! any_document {
             KeyList,
             MemoRequest,
             Offer,
+            Opened,
             Overdue,
+            Raised,
             Receipt,
             RefundRequest,
             Refunded,
@@ -72,6 +76,8 @@ macro_rules! any_document {
             SalesRequest,
             Settled,
             Testimony,
+            TickBatch,
+            Voucher,
             WithdrawBegin,
             WithdrawFinish,
             WithdrawalsRequest,
@@ -153,6 +159,7 @@ pub(crate) fn statement(case: Field<'_>, claims: &mut Claims) {
         "farthing cancel" => of_purchase(PurchaseKeyUse::Cancel),
         "farthing outcome" => of_purchase(PurchaseKeyUse::Outcome),
         "farthing collect" => of_purchase(PurchaseKeyUse::Collect),
+        "farthing stop" => of_purchase(PurchaseKeyUse::Stop),
         "farthing coin hold" => of_coin(CoinUse::Hold),
         "farthing coin exchange begin" => of_coin(CoinUse::ExchangeBegin),
         "farthing coin exchange" => of_coin(CoinUse::Exchange),
@@ -173,6 +180,7 @@ fn proof_of_secret(claims: &mut Claims, case: Field<'_>, digest: [u8; 32]) -> St
             tag: [0; 16],
         },
         proof: Some(signature(case.get("signature"))),
+        ticks: None,
     };
     claims.result("proves", offered.check_proof(&SealingContext(digest)));
     claims.holds(

@@ -4,6 +4,7 @@
 
 use crate::relay;
 use crate::reserves;
+use crate::streams;
 use crate::support::{bank_seed, decode, key, public, signature, wallet_seed};
 use farthing_coin::{
     Coin, Document, KeyId, PublicKey, SecretKey, Seed, SharedPoint, Signed, Statement, StatementDigest,
@@ -62,6 +63,7 @@ pub(crate) fn files() -> Vec<(&'static str, String)> {
             "reserves",
             text(reserves::digests(&story.signers(&story.escrow.public()))),
         ),
+        ("streams", text(story.streams())),
         ("wire_escrow", text(json!({ "frames": escrow_frames(&story) }))),
         ("wire_refusals", text(json!({ "frames": refusals(&story) }))),
         ("wallet", text(json!({ "accounts": accounts() }))),
@@ -190,6 +192,18 @@ impl Story {
             escrow,
             purchase: self.purchase("two steps", 0).terms.purchase_id(),
         }
+    }
+
+    /// A stream, on the first sealed offer.
+    fn streams(&self) -> Value {
+        let sealed = self.sealed_offers().remove(0);
+        streams::sections(&streams::Parties {
+            bank: &self.bank,
+            escrow: &self.escrow,
+            merchant: &self.merchant,
+            offer: &sealed.offer,
+            ephemeral: &sealed.ephemeral,
+        })
     }
 
     /// A contract on a free item, and the merchant's receipt.
@@ -832,7 +846,7 @@ pub(crate) fn document<D: Document + Serialize + Clone>(name: &str, body: D, sec
 }
 
 /// The fields that every case of a signature has.
-fn signed(secret: &SecretKey, statement: &Statement) -> Map<String, Value> {
+pub(crate) fn signed(secret: &SecretKey, statement: &Statement) -> Map<String, Value> {
     let signature = secret.sign(statement);
     let signer: PublicKey = secret.public();
     let (nonce, e) = crate::documents::nonce_and_challenge(secret, statement, &signature);

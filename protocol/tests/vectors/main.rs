@@ -19,6 +19,7 @@ mod refused_replies;
 mod relay;
 mod reserves;
 mod seal;
+mod streams;
 mod support;
 mod wire;
 
@@ -69,6 +70,13 @@ const CHECKS_2: &[Check] = &[
     ("reserves", "paid", reserves::check_paid),
     ("reserves", "texts", reserves::check_text),
     ("reserves", "credits", reserves::check_credit),
+    ("streams", "chains", streams::check_chain),
+    ("streams", "ticks", streams::check_tick),
+    ("streams", "documents", documents::document),
+    ("streams", "statements", documents::statement),
+    ("streams", "escrow", wire::escrow),
+    ("streams", "merchant", wire::merchant),
+    ("streams", "bank", wire::bank),
     ("wire_bank", "frames", wire::bank),
     ("wire_escrow", "frames", wire::escrow),
     ("wire_merchant", "frames", wire::merchant),

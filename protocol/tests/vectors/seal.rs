@@ -88,7 +88,11 @@ pub(crate) fn sealed_in_offer(case: Field<'_>, claims: &mut Claims) {
     let escrow = key(case.get("escrow_secret"));
     claims.bytes("escrow", escrow.public().0, case);
     let sealed = sealed_key(case, claims, &ephemeral, &escrow, &context.0);
-    let offered = OfferedKey { sealed, proof: None };
+    let offered = OfferedKey {
+        sealed,
+        proof: None,
+        ticks: None,
+    };
     claims.equal("in the offer", offer.sealed_key, Some(offered));
     let goods_key = GoodsKey::from_bytes(case.get("goods_key").array());
     claims.holds("opens the commitment", opens(&offer.key_commitment, &goods_key));

@@ -18,6 +18,7 @@ use farthing_protocol::{
     restore::{BucketPage, KeptMemo, WithdrawalsPage},
     sealed::SalesPage,
     settle::{Answers, Collected},
+    stream::{RaiseReply, Ticks, Voucher},
 };
 use farthing_vectors::{Claims, Field};
 use serde::{Serialize, de::DeserializeOwned};
@@ -54,7 +55,8 @@ pub(crate) fn escrow(case: Field<'_>, claims: &mut Claims) {
     match message(case) {
         "Hold" => reply::<Signed<Hold>>(case, claims),
         "Release" => reply::<Committed>(case, claims),
-        "Cancel" | "Outcome" | "Pay" => reply::<Outcome>(case, claims),
+        "Cancel" | "Outcome" | "Pay" | "Open" | "Close" => reply::<Outcome>(case, claims),
+        "Raise" => reply::<RaiseReply>(case, claims),
         "Overdue" => reply::<WithHead<SignedDecision>>(case, claims),
         "Witness" => reply::<Signed<Testimony>>(case, claims),
         "Sales" => reply::<SalesPage>(case, claims),
@@ -93,6 +95,9 @@ pub(crate) fn merchant(case: Field<'_>, claims: &mut Claims) {
         "Piece" => reply::<Piece>(case, claims),
         "Deliver" => reply::<Signed<Receipt>>(case, claims),
         "Take" => reply::<Signed<FreeReceipt>>(case, claims),
+        "Watch" => reply::<Option<Signed<Voucher>>>(case, claims),
+        "Ticks" => reply::<Ticks>(case, claims),
+        "Stop" => reply::<Outcome>(case, claims),
         other => panic!("a merchant is not asked `{other}`"),
     }
 }

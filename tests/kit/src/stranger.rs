@@ -35,6 +35,10 @@ use farthing_protocol::{
     seal::SEALED_RECORD_BYTES,
     sealed::SalesRequest,
     settle::{CollectRequest, SettleRequest},
+    stream::{
+        Close, CloseRequest, OpenRequest, Opened, RaiseRequest, StopRequest, TicksRequest, Voucher,
+        WatchRequest,
+    },
     withdraw::{WithdrawBegin, WithdrawFinish},
 };
 
@@ -128,11 +132,17 @@ kinds! {
     "escrow-witness", Escrow, escrow_witness, "another escrow", "not a peer";
     "escrow-pay", Escrow, escrow_pay, "another escrow", "64 forged coins";
     "escrow-sales", Escrow, escrow_sales, "another escrow", "answered: no sales";
+    "escrow-open", Escrow, escrow_open, "another escrow", "64 forged coins, if there is a stream";
+    "escrow-raise", Escrow, escrow_raise, "none", "no such stream";
+    "escrow-close", Escrow, escrow_close, "none", "no such stream";
     "merchant-catalogue", Merchant, merchant_catalogue, "none", "answered: a page";
     "merchant-offer", Merchant, merchant_offer, "no such item", "answered: an offer with small goods";
     "merchant-goods", Merchant, merchant_goods, "no such item", "answered: a piece";
     "merchant-deliver", Merchant, merchant_deliver, "another escrow", "a forged hold";
     "merchant-take", Merchant, merchant_take, "a price", "answered, if something is free: its goods key";
+    "merchant-watch", Merchant, merchant_watch, "another merchant", "a forged hold, if there is a stream";
+    "merchant-ticks", Merchant, merchant_ticks, "none", "no such stream";
+    "merchant-stop", Merchant, merchant_stop, "none", "no such stream";
 }
 
 /// Somebody whom no server knows.
@@ -143,10 +153,11 @@ pub struct Stranger {
     outputs: Vec<KeyId>,
     /// 64 forged coins.
     purse: Purse,
-    /// A released, a sealed and a free offer of the merchant. Without one of a kind it is another offer.
+    /// A released, a sealed and a free offer of the merchant, and one of a stream. Without one of a kind it is another offer.
     released: Signed<Offer>,
     sealed: Signed<Offer>,
     free: Signed<Offer>,
+    stream: Signed<Offer>,
 }
 
 impl std::fmt::Debug for Stranger {
@@ -181,8 +192,9 @@ impl Stranger {
             outputs,
             purse: Purse { coins, keys },
             released: one(|offer| offer.sealed_key.is_none() && !offer.is_free()),
-            sealed: one(|offer| offer.sealed_key.is_some()),
+            sealed: one(|offer| offer.sealed_key.is_some() && offer.ticks().is_none()),
             free: one(Offer::is_free),
+            stream: one(|offer| offer.ticks().is_some()),
             hand,
         }
     }
@@ -281,6 +293,11 @@ impl Stranger {
 
     /// A hold that the stranger has signed in the places of bank and escrow.
     fn forged_hold(&self, bought: &Bought) -> Signed<Hold> {
+        let bank_hold = self.forged_bank_hold(bought);
+        Signed::sign(Hold { bank_hold }, &self.key)
+    }
+
+    fn forged_bank_hold(&self, bought: &Bought) -> Signed<BankHold> {
         let terms = &bought.order.contract.terms;
         let bank_hold = BankHold {
             purchase: terms.purchase_id(),
@@ -288,12 +305,17 @@ impl Stranger {
             coins_digest: terms.coins_digest,
             total: bought.order.contract.offer.body.price,
         };
-        Signed::sign(
-            Hold {
-                bank_hold: Signed::sign(bank_hold, &self.key),
-            },
-            &self.key,
-        )
+        Signed::sign(bank_hold, &self.key)
+    }
+
+    /// A voucher for a purchase that nobody knows.
+    fn voucher(&self) -> Signed<Voucher> {
+        let voucher = Voucher {
+            purchase: PurchaseId(self.request_id().0),
+            ticks: 1,
+            amount: Amount(1),
+        };
+        Signed::sign(voucher, &self.key)
     }
 }
 
@@ -509,6 +531,29 @@ fn escrow_sales(it: &Stranger, depth: Depth) -> Made {
     made(Signed::sign(asks, &it.key))
 }
 
+fn escrow_open(it: &Stranger, depth: Depth) -> Made {
+    made(OpenRequest(it.order(&it.stream, depth).hold()))
+}
+
+fn escrow_raise(it: &Stranger, _: Depth) -> Made {
+    made(RaiseRequest {
+        voucher: it.voucher(),
+        wants_key: true,
+    })
+}
+
+fn escrow_close(it: &Stranger, depth: Depth) -> Made {
+    let voucher = it.voucher();
+    let close = Close {
+        purchase: voucher.body.purchase,
+        escrow: it.escrow(depth),
+    };
+    made(CloseRequest {
+        close: Signed::sign(close, &it.key),
+        voucher: Some(voucher),
+    })
+}
+
 // ---- requests to a merchant -------------------------------------------------------------------------------------------
 
 fn merchant_catalogue(_: &Stranger, _: Depth) -> Made {
@@ -548,6 +593,37 @@ fn merchant_take(it: &Stranger, depth: Depth) -> Made {
         ),
     };
     made(TakeRequest(it.hand.order_of(offer.clone(), purse).order.contract))
+}
+
+fn merchant_watch(it: &Stranger, depth: Depth) -> Made {
+    let bought = it.order(&it.stream, Depth::Deepest);
+    let bank_hold = it.forged_bank_hold(&bought);
+    let mut contract = bought.order.contract;
+    if depth == Depth::First {
+        contract.terms.merchant = it.key.public();
+    }
+    made(WatchRequest {
+        contract,
+        opened: Signed::sign(Opened { bank_hold }, &it.key),
+    })
+}
+
+fn merchant_ticks(it: &Stranger, _: Depth) -> Made {
+    let voucher = it.voucher();
+    made(TicksRequest {
+        purchase: voucher.body.purchase,
+        voucher: Some(voucher),
+        window: 1,
+        wait_ms: 0,
+    })
+}
+
+fn merchant_stop(it: &Stranger, _: Depth) -> Made {
+    made(StopRequest {
+        purchase: PurchaseId(it.request_id().0),
+        signature: it.signature(),
+        voucher: Some(it.voucher()),
+    })
 }
 
 fn item(it: &Stranger, depth: Depth) -> ItemId {

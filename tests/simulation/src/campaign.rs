@@ -75,6 +75,7 @@ async fn campaign_of(seed: u64, relayed: bool) -> CampaignResult {
         prices: (0..=dice.below(3)).map(|_| Amount(1 + dice.below(900))).collect(),
         goods_bytes: dice.one_of(&[0, 1, 1_000, 20_000]),
         sealed: (0..MERCHANTS_MAX).filter(|_| sealing.percent(40)).collect(),
+        streams: Default::default(),
         relayed,
     };
     let world = World::of(seed, population).await;

@@ -3,14 +3,16 @@
 use super::party::Party;
 use farthing_coin::{SecretKey, Seed};
 use farthing_merchant::{
-    rows::Item,
+    rows::{Item, StreamItem, StreamSource},
     secret::MerchantSecret,
     shelf::GoodsShelf,
-    transactions::{add_item, add_item_reads},
+    streams::source::digest_chunks,
+    transactions::{add_item, add_item_reads, add_stream},
 };
 use farthing_node::card::{Card, RoleName};
 use farthing_node::fingerprint::Fingerprint;
-use farthing_protocol::ids::ItemId;
+use farthing_protocol::goods::{GoodsSummary, encrypted_len};
+use farthing_protocol::ids::{EncryptedDigest, GoodsDigest, ItemId};
 use farthing_protocol::money::Amount;
 use farthing_store::{
     Store, StoreOptions,
@@ -27,6 +29,12 @@ use tempfile::TempDir;
 /// Path of a server's store on its disk.
 pub const STORE: &str = "/store";
 
+/// The size of a tick of a stream (bytes).
+pub const CHUNK_BYTES: usize = 100;
+
+/// The ticks of a stream.
+pub const TICKS: u32 = 5;
+
 /// Title of every merchant's item.
 pub const ITEM: &str = "a picture";
 
@@ -41,6 +49,8 @@ pub struct Population {
     pub goods_bytes: usize,
     /// The merchants whose offers are sealed.
     pub sealed: BTreeSet<usize>,
+    /// The merchants whose item is a stream, of chunks of [`CHUNK_BYTES`].
+    pub streams: BTreeSet<usize>,
     /// Whether there is a relay, which all wallets use.
     pub relayed: bool,
 }
@@ -52,6 +62,7 @@ impl Default for Population {
             prices: vec![Amount(725)],
             goods_bytes: 100_000,
             sealed: BTreeSet::new(),
+            streams: BTreeSet::new(),
             relayed: false,
         }
     }
@@ -72,6 +83,16 @@ impl Population {
         Self {
             relayed: true,
             ..self
+        }
+    }
+
+    /// One of each, with a merchant whose item is a stream of [`TICKS`] ticks.
+    pub fn streaming() -> Self {
+        Self {
+            prices: vec![Amount(500)],
+            goods_bytes: TICKS as usize * CHUNK_BYTES,
+            streams: BTreeSet::from([0]),
+            ..Self::default()
         }
     }
 
@@ -189,28 +210,61 @@ impl Foundation {
             .collect()
     }
 
+    /// A tick of a merchant's stream: 1 for the first one.
+    pub fn tick(&self, number: usize, tick: u32) -> Vec<u8> {
+        let begin = (tick as usize - 1) * CHUNK_BYTES;
+        self.goods(number)[begin..][..CHUNK_BYTES].to_vec()
+    }
+
+    /// Puts a merchant's goods on its shelf as the chunks of a stream.
+    fn shelve_chunks(&self, number: usize, item_id: &ItemId) -> (GoodsSummary, StreamItem) {
+        let home = self.merchant_home(number);
+        let (path, goods) = (home.join("records"), self.goods(number));
+        std::fs::write(&path, &goods).expect("the file is written");
+        let (digests, size_bytes) =
+            digest_chunks(&mut goods.as_slice(), CHUNK_BYTES as u32, |_| {}).expect("the digests");
+        let shelf = GoodsShelf::open(&home).expect("the shelf");
+        shelf
+            .add_chunks(item_id, &digests)
+            .expect("the digests are shelved");
+        let source = StreamSource::File {
+            path: path.to_str().expect("a path in UTF-8").into(),
+            chunk_bytes: CHUNK_BYTES as u32,
+            chunks: TICKS,
+        };
+        let summary = GoodsSummary {
+            size_bytes,
+            encrypted_bytes: encrypted_len(size_bytes),
+            digest: GoodsDigest([0; 32]),
+            encrypted_digest: EncryptedDigest([0; 32]),
+        };
+        (summary, StreamItem { ticks: TICKS, source })
+    }
+
     /// A merchant's disk before it is first started, with its item on it.
     pub async fn stocked(&self, number: usize) -> MemoryDisk {
         let home = self.merchant_home(number);
         let secret = MerchantSecret::load(&home).expect("the secret");
         let (item_id, salt) = (ItemId([7 + number as u8; 32]), [8; 32]);
-        let shelved = GoodsShelf::open(&home)
-            .expect("the shelf")
-            .add(
-                &item_id,
-                &secret.content_key(&item_id),
-                salt,
-                &mut self.goods(number).as_slice(),
-                |_| {},
-            )
-            .expect("the goods are shelved");
+        let (summary, stream) = match self.population.streams.contains(&number) {
+            true => {
+                let (summary, stream) = self.shelve_chunks(number, &item_id);
+                (summary, Some(stream))
+            }
+            false => {
+                let key = secret.content_key(&item_id);
+                let shelf = GoodsShelf::open(&home).expect("the shelf");
+                let shelved = shelf.add(&item_id, &key, salt, &mut self.goods(number).as_slice(), |_| {});
+                (shelved.expect("the goods are shelved").summary, None)
+            }
+        };
         let item = Item {
             title: ITEM.into(),
             description: "of nothing".into(),
             media_type: "image/png".into(),
             price: self.population.prices[number],
             currency: "FTH".into(),
-            summary: shelved.summary,
+            summary,
             file_name: "goods".into(),
             sealed: self.population.sealed.contains(&number),
         };
@@ -218,7 +272,10 @@ impl Foundation {
         let options = StoreOptions::simulated(disk.clone(), self.seed ^ number as u64);
         let (store, _) = Store::open(Path::new(STORE), options).expect("the store opens");
         store
-            .transact(add_item_reads(&item_id), move |tx| add_item(tx, &item_id, &item))
+            .transact(add_item_reads(&item_id), move |tx| match &stream {
+                None => add_item(tx, &item_id, &item),
+                Some(stream) => add_stream(tx, &item_id, &item, stream),
+            })
             .await
             .expect("the item is added");
         store.close().expect("the store closes");

@@ -52,6 +52,8 @@ pub mod setting;
 pub mod shopper;
 pub mod shopping;
 pub mod stories;
+pub mod stream_cheats;
+pub mod streams;
 pub mod trace;
 pub mod trouble;
 pub mod weather;

@@ -157,6 +157,7 @@ struct Life {
 /// a `LocalSet`.
 pub async fn life(seed: u64, commands: usize) -> LifeResult {
     let population = Population {
+        streams: Default::default(),
         relayed: false,
         escrows: 1,
         prices: vec![Amount(3), Amount(120), Amount(31)],

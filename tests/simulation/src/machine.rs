@@ -218,6 +218,11 @@ impl Machine {
         life
     }
 
+    /// Whether a process has died, or was stopped.
+    pub fn has_died(&self) -> bool {
+        self.starts.load(Ordering::SeqCst) > 1 || self.life().is_over()
+    }
+
     /// The life of the process that was last started.
     pub fn life(&self) -> Life {
         self.current().clone()

@@ -4,6 +4,7 @@ use super::{
     customer::CustomerMachine,
     foundation::{ITEM, Population},
     money::owed,
+    streams::{committed_ticks, watch_once},
     world::World,
 };
 use farthing_client::{
@@ -61,13 +62,15 @@ pub enum Mode {
     Change,
     /// The same, from a merchant with sealed offers.
     SealedChange,
+    /// Watch a part of a stream. What was not watched comes back.
+    Stream,
     /// Pay coins into the account, pay the request of another customer, and request a payment. Nothing is bought.
     Pay,
 }
 
 impl Mode {
     /// Every mode.
-    pub const ALL: [Mode; 9] = [
+    pub const ALL: [Mode; 10] = [
         Mode::Buy,
         Mode::Cancel,
         Mode::Sealed,
@@ -76,6 +79,7 @@ impl Mode {
         Mode::Free,
         Mode::Change,
         Mode::SealedChange,
+        Mode::Stream,
         Mode::Pay,
     ];
 
@@ -85,6 +89,11 @@ impl Mode {
             Mode::Buy | Mode::Cancel | Mode::EscrowSilent | Mode::Pay => (Population::default(), 2_000),
             Mode::Sealed | Mode::SealedCancel => (Population::sealed(), 20_000),
             Mode::Free => (Population::with_price(Amount(0)), 2_000),
+            Mode::Stream => {
+                let streaming = Population::streaming();
+                let goods_bytes = streaming.goods_bytes;
+                (streaming, goods_bytes)
+            }
             Mode::Change => (Population::with_price(NEEDS_CHANGE), 2_000),
             Mode::SealedChange => (
                 Population {
@@ -103,7 +112,13 @@ impl Mode {
     /// The requests that are blocked until the customer has cancelled.
     fn silence(self) -> Option<fn(&Card, &[u8]) -> bool> {
         match self {
-            Mode::Buy | Mode::Sealed | Mode::Free | Mode::Change | Mode::SealedChange | Mode::Pay => None,
+            Mode::Buy
+            | Mode::Sealed
+            | Mode::Free
+            | Mode::Change
+            | Mode::SealedChange
+            | Mode::Stream
+            | Mode::Pay => None,
             Mode::Cancel => Some(is_delivery),
             Mode::SealedCancel => Some(is_hold_at_bank),
             Mode::EscrowSilent => Some(is_customers_at_escrow),
@@ -190,7 +205,10 @@ pub async fn day(world: &World, wallet: &Wallet, mode: Mode, amount: Amount) {
         cancelled_purchase(world, wallet).await;
         world.network.unblock();
     }
-    buy(world, wallet).await;
+    match mode {
+        Mode::Stream => watch(world, wallet).await,
+        _ => buy(world, wallet).await,
+    }
     let due = owed(wallet);
     assert_eq!(due, Amount(0), "money: the change of a purchase is not received");
     if matches!(mode, Mode::Sealed | Mode::SealedCancel | Mode::SealedChange) {
@@ -270,6 +288,35 @@ pub async fn buy(world: &World, wallet: &Wallet) {
         silent_at_worst(wallet.buy(&world.parties(), ITEM, &output).await);
     }
     panic!("progress: the purchase does not get on");
+}
+
+/// Watches a part of the stream, unless that was done. What was not watched comes back.
+pub async fn watch(world: &World, wallet: &Wallet) {
+    for _ in 0..TRIES_MAX {
+        if !resume(wallet).await.open.is_empty() {
+            continue;
+        }
+        let purchases = wallet.purchases().expect("the purchases");
+        if purchases
+            .iter()
+            .any(|(_, row)| committed_ticks(&row.purchase).is_some())
+        {
+            return;
+        }
+        let watched = watch_once(world, wallet).await;
+        if let Ok(seen) = &watched {
+            let row = wallet.purchase(seen.number).expect("the purchase");
+            let paid = committed_ticks(&row.purchase);
+            assert_eq!(
+                paid.unwrap_or_default(),
+                seen.ticks,
+                "goods: ticks were paid for and not seen: {:?}",
+                seen.end
+            );
+        }
+        silent_at_worst(watched);
+    }
+    panic!("progress: the stream does not get on");
 }
 
 /// Pays into the account, pays another customer, and requests a payment, unless that was done.

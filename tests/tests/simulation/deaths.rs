@@ -9,6 +9,7 @@ use farthing_simulation::{
     machine::Death,
     schedule::{FUNDS, WITHDRAWN},
     shopping::{Mode, day, picture},
+    streams::watch_once,
     world::World,
 };
 use std::{sync::Arc, time::Duration};
@@ -71,10 +72,15 @@ async fn die_and_return(mode: Mode, number: u64, fault: Fault, back: Return) {
     world.check(&[&wallet]).await;
     // The customer's money can be spent.
     if spendable(&wallet) >= world.foundation.population.prices[0] {
-        wallet
-            .buy(&world.parties(), "a picture", &picture(&world, 9))
-            .await
-            .expect("another purchase");
+        let again = match mode {
+            Mode::Stream => watch_once(&world, &wallet).await.map(|seen| seen.number),
+            _ => {
+                wallet
+                    .buy(&world.parties(), "a picture", &picture(&world, 9))
+                    .await
+            }
+        };
+        again.expect("another purchase");
         world.check(&[&wallet]).await;
     }
 }
@@ -127,4 +133,9 @@ fn the_wallet_dies_at_every_message_of_a_purchase_with_change_and_comes_back() {
 #[test]
 fn the_wallet_dies_at_every_message_of_a_sealed_purchase_with_change_and_comes_back() {
     local(every_death(Mode::SealedChange));
+}
+
+#[test]
+fn the_wallet_dies_at_every_message_of_a_stream_and_comes_back() {
+    local(every_death(Mode::Stream));
 }

@@ -30,6 +30,9 @@ const CHANGE_PAIRS: usize = 200;
 /// About how many pairs of a day of payments are run.
 const PAYMENT_PAIRS: usize = 200;
 
+/// Pairs of faults of a stream in every run.
+const STREAM_PAIRS: usize = 200;
+
 /// About how many schedules of one fault with a relay are run of each longer mode.
 const RELAYED_SINGLES: usize = 300;
 
@@ -267,6 +270,25 @@ fn pairs_of_faults_of_a_purchase_with_change() {
         ..pairs(Mode::Change)
     };
     pairs.run("pairs_of_faults_of_a_purchase_with_change");
+}
+
+#[test]
+fn every_single_fault_of_a_stream() {
+    singles(Mode::Stream).run("every_single_fault_of_a_stream");
+}
+
+#[test]
+fn pairs_of_faults_of_a_stream() {
+    let pairs = Row {
+        which: Which::asked_or(Which::Sample(STREAM_PAIRS)),
+        ..pairs(Mode::Stream)
+    };
+    pairs.run("pairs_of_faults_of_a_stream");
+}
+
+#[test]
+fn single_faults_of_a_relayed_stream() {
+    relayed(singles(Mode::Stream), Which::Sample(RELAYED_SINGLES)).run("single_faults_of_a_relayed_stream");
 }
 
 #[test]

@@ -243,7 +243,7 @@ fn an_escrow_that_signed_a_wrong_key_or_both_outcomes_is_convicted() {
     both["abort"] = serde_json::to_value(abort(&honest(), ESCROW)).unwrap();
     for (test, documents, says) in [
         ("key", wrong_key, "a goods key that does not open"),
-        ("both", both, "signed both outcomes"),
+        ("both", both, "signed two outcomes"),
     ] {
         let report = judge_files(test, &documents, &sealed);
         assert_eq!(report.exit, Exit::EscrowBroke, "{test}: {}", report.text);
@@ -320,7 +320,10 @@ fn an_accused_bank_adds_its_own_file_and_is_cleared() {
         ..honest
     };
     let clearing = Papers {
-        settled: Some(Signed::sign(Settled::committed(&terms), &secret(BANK))),
+        settled: Some(Signed::sign(
+            Settled::committed(&terms, terms.price),
+            &secret(BANK),
+        )),
         terms: Some(terms),
         ..Papers::default()
     };

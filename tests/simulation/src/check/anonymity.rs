@@ -22,6 +22,7 @@ use farthing_protocol::{
     reserve::FromReserve,
     sealed::PayRequest,
     settle::SettleRequest,
+    stream::OpenRequest,
     withdraw::{WithdrawBegin, WithdrawFinish},
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -230,13 +231,18 @@ fn matters(role: RoleName, message: &Sent) -> (Vec<Matter>, Vec<PublicKey>) {
             BankRequest::decode(request).map_or((vec![], vec![]), |request| bank_matters(&request))
         }
         RoleName::Escrow => match EscrowRequest::decode(request) {
-            Ok(EscrowRequest::Hold(hold) | EscrowRequest::Pay(PayRequest(hold))) => {
+            Ok(
+                EscrowRequest::Hold(hold)
+                | EscrowRequest::Pay(PayRequest(hold))
+                | EscrowRequest::Open(OpenRequest(hold)),
+            ) => {
                 let coins = hold.payment.coins.iter().map(|coin| coin.public);
                 let keys = coins.chain([hold.contract.terms.purchase_key]).collect();
                 (vec![Matter::Purchase(hold.contract.terms.purchase_id())], keys)
             }
             Ok(EscrowRequest::Cancel(cancel)) => (vec![Matter::Purchase(cancel.terms.purchase_id())], vec![]),
             Ok(EscrowRequest::Outcome(outcome)) => (vec![Matter::Purchase(outcome.purchase)], vec![]),
+            Ok(EscrowRequest::Raise(raise)) => (vec![Matter::Purchase(raise.voucher.body.purchase)], vec![]),
             _ => (vec![], vec![]),
         },
         RoleName::Merchant => match MerchantRequest::decode(request) {
@@ -244,6 +250,11 @@ fn matters(role: RoleName, message: &Sent) -> (Vec<Matter>, Vec<PublicKey>) {
                 vec![Matter::Purchase(deliver.contract.terms.purchase_id())],
                 vec![],
             ),
+            Ok(MerchantRequest::Watch(watch)) => {
+                (vec![Matter::Purchase(watch.contract.terms.purchase_id())], vec![])
+            }
+            Ok(MerchantRequest::Ticks(ticks)) => (vec![Matter::Purchase(ticks.purchase)], vec![]),
+            Ok(MerchantRequest::Stop(stop)) => (vec![Matter::Purchase(stop.purchase)], vec![]),
             Ok(MerchantRequest::Take(take)) => (
                 vec![Matter::Purchase(take.0.terms.purchase_id())],
                 vec![take.0.terms.purchase_key],

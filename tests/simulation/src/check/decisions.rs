@@ -19,6 +19,7 @@ use farthing_protocol::{
     refusal::Refusal,
     sealed::{PayRequest, SalesRequest},
     settle::{Answers, CollectRequest, Collected, SettleRequest},
+    stream::{CloseRequest, OpenRequest, StopRequest},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,11 +40,13 @@ fn is_answered_for_ever(role: RoleName, request: &[u8]) -> bool {
             )
         }),
         RoleName::Escrow => EscrowRequest::decode(request).is_ok_and(|question| {
-            use EscrowRequest::{Outcome, Sales, Witness};
-            !matches!(question, Outcome(_) | Sales(_) | Witness(_))
+            use EscrowRequest::{Open, Outcome, Sales, Witness};
+            !matches!(question, Open(_) | Outcome(_) | Sales(_) | Witness(_))
         }),
-        RoleName::Merchant => MerchantRequest::decode(request)
-            .is_ok_and(|question| matches!(question, MerchantRequest::Deliver(_) | MerchantRequest::Take(_))),
+        RoleName::Merchant => MerchantRequest::decode(request).is_ok_and(|question| {
+            use MerchantRequest::{Deliver, Stop, Take};
+            matches!(question, Deliver(_) | Stop(_) | Take(_))
+        }),
         RoleName::Relay => false,
     }
 }
@@ -71,12 +74,19 @@ fn answered(role: RoleName, request: &[u8], reply: &[u8]) -> Vec<Answered> {
             let reply = WithHead::<SettleRequest>::decode_reply(reply).expect("a reply is one");
             settled(&push.body, reply.map(|answer| answer.body))
         }
+        // A stream that is open cannot be cancelled. This answer ends nothing, and the end comes later.
+        (RoleName::Escrow, _, Ok(EscrowRequest::Cancel(_))) if is_streaming(reply) => Vec::new(),
         (RoleName::Escrow, _, Ok(EscrowRequest::Overdue(_))) => {
             let reply = WithHead::<OverdueRequest>::decode_reply(reply).expect("a reply is one");
             whole(encode_reply(&reply.map(|answer| answer.body)))
         }
         _ => whole(reply.to_vec()),
     }
+}
+
+/// Whether the reply to a cancel says that the purchase is an open stream.
+fn is_streaming(reply: &[u8]) -> bool {
+    matches!(CancelRequest::decode_reply(reply), Ok(Ok(Outcome::Streaming(_))))
 }
 
 /// The reply to each decision.
@@ -101,6 +111,8 @@ fn settled(settle: &SettleRequest, reply: Result<Answers, Refusal>) -> Vec<Answe
 enum End {
     Committed,
     Aborted,
+    /// A stream, committed for so many ticks.
+    Streamed(u32),
 }
 
 pub(super) fn check(sent: &[Sent], safety: &mut Vec<String>) {
@@ -150,7 +162,7 @@ pub(super) fn check(sent: &[Sent], safety: &mut Vec<String>) {
     }
     for (purchase, ends) in ends {
         if ends.len() > 1 {
-            safety.push(format!("finality: {purchase} was committed and aborted"));
+            safety.push(format!("finality: {purchase} has several ends: {ends:?}"));
         }
     }
 }
@@ -167,6 +179,7 @@ fn said(role: RoleName, message: &Sent) -> Vec<(PurchaseId, End)> {
         let end = match decision {
             SignedDecision::Commit(_) => End::Committed,
             SignedDecision::Abort(_) => End::Aborted,
+            SignedDecision::Stream(stream) => End::Streamed(stream.voucher.body.ticks),
         };
         said.push((decision.purchase(), end));
     };
@@ -182,6 +195,7 @@ fn said(role: RoleName, message: &Sent) -> Vec<(PurchaseId, End)> {
                         Collected::Open => {}
                         Collected::Committed(commit) => of_decision(&SignedDecision::Commit(commit)),
                         Collected::Aborted(abort) => of_decision(&SignedDecision::Abort(abort)),
+                        Collected::Streamed(stream) => of_decision(&SignedDecision::Stream(stream)),
                     }
                 }
             }
@@ -202,6 +216,8 @@ fn said(role: RoleName, message: &Sent) -> Vec<(PurchaseId, End)> {
                 .iter()
                 .for_each(|decision| of_decision(&decision.body)),
             Ok(EscrowRequest::Pay(_)) => said.extend(outcomes(replies::<PayRequest>(message))),
+            Ok(EscrowRequest::Open(_)) => said.extend(outcomes(replies::<OpenRequest>(message))),
+            Ok(EscrowRequest::Close(_)) => said.extend(outcomes(replies::<CloseRequest>(message))),
             Ok(EscrowRequest::Sales(_)) => {
                 let sales = replies::<Signed<SalesRequest>>(message).into_iter();
                 let committed = sales.flat_map(|page| page.sales).map(|sale| sale.committed);
@@ -209,12 +225,14 @@ fn said(role: RoleName, message: &Sent) -> Vec<(PurchaseId, End)> {
             }
             _ => {}
         },
-        RoleName::Merchant => {
-            if let Ok(MerchantRequest::Deliver(_)) = MerchantRequest::decode(request) {
+        RoleName::Merchant => match MerchantRequest::decode(request) {
+            Ok(MerchantRequest::Deliver(_)) => {
                 let replies = replies::<DeliverRequest>(message).into_iter();
                 said.extend(replies.map(|receipt| (receipt.body.purchase, End::Committed)));
             }
-        }
+            Ok(MerchantRequest::Stop(_)) => said.extend(outcomes(replies::<StopRequest>(message))),
+            _ => {}
+        },
         RoleName::Relay => {}
     }
     said
@@ -222,7 +240,11 @@ fn said(role: RoleName, message: &Sent) -> Vec<(PurchaseId, End)> {
 
 fn outcomes(replies: Vec<Outcome>) -> impl Iterator<Item = (PurchaseId, End)> {
     replies.into_iter().filter_map(|outcome| match outcome {
-        Outcome::Undecided => None,
+        Outcome::Undecided | Outcome::Streaming(_) => None,
+        Outcome::Streamed(stream) => Some((
+            stream.commit.body.purchase,
+            End::Streamed(stream.voucher.body.ticks),
+        )),
         Outcome::Committed(committed) => Some((committed.receipt.body.purchase, End::Committed)),
         Outcome::Aborted(abort) => Some((abort.body.purchase, End::Aborted)),
     })

@@ -2,6 +2,8 @@
 //! it.
 
 use super::World;
+use crate::party::Party;
+use crate::streams::{committed_ticks, seen_problem};
 use farthing_bank::rows::REFUNDS;
 use farthing_client::{
     purchase::goods::judge,
@@ -10,7 +12,12 @@ use farthing_client::{
 };
 use farthing_coin::PublicKey;
 use farthing_node::admin::AdminHandler;
-use farthing_protocol::{documents::PurchaseId, evidence::Verdict, money::Amount, purchase::Purchase};
+use farthing_protocol::{
+    documents::PurchaseId,
+    evidence::{Verdict, judge as judge_papers},
+    money::Amount,
+    purchase::Purchase,
+};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,25 +33,42 @@ impl World {
         let mut paid = BTreeMap::new();
         let mut delivered = BTreeSet::new();
         let mut not_delivered = Vec::new();
+        let has_died = |of: fn(&Party) -> bool| {
+            let mut died = self.everyone().into_iter().filter(of);
+            died.any(|party| self.machine(party).has_died())
+        };
+        let both_died = has_died(|party| matches!(party, Party::Merchant(_)))
+            && has_died(|party| matches!(party, Party::Customer(_)));
         for wallet in wallets {
             for (number, row) in wallet.purchases().expect("the purchases") {
                 let problem = match &row.purchase {
                     Purchase::Committed(order, _) => {
                         let terms = &order.contract.terms;
                         let refunded = self.refunded(&order.purchase(), &terms.escrow);
-                        paid.insert(order.purchase(), (terms.account, terms.price.0 - refunded.0));
+                        let price = row.purchase.paid().expect("a committed purchase was paid");
+                        paid.insert(order.purchase(), (terms.account, price.0 - refunded.0));
                         let is_free = order.contract.offer.body.is_free();
                         if all_ended && !is_free && !sold.contains(&order.purchase().to_string()) {
                             safety.push(format!(
                                 "goods: purchase {number} is paid, and its merchant has no receipt"
                             ));
                         }
-                        delivered.insert(row.output.clone());
-                        self.committed_problem(wallet, number, &row)
+                        if committed_ticks(&row.purchase).is_some() {
+                            stream_problem(wallet, number, &row, both_died)
+                        } else {
+                            delivered.insert(row.output.clone());
+                            self.committed_problem(wallet, number, &row)
+                        }
                     }
                     Purchase::Aborted(..) | Purchase::Dropped(_) | Purchase::Recovered(_) => {
-                        not_delivered.push(row.output.clone());
-                        aborted_problem(wallet, number, &row)
+                        let is_stream = row.purchase.offer().body.ticks().is_some();
+                        if !is_stream {
+                            not_delivered.push(row.output.clone());
+                        }
+                        let seen = is_stream
+                            .then(|| seen_problem(wallet, number, &row, both_died))
+                            .flatten();
+                        seen.or_else(|| aborted_problem(wallet, number, &row))
                     }
                     _ => None,
                 };
@@ -122,4 +146,13 @@ fn aborted_problem(wallet: &Wallet, number: u64, row: &PurchaseRow) -> Option<St
     let coins = wallet.coins().expect("the coins");
     let spent = coins.iter().any(|coin| coin.status == CoinStatus::Spent(number));
     spent.then(|| format!("money: {}, and its coins are spent", row.purchase.status()))
+}
+
+/// What is wrong with a stream that was committed. Its papers convict nobody.
+fn stream_problem(wallet: &Wallet, number: u64, row: &PurchaseRow, both_died: bool) -> Option<String> {
+    let papers = wallet.papers(number).expect("the papers of what was committed");
+    match judge_papers(&[papers]).as_slice() {
+        [] => seen_problem(wallet, number, row, both_died),
+        convictions => Some(format!("evidence: {convictions:?}")),
+    }
 }

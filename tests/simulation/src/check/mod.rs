@@ -69,6 +69,8 @@ impl World {
                     .learn_round()
                     .await
                     .expect("the merchant's questions");
+                let streams = self.merchant(number).close_round().await;
+                open += streams.expect("the merchant's streams").open;
                 open += self
                     .merchant(number)
                     .sales_round()
