@@ -69,6 +69,9 @@ const DONATED: Amount = Amount(300);
 /// together are worth less.
 const ERIN_CASH: Amount = Amount(800);
 
+/// What grace has. The price of the stream is held at first.
+const GRACE_CASH: Amount = Amount(400);
+
 /// What erin gives.
 const GIVEN: Amount = Amount(150);
 
@@ -177,6 +180,8 @@ async fn steps(scene: &Scene, options: &DemoOptions, report: &mut DemoReport) ->
     bob.resume().await?;
     let erin = scene.shopper("erin", ERIN_CASH).await?;
     steps::change::change(scene, &erin, ERIN_CASH, report).await?;
+    let grace = scene.shopper("grace", GRACE_CASH).await?;
+    steps::stream::stream(scene, &grace, GRACE_CASH, report).await?;
     let others = match options.all {
         true => {
             let dave = payments(scene, &alice, &erin, report).await?;
@@ -203,6 +208,10 @@ async fn steps(scene: &Scene, options: &DemoOptions, report: &mut DemoReport) ->
         Person {
             cash: ERIN_CASH,
             wallets: vec![&erin],
+        },
+        Person {
+            cash: GRACE_CASH,
+            wallets: vec![&grace],
         },
     ];
     people.extend(others.iter().map(|(other, cash)| Person {

@@ -4,7 +4,7 @@ use super::{
     errand::{PATIENCE_S, Payee, goods_of, payments, unseen, worth},
     matrix::Route,
     settling::{sales, text},
-    stage::{CASH, REDEEMED, SENT, Stage, bought_on},
+    stage::{CASH, REDEEMED, SENT, Stage, bought_on, tick},
 };
 use farthing_client::cli::Exit;
 use farthing_kit::{
@@ -106,9 +106,15 @@ impl RunAudit {
         }
         let books = stage.books().await?;
         let purchases = customer.purchases().await?;
-        let end = goods(stage, customer, &purchases, &mut checks)?;
+        let end = match of.route {
+            Route::Streamed => ticks(stage, customer, &purchases, &mut checks)?,
+            _ => goods(stage, customer, &purchases, &mut checks)?,
+        };
         outcome(stage, &purchases, &mut checks).await?;
-        let moved = Moved::of(of.route, end);
+        let moved = match of.route {
+            Route::Streamed => Moved::streamed(paid_for(&purchases)),
+            _ => Moved::of(of.route, end),
+        };
         money(stage, before, &books, customer, moved, &mut checks).await?;
         let end = match of.route {
             Route::Redeemed | Route::Sent => {
@@ -160,6 +166,51 @@ fn goods(
     Ok(if has_goods { End::Goods } else { End::Coins })
 }
 
+/// What the wallet has paid for its purchases.
+fn paid_for(purchases: &[Value]) -> Amount {
+    let paid = purchases
+        .iter()
+        .filter_map(|one| one.pointer("/paid/units")?.as_u64());
+    Amount(paid.sum())
+}
+
+/// Checks that the customer has the ticks of the stream that are paid for, or fewer if the wallet was killed, and no others.
+fn ticks(
+    stage: &Stage,
+    customer: &Customer,
+    purchases: &[Value],
+    checks: &mut Vec<Check>,
+) -> Result<End, RunError> {
+    let read = |path: &Path| fs::read(path).map_err(RunError::io(path.display()));
+    let output = goods_of(customer);
+    let seen = if output.exists() {
+        read(&output)?
+    } else {
+        Vec::new()
+    };
+    checks.push(check(
+        "goods",
+        "the ticks are what the merchant sold, to the byte",
+        read(&stage.goods())?.starts_with(&seen),
+        true,
+    ));
+    let paid = paid_for(purchases);
+    let (tick_bytes, tick_price) = tick();
+    let paid_bytes = usize::try_from(paid.0 / tick_price.0)
+        .unwrap_or(usize::MAX)
+        .saturating_mul(tick_bytes);
+    checks.push(check(
+        "goods",
+        "every tick that was seen is paid for",
+        seen.len() <= paid_bytes,
+        true,
+    ));
+    Ok(match paid {
+        Amount(0) => End::Coins,
+        _ => End::Goods,
+    })
+}
+
 /// Checks that escrow, merchant and wallet have the same outcome of each purchase.
 async fn outcome(stage: &Stage, purchases: &[Value], checks: &mut Vec<Check>) -> Result<(), RunError> {
     let decided = decisions(&stage.escrow).await?;
@@ -200,6 +251,15 @@ struct Moved {
 }
 
 impl Moved {
+    /// What a stream has moved.
+    fn streamed(paid: Amount) -> Moved {
+        Moved {
+            paid,
+            earned: paid,
+            refunded: Amount(0),
+        }
+    }
+
     fn of(route: Route, end: End) -> Moved {
         let nothing = Amount(0);
         let price = match end {

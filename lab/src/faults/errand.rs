@@ -5,7 +5,7 @@ use super::{
     matrix::Route,
     record::Action,
     settling::settles,
-    stage::{CASH, REDEEMED, SENT, Stage, bought_on},
+    stage::{CASH, REDEEMED, SENT, STREAM, Stage, WATCHED, bought_on},
 };
 use farthing_client::cli::Exit;
 use farthing_kit::{customer::Customer, error::RunError, process::Said};
@@ -100,6 +100,7 @@ impl<'r> Errand<'r> {
                     .ok_or_else(|| RunError::Broken("there is no payee".into()))?;
                 self.pays(&["send", &payee.uri]).await?
             }
+            Route::Streamed => self.watches().await?,
             Route::Cancelled => self.buys().await? + self.cancels().await?,
             Route::Refunded => self.buys().await? + self.is_refunded().await?,
             Route::Bought | Route::ReceiptLost | Route::BothLost | Route::Sealed | Route::Changed => {
@@ -183,6 +184,28 @@ impl<'r> Errand<'r> {
             sleep(PAUSE).await;
         }
         Err(RunError::Broken("the customer cannot begin a purchase".into()))
+    }
+
+    /// Watches a part of the stream, once. The places of the route begin with it.
+    async fn watches(&self) -> Result<usize, RunError> {
+        self.director.enter_route();
+        let output = goods_of(&self.customer);
+        let output = output.to_string_lossy();
+        let watch = [
+            "watch", "studio", STREAM, "--ticks", WATCHED, "--window", "1", "-o", &output, "--force",
+        ];
+        for more in 0..TRIES_MAX {
+            let said = self.runs(&watch).await?;
+            let begun = self.statuses().await?.iter().any(|status| status != "dropped");
+            if is_done(&said) && !owes_change(&said) {
+                return Ok(more);
+            }
+            if begun {
+                return Ok(more + self.carries_on().await?);
+            }
+            sleep(PAUSE).await;
+        }
+        Err(RunError::Broken("the customer cannot watch".into()))
     }
 
     /// Whether the customer's next command is `cancel`.

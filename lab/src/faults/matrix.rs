@@ -31,6 +31,8 @@ pub enum Route {
     Sealed,
     /// Goods are bought at a price that no coins of the customer are worth.
     Changed,
+    /// A stream is watched in part.
+    Streamed,
     /// Coins are paid back into the customer's account.
     Redeemed,
     /// Coins are paid to another person, who is not there.
@@ -41,13 +43,14 @@ pub enum Route {
 
 impl Route {
     /// Every route.
-    pub const ALL: [Route; 9] = [
+    pub const ALL: [Route; 10] = [
         Route::Bought,
         Route::Cancelled,
         Route::ReceiptLost,
         Route::BothLost,
         Route::Sealed,
         Route::Changed,
+        Route::Streamed,
         Route::Redeemed,
         Route::Sent,
         Route::Refunded,
@@ -63,6 +66,7 @@ impl Route {
             Route::BothLost => "A purchase whose receipt is lost, and the escrow’s word too",
             Route::Sealed => "A purchase on a sealed offer",
             Route::Changed => "A purchase with change",
+            Route::Streamed => "A stream, watched in part",
             Route::Redeemed => "Coins paid back into the account",
             Route::Sent => "A payment to another person",
             Route::Refunded => "A refund of a purchase",
@@ -88,6 +92,9 @@ impl Route {
             }
             Route::Changed => {
                 "The coins are worth more than the price; the wallet withdraws the change from the purchase’s reserve."
+            }
+            Route::Streamed => {
+                "The whole price is held; the customer pays for two of four pieces, one by one, and ends the stream."
             }
             Route::Redeemed => {
                 "Coins are withdrawn, and the customer pays some of them back into the account."

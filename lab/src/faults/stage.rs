@@ -51,6 +51,25 @@ const ODD: ForSale = ForSale {
     offers: Offers::Plain,
 };
 
+/// The title of the stream, and the price of each of its ticks. Two of them cost more than a merchant leaves unraised.
+pub const STREAM: &str = "A postcard in pieces";
+const PRICE_PER_TICK: &str = "0.60";
+
+/// The ticks of the stream.
+const TICKS: usize = 4;
+
+/// The number of ticks that the customer wants.
+pub const WATCHED: &str = "2";
+
+/// The size of a tick (bytes).
+const CHUNK_BYTES: usize = GOODS.len().div_ceil(TICKS);
+
+/// The size and the price of a tick.
+#[must_use]
+pub const fn tick() -> (usize, Amount) {
+    (CHUNK_BYTES, Amount(60))
+}
+
 /// What the customer buys on this route.
 #[must_use]
 pub const fn bought_on(route: Route) -> ForSale {
@@ -225,6 +244,18 @@ async fn put_up_for_sale(stage: &Stage) -> Result<(), RunError> {
     for item in [PLAIN, SEALED, ODD] {
         stage.sell(&goods, item.title, item.price, item.offers).await?;
     }
+    let (file, chunk) = (goods.to_string_lossy(), CHUNK_BYTES.to_string());
+    let stream = [
+        "--title",
+        STREAM,
+        "--price-per-tick",
+        PRICE_PER_TICK,
+        "--file",
+        &file,
+        "--chunk",
+        &chunk,
+    ];
+    stage.merchant.admin(&["stream", "add"], &stream).await?;
     Ok(())
 }
 

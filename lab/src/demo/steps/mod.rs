@@ -9,6 +9,7 @@ pub mod lost;
 pub mod ordinary;
 pub mod payments;
 pub mod postage;
+pub mod stream;
 pub mod twice;
 
 use super::{
