@@ -52,7 +52,7 @@ pub async fn settles(stage: &Stage, director: &Director) -> Result<bool, RunErro
 async fn is_settled(stage: &Stage) -> Result<bool, RunError> {
     let decided = decisions(&stage.escrow).await?;
     let sold = sales(stage).await?;
-    let over = |sale: &Value| matches!(text(sale, "state"), "credited" | "ended");
+    let over = |sale: &Value| matches!(text(sale, "state"), "credited" | "ended" | "aborted");
     // The merchant learns of a commit on a sealed offer a little later.
     let known = |id: &str| sold.iter().any(|sale| text(sale, "purchase") == id);
     Ok(decided

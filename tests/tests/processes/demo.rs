@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::process::Command;
 
 /// The steps of `demo --all`, in their order.
-const STEPS: [&str; 15] = [
+const STEPS: [&str; 16] = [
     "ordinary",
     "hold-reply-lost",
     "receipt-lost",
@@ -14,6 +14,7 @@ const STEPS: [&str; 15] = [
     "double-spending",
     "withdrawal-reply-lost",
     "change-reply-lost",
+    "stream-cut",
     "redeem-reply-lost",
     "person",
     "refund",
