@@ -21,6 +21,7 @@ use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// How often the banks' key lists are fetched (ms).
 pub const KEYS_EVERY_MS: u64 = 60_000;
@@ -83,6 +84,12 @@ impl Role for Merchant {
             self.keep_webhook(&stop)
         );
     }
+}
+
+/// The instant after so many milliseconds.
+pub(crate) fn instant_after(wait_ms: u64) -> Instant {
+    let now = Instant::now();
+    now.checked_add(Duration::from_millis(wait_ms)).unwrap_or(now)
 }
 
 /// Waits. Returns false if the node stops.

@@ -6,17 +6,18 @@ use crate::rows::{ITEMS, Item, Reservation, STOCKS, WITHDRAWN};
 use crate::stock;
 use crate::transactions::{self, DeliveryStep};
 use async_trait::async_trait;
-use farthing_coin::Signed;
+use farthing_coin::{PublicKey, Signed};
 use farthing_node::call::{CallError, ask, check_lane, unavailable};
 use farthing_node::card::RoleName;
 use farthing_node::network::{Lane, Service};
-use farthing_protocol::ids::{ItemId, SaleId};
 use farthing_protocol::{
     api::{MerchantRequest, encode_reply},
     decide::ReleaseRequest,
     decision::Committed,
     documents::{Abort, AcceptedBank, Contract, FreeReceipt, Offer, Receipt, SaleLimit},
     free::{TakeRequest, verify_take},
+    goods::GoodsKey,
+    ids::{ItemId, KeyCommitment, SaleId},
     limits::{CATALOG_PAGE_MAX, GOODS_PIECE_BYTES, GOODS_WITH_OFFER_MAX_BYTES, REPLY_TIMEOUT},
     offer::{
         CatalogPage, CatalogRequest, DeliverRequest, OfferRequest, Offered, Piece, PieceRequest,
@@ -25,7 +26,7 @@ use farthing_protocol::{
     offered_key::OfferedKey,
     purchase::check_abort_cause,
     refusal::{Advice, ContractFault, GoodsFault, Later, PurchaseFault, Refusal},
-    seal::{commit_goods_key, wrap},
+    seal::{WrappedKey, commit_goods_key, wrap},
 };
 use serde::Serialize;
 use std::ops::Bound;
@@ -33,6 +34,14 @@ use std::ops::Bound;
 /// The topics of the complaints about releases.
 const TOPIC_SILENT: &str = "release silent";
 const TOPIC_ANSWER: &str = "release answer";
+
+/// What an offer has of its own sale.
+pub(crate) struct OfferedSale {
+    pub(crate) sale_id: SaleId,
+    pub(crate) wrapped_key: WrappedKey,
+    pub(crate) key_commitment: KeyCommitment,
+    pub(crate) expires_ms: u64,
+}
 
 #[async_trait]
 impl Service for Merchant {
@@ -115,8 +124,7 @@ impl Merchant {
                 goods: Vec::new(),
             });
         }
-        let mut sale_id = SaleId([0; 32]);
-        self.entropy.fill(&mut sale_id.0);
+        let sale_id = self.fresh_sale();
         let encrypted_bytes = item.summary.encrypted_bytes;
         let life_ms = self.settings.offer_life_ms.min(OFFER_LIFE_MAX_MS);
         let expires_ms = self.clock.now_ms().saturating_add(life_ms);
@@ -184,14 +192,43 @@ impl Merchant {
         bank: AcceptedBank,
         expires_ms: u64,
     ) -> Result<Signed<Offer>, Refusal> {
-        let now_ms = self.clock.now_ms();
         let goods_key = self.secret.goods_key(&sale_id);
         let content_key = self.secret.content_key(&request.item_id);
-        let wrapped_key =
-            wrap(&goods_key, &sale_id, &content_key).map_err(|e| Later::Unavailable(e.to_string()))?;
-        let mut offer = Offer {
-            merchant: self.self_id(),
+        let is_sealed = item.sealed;
+        let sale = OfferedSale {
             sale_id,
+            wrapped_key: wrap(&goods_key, &sale_id, &content_key)
+                .map_err(|e| Later::Unavailable(e.to_string()))?,
+            key_commitment: commit_goods_key(&goods_key),
+            expires_ms,
+        };
+        let mut offer = self.offer_of(request, item, bank, sale);
+        if offer.is_free() {
+            offer.sales = SaleLimit::Unlimited;
+        } else if is_sealed {
+            offer.sealed_key = Some(self.seal_key(&offer, &request.escrow, &goods_key)?);
+        }
+        Ok(Signed::sign(offer, &self.key))
+    }
+
+    /// A fresh id of a sale.
+    pub(crate) fn fresh_sale(&self) -> SaleId {
+        let mut sale_id = SaleId([0; 32]);
+        self.entropy.fill(&mut sale_id.0);
+        sale_id
+    }
+
+    /// An offer for one sale of an item, without a sealed key.
+    pub(crate) fn offer_of(
+        &self,
+        request: &OfferRequest,
+        item: Item,
+        bank: AcceptedBank,
+        sale: OfferedSale,
+    ) -> Offer {
+        Offer {
+            merchant: self.self_id(),
+            sale_id: sale.sale_id,
             item_id: request.item_id,
             title: item.title,
             description: item.description,
@@ -200,26 +237,29 @@ impl Merchant {
             encrypted_bytes: item.summary.encrypted_bytes,
             goods_digest: item.summary.digest,
             encrypted_digest: item.summary.encrypted_digest,
-            wrapped_key,
-            key_commitment: commit_goods_key(&goods_key),
+            wrapped_key: sale.wrapped_key,
+            key_commitment: sale.key_commitment,
             price: item.price,
             currency: item.currency,
             escrows: vec![request.escrow],
             banks: vec![bank],
-            expires_ms,
-            served_until_ms: now_ms.saturating_add(self.settings.served_ms),
+            expires_ms: sale.expires_ms,
+            served_until_ms: self.clock.now_ms().saturating_add(self.settings.served_ms),
             sales: SaleLimit::Once,
             sealed_key: None,
-        };
-        if offer.is_free() {
-            offer.sales = SaleLimit::Unlimited;
-        } else if item.sealed {
-            let ephemeral = self.secret.ephemeral(&sale_id);
-            let context = offer.sealing_context();
-            let sealed = OfferedKey::seal(&ephemeral, &request.escrow, &context, &goods_key);
-            offer.sealed_key = Some(sealed.map_err(|e| Later::Unavailable(e.to_string()))?);
         }
-        Ok(Signed::sign(offer, &self.key))
+    }
+
+    /// Seals the goods key of an offer to its escrow.
+    pub(crate) fn seal_key(
+        &self,
+        offer: &Offer,
+        escrow: &PublicKey,
+        goods_key: &GoodsKey,
+    ) -> Result<OfferedKey, Later> {
+        let ephemeral = self.secret.ephemeral(&offer.sale_id);
+        let sealed = OfferedKey::seal(&ephemeral, escrow, &offer.sealing_context(), goods_key);
+        sealed.map_err(|e| Later::Unavailable(e.to_string()))
     }
 
     /// Returns a piece of encrypted goods. It is empty at their end.

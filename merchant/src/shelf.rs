@@ -79,25 +79,9 @@ impl GoodsShelf {
         goods: &mut impl Read,
         progress: impl FnMut(u64),
     ) -> io::Result<Shelved> {
-        let part = self.path(item_id, PART);
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&part)?;
-        file.lock()?;
-        let added = encrypt(key, salt, goods, &mut file, progress)
-            .and_then(|summary| file.sync_all().map(|()| summary))
-            .and_then(|summary| fs::rename(&part, self.path(item_id, SEALED)).map(|()| summary))
-            .and_then(|summary| files::sync_dir(&self.dir).map(|()| summary));
-        match added {
-            Ok(summary) => Ok(Shelved { summary, _lock: file }),
-            Err(error) => {
-                // A file that cannot be removed now is removed by the next cleanup.
-                let _left = fs::remove_file(&part);
-                Err(error)
-            }
-        }
+        let (summary, lock) =
+            self.write_new(item_id, SEALED, |file| encrypt(key, salt, goods, file, progress))?;
+        Ok(Shelved { summary, _lock: lock })
     }
 
     /// Durably adds the digests of a stream's chunks. `item_id` must be fresh.
@@ -105,6 +89,18 @@ impl GoodsShelf {
     /// # Errors
     /// The error of the operating system. An incomplete file is removed.
     pub fn add_chunks(&self, item_id: &ItemId, digests: &[TickDigest]) -> io::Result<ShelvedChunks> {
+        let bytes: Vec<u8> = digests.iter().flat_map(|digest| digest.0).collect();
+        let ((), lock) = self.write_new(item_id, CHUNKS, |file| file.write_all(&bytes))?;
+        Ok(ShelvedChunks { _lock: lock })
+    }
+
+    /// Durably adds a file with what `write` writes. Returns its result, and the file with its lock.
+    fn write_new<T>(
+        &self,
+        item_id: &ItemId,
+        ending: &str,
+        write: impl FnOnce(&mut File) -> io::Result<T>,
+    ) -> io::Result<(T, File)> {
         let part = self.path(item_id, PART);
         let mut file = OpenOptions::new()
             .write(true)
@@ -112,14 +108,14 @@ impl GoodsShelf {
             .mode(0o600)
             .open(&part)?;
         file.lock()?;
-        let bytes: Vec<u8> = digests.iter().flat_map(|digest| digest.0).collect();
-        let added = file
-            .write_all(&bytes)
-            .and_then(|()| file.sync_all())
-            .and_then(|()| fs::rename(&part, self.path(item_id, CHUNKS)))
-            .and_then(|()| files::sync_dir(&self.dir));
-        match added {
-            Ok(()) => Ok(ShelvedChunks { _lock: file }),
+        let written = write(&mut file).and_then(|written| {
+            file.sync_all()?;
+            fs::rename(&part, self.path(item_id, ending))?;
+            files::sync_dir(&self.dir)?;
+            Ok(written)
+        });
+        match written {
+            Ok(written) => Ok((written, file)),
             Err(error) => {
                 // A file that cannot be removed now is removed by the next cleanup.
                 let _left = fs::remove_file(&part);

@@ -415,11 +415,13 @@ pub(crate) fn check_commit(
         (commit.coins_digest == terms.coins_digest, "coins"),
         (commit.account == terms.account, "account"),
         (of_purchase, "voucher"),
-        (amount <= terms.price, "amount"),
+        (commit.amount == amount && amount <= terms.price, "amount"),
     ];
     match checks.into_iter().find(|(holds, _)| !holds) {
-        Some((_, field)) => Err(differs(field)),
-        None => check_amount(commit, amount),
+        Some((_, field)) => Err(ContractFault::Decision(format!(
+            "its {field} differs from the terms'"
+        ))),
+        None => Ok(()),
     }
 }
 
@@ -427,17 +429,6 @@ pub(crate) fn check_commit(
 pub(crate) fn spends(commit: &Commit, terms: &Terms) -> bool {
     commit.amount <= terms.price
         && (commit.coins_digest, commit.account) == (terms.coins_digest, terms.account)
-}
-
-fn check_amount(commit: &Commit, amount: Amount) -> Result<(), ContractFault> {
-    match commit.amount == amount {
-        true => Ok(()),
-        false => Err(differs("amount")),
-    }
-}
-
-fn differs(field: &str) -> ContractFault {
-    ContractFault::Decision(format!("its {field} differs from the terms'"))
 }
 
 /// Makes the reply to a request from the answers to its decisions.

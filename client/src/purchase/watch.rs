@@ -322,7 +322,7 @@ impl Watch {
         let Some(voucher) = self.voucher.clone().filter(|_| !self.held.is_empty()) else {
             return Ok(WatchEnd::Merchant(why));
         };
-        let ticks = voucher.body.ticks;
+        let paid = voucher.body;
         let request = RaiseRequest {
             voucher,
             wants_key: true,
@@ -334,11 +334,7 @@ impl Watch {
                 return Ok(WatchEnd::Merchant(why));
             }
         };
-        let terms = &self.order.contract.terms;
-        let body = &reply.raised.body;
-        let promised = (body.purchase, body.ticks) == (self.order.purchase(), ticks)
-            && reply.raised.verify(&terms.escrow).is_ok();
-        if promised {
+        if reply.promises(&paid, &self.order.contract.terms) {
             keep(run, Exhibit::Raised(Box::new(reply.raised))).await?;
         }
         let keys = self.learn(reply.key.as_ref());

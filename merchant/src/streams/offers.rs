@@ -2,10 +2,11 @@
 
 use crate::merchant::{Merchant, OFFER_LIFE_MAX_MS, STREAM_LIFE_MS};
 use crate::rows::{Item, STREAMS, StreamItem, StreamSource};
+use crate::service::OfferedSale;
 use farthing_coin::Signed;
 use farthing_node::call::unavailable;
 use farthing_protocol::{
-    documents::{AcceptedBank, Offer, SaleLimit},
+    documents::{AcceptedBank, Offer},
     goods::TAG_BYTES,
     ids::{ItemId, KeyCiphertext, SaleId},
     offer::OfferRequest,
@@ -34,11 +35,7 @@ impl Merchant {
     /// When nobody feeds a live stream now.
     pub(crate) fn stream_sale(&self, item_id: &ItemId, stream: &StreamItem) -> Result<SaleId, Refusal> {
         match stream.source {
-            StreamSource::File { .. } => {
-                let mut sale_id = SaleId([0; 32]);
-                self.entropy.fill(&mut sale_id.0);
-                Ok(sale_id)
-            }
+            StreamSource::File { .. } => Ok(self.fresh_sale()),
             StreamSource::Live => match self.streams.feed(item_id) {
                 Some(_) => Ok(self.streams.live_sale(&*self.entropy)),
                 None => Err(Later::Unavailable("the stream gets no data now".into()).into()),
@@ -56,40 +53,20 @@ impl Merchant {
         bank: AcceptedBank,
     ) -> Result<Signed<Offer>, Refusal> {
         let sale_id = self.stream_sale(&request.item_id, stream)?;
-        let now_ms = self.clock.now_ms();
         let (goods_key, ticks) = (self.secret.goods_key(&sale_id), stream.ticks);
         let last = goods_key.clone();
-        let commitment = tokio::task::spawn_blocking(move || chain::commitment(&last, ticks));
-        let unavailable = |why: String| Refusal::from(Later::Unavailable(why));
-        let mut offer = Offer {
-            merchant: self.self_id(),
+        let commitment = tokio::task::spawn_blocking(move || chain::commitment(&last, ticks)).await;
+        let life_ms = STREAM_LIFE_MS.min(OFFER_LIFE_MAX_MS);
+        let sale = OfferedSale {
             sale_id,
-            item_id: request.item_id,
-            title: item.title,
-            description: item.description,
-            media_type: item.media_type,
-            size_bytes: item.summary.size_bytes,
-            encrypted_bytes: item.summary.encrypted_bytes,
-            goods_digest: item.summary.digest,
-            encrypted_digest: item.summary.encrypted_digest,
             wrapped_key: NOTHING_WRAPPED,
-            key_commitment: commitment.await.map_err(|e| unavailable(e.to_string()))?,
-            price: item.price,
-            currency: item.currency,
-            escrows: vec![request.escrow],
-            banks: vec![bank],
-            expires_ms: now_ms.saturating_add(STREAM_LIFE_MS.min(OFFER_LIFE_MAX_MS)),
-            served_until_ms: now_ms.saturating_add(self.settings.served_ms),
-            sales: SaleLimit::Once,
-            sealed_key: None,
+            key_commitment: commitment.map_err(|e| Later::Unavailable(e.to_string()))?,
+            expires_ms: self.clock.now_ms().saturating_add(life_ms),
         };
-        let ephemeral = self.secret.ephemeral(&sale_id);
-        let context = offer.sealing_context();
-        let sealed = OfferedKey::seal(&ephemeral, &request.escrow, &context, &goods_key);
-        let sealed = sealed.map_err(|e| unavailable(e.to_string()))?;
+        let mut offer = self.offer_of(request, item, bank, sale);
         offer.sealed_key = Some(OfferedKey {
             ticks: Some(ticks),
-            ..sealed
+            ..self.seal_key(&offer, &request.escrow, &goods_key)?
         });
         Ok(Signed::sign(offer, &self.key))
     }

@@ -1,5 +1,6 @@
 //! Shows vouchers to the escrows, so that they are not lost with this process.
 
+use crate::background::instant_after;
 use crate::finish::{IN_FLIGHT_MAX, RETRY_FIRST_MS, RETRY_MAX_MS};
 use crate::merchant::Merchant;
 use crate::streams::sessions::SharedSession;
@@ -11,13 +12,12 @@ use farthing_protocol::{
     documents::Terms,
     limits::REPLY_TIMEOUT,
     refusal::{PurchaseFault, Refusal},
-    stream::{RaiseReply, RaiseRequest, Raised, Voucher},
+    stream::{RaiseReply, RaiseRequest, Voucher},
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{sleep_until, timeout_at};
 
 /// How often open streams are looked at when nothing has woken the loop (ms).
 pub const LOOKED_AT_EVERY_MS: u64 = 60_000;
@@ -42,7 +42,7 @@ impl Merchant {
     /// Shows vouchers as they are due. Each escrow has a task of its own, so none waits for a silent one.
     pub(crate) async fn keep_raised(self: &Arc<Self>, stop: &StopToken) {
         let (mut under_way, mut asked, mut silent) = (JoinSet::new(), BTreeSet::new(), BTreeSet::new());
-        let (mut pause_ms, mut next) = (RETRY_FIRST_MS, after(LOOKED_AT_EVERY_MS));
+        let (mut pause_ms, mut next) = (RETRY_FIRST_MS, instant_after(LOOKED_AT_EVERY_MS));
         loop {
             for (escrow, sessions) in self.to_raise(Which::Due).await {
                 if !silent.contains(&escrow) && asked.insert(escrow) {
@@ -59,7 +59,7 @@ impl Merchant {
                     Ok((escrow, _)) => {
                         asked.remove(&escrow);
                         if silent.is_empty() {
-                            next = after(pause_ms);
+                            next = instant_after(pause_ms);
                         }
                         silent.insert(escrow);
                     }
@@ -71,14 +71,14 @@ impl Merchant {
                         true => RETRY_FIRST_MS,
                         false => pause_ms.saturating_mul(2).min(RETRY_MAX_MS),
                     };
-                    next = after(LOOKED_AT_EVERY_MS);
+                    next = instant_after(LOOKED_AT_EVERY_MS);
                     silent.clear();
                 }
             }
         }
         // Customers are anonymous: what no escrow has been shown is lost when this process ends.
         let last = self.raise_round(Which::All);
-        let _silent = timeout_at(after(LAST_RAISES_MS), last).await;
+        let _silent = timeout_at(instant_after(LAST_RAISES_MS), last).await;
     }
 
     /// Shows vouchers to their escrows. Returns how many are not acknowledged then.
@@ -140,7 +140,7 @@ impl Merchant {
         }
     }
 
-    /// Shows the voucher of one stream. Returns whether its escrow has answered.
+    /// Shows the voucher of one stream. Returns false if its escrow has to be shown it again.
     async fn raise(self: Arc<Self>, shared: SharedSession) -> bool {
         let (voucher, terms) = {
             let session = shared.lock().await;
@@ -148,7 +148,7 @@ impl Merchant {
         };
         let Some(voucher) = voucher else { return true };
         match self.ask_raise(&voucher, &terms).await {
-            Ok(reply) if fits(&reply, &voucher, &terms) => {
+            Ok(reply) if reply.promises(&voucher.body, &terms) => {
                 self.complaints.clear(TOPIC_SILENT, &terms.escrow);
                 self.complaints.clear(TOPIC_REFUSED, &terms.escrow);
                 shared.lock().await.keep_raised(reply.raised);
@@ -195,16 +195,4 @@ impl Merchant {
             tracing::error!(escrow = %terms.escrow, why, times, "an escrow has refused a voucher of a stream; no further key of the stream is given");
         });
     }
-}
-
-/// The instant after so many milliseconds.
-fn after(wait_ms: u64) -> Instant {
-    let now = Instant::now();
-    now.checked_add(Duration::from_millis(wait_ms)).unwrap_or(now)
-}
-
-/// Whether the escrow promises to commit what the voucher pays for.
-fn fits(reply: &RaiseReply, voucher: &Signed<Voucher>, terms: &Terms) -> bool {
-    let Voucher { purchase, ticks, .. } = voucher.body;
-    reply.raised.body == Raised { purchase, ticks } && reply.raised.verify(&terms.escrow).is_ok()
 }

@@ -1,5 +1,6 @@
 //! The answers to watch, ticks and stop.
 
+use crate::background::instant_after;
 use crate::check::{self, OwnStream};
 use crate::merchant::Merchant;
 use crate::rows::{SALES, Sale, SaleState, StreamSource};
@@ -23,8 +24,7 @@ use farthing_protocol::{
     },
 };
 use std::pin::pin;
-use std::time::Duration;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 
 /// The longest time that a request waits for a live record (ms).
 pub const WAIT_MAX_MS: u16 = 2_000;
@@ -52,13 +52,12 @@ impl Merchant {
         let (secret, account) = (self.secret.clone(), self.account);
         let (own, chain) = blocking(move || check::own_stream(watch, &secret, &account)).await??;
         let session = self.session_of(&own, chain)?;
-        let (purchase, reads) = (
-            own.watch.purchase(),
-            transactions::sale_reads(&own.watch.purchase()),
-        );
+        let purchase = own.watch.purchase();
         let state = self
             .store
-            .transact(reads, move |tx| transactions::begin_stream(tx, &own, now_ms))
+            .transact(transactions::sale_reads(&purchase), move |tx| {
+                transactions::begin_stream(tx, &own, now_ms)
+            })
             .await
             .map_err(|e| unavailable(&e))?;
         if let Some(ended) = ended(purchase, &state) {
@@ -93,8 +92,7 @@ impl Merchant {
             Some(voucher) => (self.pay(&session, &voucher).await?, voucher.body.ticks),
             None => (None, 0),
         };
-        let wait = Duration::from_millis(wait_ms.min(WAIT_MAX_MS).into());
-        let until = Instant::now().checked_add(wait).unwrap_or_else(Instant::now);
+        let until = instant_after(wait_ms.min(WAIT_MAX_MS).into());
         loop {
             self.read_ahead(&session, window).await?;
             let session = session.lock().await;
@@ -127,8 +125,7 @@ impl Merchant {
         voucher: &Signed<Voucher>,
     ) -> Result<Option<GoodsKey>, Refusal> {
         let above = self.settings.raise_above;
-        let wait = Duration::from_millis(ACKNOWLEDGED_MAX_MS);
-        let until = Instant::now().checked_add(wait).unwrap_or_else(Instant::now);
+        let until = instant_after(ACKNOWLEDGED_MAX_MS);
         loop {
             let mut acknowledged = pin!(self.streams.acknowledged.notified());
             // Registered before the look at the session, so that nothing is missed.

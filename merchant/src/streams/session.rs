@@ -37,6 +37,8 @@ pub enum Source {
 #[derive(Debug)]
 pub struct Session {
     terms: Terms,
+    /// The digest of the terms.
+    purchase: PurchaseId,
     chain: KeyChain,
     source: Source,
     voucher: Option<Signed<Voucher>>,
@@ -56,6 +58,7 @@ impl Session {
     /// A stream of which no tick was sent.
     pub fn new(terms: Terms, chain: KeyChain, source: Source, now_ms: u64) -> Self {
         Self {
+            purchase: terms.purchase_id(),
             terms,
             chain,
             source,
@@ -172,7 +175,7 @@ impl Session {
     /// # Errors
     /// When the sale is not stored yet, the merchant ends the stream, or ticks are not paid any more.
     pub fn check_open(&self, now_ms: u64) -> Result<(), Refusal> {
-        let purchase = self.terms.purchase_id();
+        let purchase = self.purchase;
         if !self.is_stored {
             return Err(PurchaseFault::Unknown(purchase).into());
         }
@@ -295,9 +298,9 @@ impl Session {
 
     /// Encrypts the next tick. The key of a tick is used here, and a tick is kept until it is paid for.
     fn encrypt(&mut self, record: Vec<u8>) {
-        let (index, purchase) = (self.next(), self.terms.purchase_id());
+        let index = self.next();
         let Some(key) = self.chain.key(index) else { return };
-        let tick = encrypt_tick(&key, &purchase, index, record);
+        let tick = encrypt_tick(&key, &self.purchase, index, record);
         self.unpaid_bytes = self.unpaid_bytes.saturating_add(tick.len());
         self.unpaid.push_back(tick);
     }
@@ -312,7 +315,7 @@ impl Session {
         let ticks = self.unpaid.iter().take(window).cloned().map(Into::into);
         let first = self.paid().saturating_add(1);
         let is_some = window > 0 && !self.unpaid.is_empty();
-        is_some.then(|| Batch::sign(self.purchase(), first, ticks.collect(), key))
+        is_some.then(|| Batch::sign(self.purchase, first, ticks.collect(), key))
     }
 
     /// How many ticks are encrypted and not paid for.
@@ -322,7 +325,7 @@ impl Session {
 
     /// The purchase.
     pub fn purchase(&self) -> PurchaseId {
-        self.terms.purchase_id()
+        self.purchase
     }
 }
 

@@ -174,20 +174,19 @@ impl LiveFeed {
             state.first = state.first.saturating_add(1);
         }
         drop(state);
-        self.changed
-            .send_modify(|version| *version = version.wrapping_add(1));
+        self.tell();
     }
 
     /// No record follows.
     pub fn end(&self) {
         self.state().ended = true;
-        self.changed
-            .send_modify(|version| *version = version.wrapping_add(1));
+        self.tell();
     }
 
-    /// Whether no record follows.
-    pub fn is_ended(&self) -> bool {
-        self.state().ended
+    /// Wakes the requests that wait for something new.
+    fn tell(&self) {
+        self.changed
+            .send_modify(|version| *version = version.wrapping_add(1));
     }
 
     /// The place after the last record, where a new customer begins.

@@ -48,6 +48,14 @@ pub struct RaiseReply {
     pub key: Option<GoodsKey>,
 }
 
+impl RaiseReply {
+    /// Whether the escrow of these terms promises to commit what the voucher pays for.
+    pub fn promises(&self, voucher: &Voucher, terms: &Terms) -> bool {
+        let Voucher { purchase, ticks, .. } = *voucher;
+        self.raised.body == Raised { purchase, ticks } && self.raised.verify(&terms.escrow).is_ok()
+    }
+}
+
 /// From the merchant to the escrow: end the stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CloseRequest {
