@@ -7,23 +7,23 @@
 
 #![allow(clippy::disallowed_methods, reason = "it prints what it has measured itself")]
 
+mod measured;
+
 use anyhow::{Context, Result};
 use clap::{Parser, value_parser};
 use farthing_client::wallet::{Env, Wallet};
 use farthing_coin::Seed;
 use farthing_kit::{
     market::{Layout, Market, Offers},
-    program,
     scratch::Scratch,
 };
 use farthing_node::network_file::NetworkFile;
 use farthing_protocol::money::Amount;
 use farthing_store::entropy::{Entropy, SystemEntropy};
+use measured::{percentile_ms, run};
 use serde_json::json;
 use std::{
-    ffi::OsString,
     fs,
-    io::Write,
     path::Path,
     process::ExitCode,
     time::{Duration, Instant},
@@ -63,23 +63,7 @@ struct Times {
 }
 
 fn main() -> ExitCode {
-    let args: Vec<OsString> = std::env::args_os().collect();
-    if let Some(exit) = program::run(&args) {
-        return exit;
-    }
-    let args = Args::parse_from(args);
-    let measured = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(measure(&args)));
-    match measured {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _gone = writeln!(std::io::stderr(), "error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    run(async |args: &Args| measure(args).await)
 }
 
 async fn measure(args: &Args) -> Result<()> {
@@ -155,14 +139,6 @@ async fn change_after(market: &Market, dir: &Path, item: &str, times: &mut Times
     wallet.receive_change(number).await?;
     times.money.push(began.elapsed());
     Ok(wallet.close()?)
-}
-
-/// A part of the sorted times (ms): 50 for the median.
-fn percentile_ms(times: &[Duration], percent: usize) -> f64 {
-    let mut sorted = times.to_vec();
-    sorted.sort_unstable();
-    let place = sorted.len().saturating_sub(1) * percent / 100;
-    sorted.get(place).map_or(0.0, |time| time.as_secs_f64() * 1000.0)
 }
 
 fn print(args: &Args, exchanged: &Times, changed: &Times) {

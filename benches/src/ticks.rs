@@ -7,6 +7,7 @@
 
 #[path = "load/everyone.rs"]
 mod everyone;
+mod measured;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Parser, value_parser};
@@ -19,7 +20,6 @@ use farthing_coin::Seed;
 use farthing_kit::{
     market::{Layout, Market, WalletRoute},
     nodes::Node,
-    program,
     scratch::Scratch,
 };
 use farthing_node::{network_file::NetworkFile, operator::status::Status, usage::Usage};
@@ -29,11 +29,10 @@ use farthing_protocol::{
     stream::chain::TICKS_MAX,
 };
 use farthing_store::entropy::{Entropy, SystemEntropy};
+use measured::{percentile_ms, run};
 use serde_json::{Value, json};
 use std::{
-    ffi::OsString,
-    fs,
-    io::{self, Write},
+    fs, io,
     path::Path,
     process::ExitCode,
     sync::Arc,
@@ -83,23 +82,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    let args: Vec<OsString> = std::env::args_os().collect();
-    if let Some(exit) = program::run(&args) {
-        return exit;
-    }
-    let args = Args::parse_from(args);
-    let measured = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(measure(&args)));
-    match measured {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _gone = writeln!(std::io::stderr(), "error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    run(async |args: &Args| measure(args).await)
 }
 
 /// The customer of one stream. It has the time from each tick to the next.
@@ -174,23 +157,8 @@ async fn put_up(market: &Market, dir: &Path, args: &Args) -> Result<String> {
     let mut bytes = vec![0; usize::try_from(u64::from(args.ticks) * u64::from(args.record))?];
     SystemEntropy.fill(&mut bytes);
     fs::write(&file, bytes)?;
-    let file = file.to_str().context("the directory's name is not UTF-8")?;
-    let (ticks, chunk) = (args.ticks.to_string(), args.record.to_string());
-    let rest = [
-        "--title",
-        "ticks",
-        "--price-per-tick",
-        PRICE_PER_TICK,
-        "--ticks",
-        &ticks,
-        "--file",
-        file,
-        "--chunk",
-        &chunk,
-    ];
-    let added = market.merchant.admin(&["stream", "add"], &rest).await?;
-    let item = added.get("item_id").and_then(Value::as_str);
-    Ok(item.context("the merchant names no item")?.to_owned())
+    let chunk = usize::try_from(args.record)?;
+    Ok(market.sell_by_tick(&file, "ticks", PRICE_PER_TICK, chunk).await?)
 }
 
 /// A customer with an account and coins.
@@ -286,15 +254,11 @@ fn print(args: &Args, watched: &[Watched], before: &Costs, after: &Costs) {
     let ended = watched.iter().map(|one| one.ended).max();
     let time = began.zip(ended).map(|(began, ended)| ended.duration_since(began));
     let seconds = time.unwrap_or_default().as_secs_f64();
-    let mut between: Vec<Duration> = watched
+    let between: Vec<Duration> = watched
         .iter()
         .flat_map(|one| one.between.iter().copied())
         .collect();
-    between.sort_unstable();
-    let percentile_ms = |percent: usize| {
-        let place = between.len().saturating_sub(1) * percent / 100;
-        between.get(place).map_or(0.0, |time| time.as_secs_f64() * 1e3)
-    };
+    let [p50, p90, p99] = [50, 90, 99].map(|percent| percentile_ms(&between, percent));
     let each: Vec<(&str, f64)> = after
         .parties
         .iter()
@@ -312,7 +276,7 @@ fn print(args: &Args, watched: &[Watched], before: &Costs, after: &Costs) {
             json!({
                 "streams": args.streams, "window": args.window, "ticks": ticks, "record_bytes": args.record,
                 "relay": args.relay, "seconds": seconds, "per_second": per_second,
-                "tick_ms": { "p50": percentile_ms(50), "p90": percentile_ms(90), "p99": percentile_ms(99) },
+                "tick_ms": { "p50": p50, "p90": p90, "p99": p99 },
                 "cpu_us": each,
             })
         );
@@ -322,12 +286,7 @@ fn print(args: &Args, watched: &[Watched], before: &Costs, after: &Costs) {
         "{} streams of {} ticks of {} bytes, {} for a voucher: {per_second:.0} ticks a second",
         args.streams, args.ticks, args.record, args.window
     );
-    println!(
-        "from one tick to the next, ms: p50 {:.3}, p90 {:.3}, p99 {:.3}",
-        percentile_ms(50),
-        percentile_ms(90),
-        percentile_ms(99)
-    );
+    println!("from one tick to the next, ms: p50 {p50:.3}, p90 {p90:.3}, p99 {p99:.3}");
     let each: Vec<String> = each.iter().map(|(name, us)| format!("{name} {us:.1}")).collect();
     println!(
         "CPU for each tick, opening and ending included, us: {}",

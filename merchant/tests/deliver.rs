@@ -82,13 +82,9 @@ async fn a_sale_is_delivered_proven_and_credited() {
     let answer = fixture.merchant.admin(ask).await.unwrap();
     let file: Papers = serde_json::from_value(answer["evidence"].clone()).unwrap();
     file.settled.unwrap().verify(&fixture.bank.key()).unwrap();
-    let sales = fixture
-        .merchant
-        .admin(json!({ "do": "sales", "after": null }))
-        .await
-        .unwrap();
-    assert_eq!(sales["lines"][0]["state"], "credited");
-    assert_eq!(sales["lines"][0]["amount"], "0.24");
+    let sales = fixture.listed_sales().await;
+    assert_eq!(sales[0]["state"], "credited");
+    assert_eq!(sales[0]["amount"], "0.24");
 }
 
 #[tokio::test]

@@ -18,13 +18,6 @@ use support::{ITEM, MerchantFixture};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-async fn events(fixture: &MerchantFixture, after: u64) -> Vec<Value> {
-    let ask = json!({ "do": "events", "after": after });
-    let page = fixture.merchant.admin(ask).await.unwrap();
-    assert_eq!(page["more"], false);
-    page["events"].as_array().unwrap().clone()
-}
-
 fn kinds(events: &[Value]) -> Vec<(u64, String)> {
     let kind = |event: &Value| {
         (
@@ -51,7 +44,7 @@ async fn each_change_of_a_sale_is_one_event_and_a_restart_adds_none() {
     fixture.restart();
     fixture.ask(request.clone()).await.unwrap();
     assert_eq!(fixture.merchant.sales_round().await.unwrap(), 0);
-    let all = events(&fixture, 0).await;
+    let all = fixture.events(0).await;
     let expected = ["sale.committed", "stock.out", "sale.credited"];
     assert_eq!(kinds(&all), numbered(1, &expected));
     let purchase = request.contract.terms.purchase_id().to_string();
@@ -64,7 +57,7 @@ async fn each_change_of_a_sale_is_one_event_and_a_restart_adds_none() {
         (&all[1]["item_id"], &all[1]["left"]),
         (&json!(ITEM.to_string()), &json!(0))
     );
-    assert_eq!(events(&fixture, 2).await, all[2..]);
+    assert_eq!(fixture.events(2).await, all[2..]);
     // An event has nothing that a coin, an order or a customer is known by.
     let mut fields: Vec<&str> = all[0].as_object().unwrap().keys().map(String::as_str).collect();
     fields.sort_unstable();
@@ -145,7 +138,7 @@ async fn events_are_posted_signed_in_order_and_again_until_they_are_taken() {
         assert_eq!(posted.header("webhook-signature"), signature);
         let event: Value = serde_json::from_str(&posted.body).unwrap();
         assert_eq!(event["number"], number);
-        assert_eq!(event, events(&fixture, number - 1).await[0]);
+        assert_eq!(event, fixture.events(number - 1).await[0]);
     }
     // An event can be posted again, and is the same.
     let again = json!({ "do": "webhook-redeliver", "number": 1 });

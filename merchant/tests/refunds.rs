@@ -87,20 +87,11 @@ async fn a_refund_is_brought_to_the_bank_once_and_shown_with_its_sale() {
     );
     assert_eq!(fixture.merchant.refunds_round().await.unwrap(), 0);
     assert_eq!(fixture.bank.refunds(), [Amount(10), Amount(24)]);
-    let sales = fixture
-        .merchant
-        .admin(json!({ "do": "sales", "after": null }))
-        .await
-        .unwrap();
-    assert_eq!(sales["lines"][0]["refunded"], "0.24");
-    assert_eq!(sales["lines"][0]["state"], "credited");
-    let events = fixture
-        .merchant
-        .admin(json!({ "do": "events", "after": 0 }))
-        .await
-        .unwrap();
-    let refunded: Vec<&Value> = events["events"].as_array().unwrap().iter().collect();
-    let refunded = refunded.iter().filter(|event| event["type"] == "sale.refunded");
+    let sales = fixture.listed_sales().await;
+    assert_eq!(sales[0]["refunded"], "0.24");
+    assert_eq!(sales[0]["state"], "credited");
+    let events = fixture.events(0).await;
+    let refunded = events.iter().filter(|event| event["type"] == "sale.refunded");
     let refunded: Vec<&Value> = refunded.map(|event| &event["refunded"]).collect();
     assert_eq!(refunded, [&json!("0.10"), &json!("0.24")]);
 }

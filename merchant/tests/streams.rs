@@ -117,21 +117,12 @@ async fn a_file_is_watched_to_its_end_credited_refunded_and_proven() {
         state(&fixture, purchase),
         Some(SaleState::StreamCredited(..))
     ));
-    let sales = fixture
-        .merchant
-        .admin(json!({ "do": "sales", "after": null }))
-        .await
-        .unwrap();
-    assert_eq!(sales["lines"][0]["amount"], "0.18");
-    assert_eq!(sales["lines"][0]["state"], "credited");
-    let events = fixture
-        .merchant
-        .admin(json!({ "do": "events", "after": 0 }))
-        .await
-        .unwrap();
-    let kinds: Vec<_> = events["events"].as_array().unwrap().iter().collect();
-    assert_eq!(kinds.len(), 2);
-    assert!(kinds.iter().all(|event| event["amount"] == "0.18"), "{events}");
+    let sales = fixture.listed_sales().await;
+    assert_eq!(sales[0]["amount"], "0.18");
+    assert_eq!(sales[0]["state"], "credited");
+    let events = fixture.events(0).await;
+    assert_eq!(events.len(), 2);
+    assert!(events.iter().all(|event| event["amount"] == "0.18"), "{events:?}");
     let refund = |total: u64| json!({ "do": "refund", "sale": purchase.to_string(), "total": total });
     let why = fixture.merchant.admin(refund(19)).await.unwrap_err();
     assert!(why.contains("0.18 were paid"), "{why}");

@@ -244,18 +244,9 @@ async fn put_up_for_sale(stage: &Stage) -> Result<(), RunError> {
     for item in [PLAIN, SEALED, ODD] {
         stage.sell(&goods, item.title, item.price, item.offers).await?;
     }
-    let (file, chunk) = (goods.to_string_lossy(), CHUNK_BYTES.to_string());
-    let stream = [
-        "--title",
-        STREAM,
-        "--price-per-tick",
-        PRICE_PER_TICK,
-        "--file",
-        &file,
-        "--chunk",
-        &chunk,
-    ];
-    stage.merchant.admin(&["stream", "add"], &stream).await?;
+    stage
+        .sell_by_tick(&goods, STREAM, PRICE_PER_TICK, CHUNK_BYTES)
+        .await?;
     Ok(())
 }
 

@@ -37,7 +37,7 @@ use farthing_store::clock::{Clock, ManualClock};
 use farthing_store::disk::MemoryDisk;
 use farthing_store::entropy::{Entropy, SeededEntropy};
 use farthing_store::{Head, Store, StoreOptions};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::path::Path;
@@ -322,6 +322,21 @@ impl MerchantFixture {
             .iter()
             .filter(|(_, sale)| sale.state.committed().is_some())
             .count()
+    }
+
+    /// What the operator sees of the first sales.
+    pub async fn listed_sales(&self) -> Vec<Value> {
+        let ask = json!({ "do": "sales", "after": null });
+        let page = self.merchant.admin(ask).await.unwrap();
+        page["lines"].as_array().unwrap().clone()
+    }
+
+    /// All events after this number.
+    pub async fn events(&self, after: u64) -> Vec<Value> {
+        let ask = json!({ "do": "events", "after": after });
+        let page = self.merchant.admin(ask).await.unwrap();
+        assert_eq!(page["more"], false);
+        page["events"].as_array().unwrap().clone()
     }
 
     pub async fn ask<C: Call<Server = MerchantRequest>>(&self, call: C) -> Result<C::Reply, Refusal> {

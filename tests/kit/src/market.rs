@@ -269,16 +269,41 @@ impl Market {
         price: Amount,
         offers: Offers,
     ) -> Result<String, RunError> {
-        let path = file.to_str().ok_or_else(|| RunError::Goods {
-            path: file.to_owned(),
-            why: "its name is not UTF-8; give it another".into(),
-        })?;
         let price = price.to_string();
-        let mut args = vec![path, "--title", title, "--price", &price];
+        let mut args = vec![name_of(file)?, "--title", title, "--price", &price];
         if offers == Offers::Sealed {
             args.push("--sealed");
         }
-        let added = self.merchant.admin(&["goods", "add"], &args).await?;
+        self.add_item(&["goods", "add"], &args).await
+    }
+
+    /// Puts a file up for sale in chunks of so many bytes, as the ticks of a stream, and returns the item's id (hex).
+    ///
+    /// # Errors
+    /// When the merchant refuses.
+    pub async fn sell_by_tick(
+        &self,
+        file: &Path,
+        title: &str,
+        price_per_tick: &str,
+        chunk_bytes: usize,
+    ) -> Result<String, RunError> {
+        let chunk = chunk_bytes.to_string();
+        let args = [
+            "--title",
+            title,
+            "--price-per-tick",
+            price_per_tick,
+            "--file",
+            name_of(file)?,
+            "--chunk",
+            &chunk,
+        ];
+        self.add_item(&["stream", "add"], &args).await
+    }
+
+    async fn add_item(&self, command: &[&str], args: &[&str]) -> Result<String, RunError> {
+        let added = self.merchant.admin(command, args).await?;
         let item = added.get("item_id").and_then(Value::as_str);
         let missing = || RunError::Answer {
             role: RoleName::Merchant,
@@ -372,4 +397,11 @@ async fn init(program: &Path, dir: &Path, layout: &Layout, role: RoleName) -> Re
     let node = Node::init(program, role, &disk.join(role.as_str()), listen).await?;
     let node = node.with_probe(layout.probe.clone());
     Ok(node.with_log_level(layout.log_level.clone()))
+}
+
+fn name_of(file: &Path) -> Result<&str, RunError> {
+    file.to_str().ok_or_else(|| RunError::Goods {
+        path: file.to_owned(),
+        why: "its name is not UTF-8; give it another".into(),
+    })
 }

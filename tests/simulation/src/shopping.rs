@@ -16,6 +16,7 @@ use farthing_protocol::{
     deposited::Payee,
     limits::SALES_ASKED_EVERY_MS,
     money::Amount,
+    purchase::Purchase,
 };
 use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::time::{sleep, timeout};
@@ -273,36 +274,33 @@ async fn cancelled_purchase(world: &World, wallet: &Wallet) {
 
 /// Buys, unless that was done.
 pub async fn buy(world: &World, wallet: &Wallet) {
+    let is_bought = |purchase: &Purchase| purchase.status() == "committed";
+    until(wallet, is_bought, async |number| {
+        let output = picture(world, number);
+        silent_at_worst(wallet.buy(&world.parties(), ITEM, &output).await);
+    })
+    .await;
+}
+
+/// Begins again, while nothing is under way, until a purchase is as it should be. `begin` gets the number of purchases so far.
+async fn until(wallet: &Wallet, is_done: impl Fn(&Purchase) -> bool, begin: impl AsyncFn(usize)) {
     for _ in 0..TRIES_MAX {
         if !resume(wallet).await.open.is_empty() {
             continue;
         }
         let purchases = wallet.purchases().expect("the purchases");
-        if purchases
-            .iter()
-            .any(|(_, row)| row.purchase.status() == "committed")
-        {
+        if purchases.iter().any(|(_, row)| is_done(&row.purchase)) {
             return;
         }
-        let output = picture(world, purchases.len());
-        silent_at_worst(wallet.buy(&world.parties(), ITEM, &output).await);
+        begin(purchases.len()).await;
     }
     panic!("progress: the purchase does not get on");
 }
 
 /// Watches a part of the stream, unless that was done. What was not watched comes back.
 pub async fn watch(world: &World, wallet: &Wallet) {
-    for _ in 0..TRIES_MAX {
-        if !resume(wallet).await.open.is_empty() {
-            continue;
-        }
-        let purchases = wallet.purchases().expect("the purchases");
-        if purchases
-            .iter()
-            .any(|(_, row)| committed_ticks(&row.purchase).is_some())
-        {
-            return;
-        }
+    let is_watched = |purchase: &Purchase| committed_ticks(purchase).is_some();
+    until(wallet, is_watched, async |_| {
         let watched = watch_once(world, wallet).await;
         if let Ok(seen) = &watched {
             let row = wallet.purchase(seen.number).expect("the purchase");
@@ -315,8 +313,8 @@ pub async fn watch(world: &World, wallet: &Wallet) {
             );
         }
         silent_at_worst(watched);
-    }
-    panic!("progress: the stream does not get on");
+    })
+    .await;
 }
 
 /// Pays into the account, pays another customer, and requests a payment, unless that was done.

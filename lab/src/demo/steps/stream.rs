@@ -16,7 +16,7 @@ use farthing_kit::{
 };
 use farthing_node::card::RoleName;
 use farthing_protocol::money::Amount;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::{fs, io, sync::Arc};
 
 /// The records of the stream. They are the pieces of a file of this many bytes each.
@@ -126,19 +126,8 @@ async fn put_up(scene: &Scene) -> Result<(Vec<u8>, String), RunError> {
         .collect();
     let file = scene.dir().join("records.txt");
     fs::write(&file, &records).map_err(RunError::io(file.display()))?;
-    let (file, chunk) = (file.display().to_string(), RECORD_BYTES.to_string());
-    let rest = [
-        "--title",
-        "Records",
-        "--price-per-tick",
-        PRICE_PER_TICK,
-        "--file",
-        &file,
-        "--chunk",
-        &chunk,
-    ];
-    let added = scene.merchant.admin(&["stream", "add"], &rest).await?;
-    let item = added.get("item_id").and_then(Value::as_str);
-    let item = item.ok_or_else(|| RunError::Broken(format!("`stream add` says {added}")))?;
-    Ok((records, item.to_owned()))
+    let item = scene
+        .sell_by_tick(&file, "Records", PRICE_PER_TICK, RECORD_BYTES)
+        .await?;
+    Ok((records, item))
 }
