@@ -7,7 +7,7 @@ use farthing_coin::{PublicKey, Signed};
 use farthing_protocol::{
     coins::CoinState,
     decision::SignedDecision,
-    documents::{PurchaseId, Settled, Terms},
+    documents::{PurchaseId, Settled},
     evidence::{PAPERS_MAX, Papers, ShownDebit, ShownUse},
     reserve::ReserveBalance,
     settle::BankPurchase,
@@ -101,7 +101,7 @@ impl Bank {
                 (SignedDecision::Stream(Box::new(stream)), Some(terms), settled)
             }
         };
-        let of = |decision| decided(row.1, terms.clone(), decision);
+        let of = |decision| Papers::decided(row.1, terms.clone(), decision);
         let applied = Papers {
             settled: Some(Signed::sign(settled, &self.identity)),
             ..of(decision)
@@ -175,29 +175,5 @@ impl Bank {
         }
         papers.truncate(PAPERS_MAX);
         Ok(papers)
-    }
-}
-
-/// The papers of one decision.
-fn decided(escrow: PublicKey, terms: Option<Terms>, decision: SignedDecision) -> Papers {
-    let papers = Papers {
-        terms,
-        escrow: Some(escrow),
-        ..Papers::default()
-    };
-    match decision {
-        SignedDecision::Commit(commit) => Papers {
-            commit: Some(commit),
-            ..papers
-        },
-        SignedDecision::Abort(abort) => Papers {
-            abort: Some(abort),
-            ..papers
-        },
-        SignedDecision::Stream(stream) => Papers {
-            commit: Some(stream.commit),
-            voucher: Some(stream.voucher),
-            ..papers
-        },
     }
 }

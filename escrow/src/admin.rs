@@ -5,10 +5,12 @@
 use crate::escrow::Escrow;
 use crate::rows::{ACKNOWLEDGED, DECISIONS, OUTBOX};
 use async_trait::async_trait;
+use farthing_coin::SecretKey;
 use farthing_node::admin::{AdminHandler, reply};
 use farthing_protocol::{
     decision::Decision,
     documents::PurchaseId,
+    evidence::Papers,
     money::{Amount, amount_text},
 };
 use farthing_store::View;
@@ -28,6 +30,12 @@ pub enum AdminRequest {
     Purchases {
         /// The last purchase of the previous page.
         after: Option<PurchaseId>,
+    },
+    /// The escrow's decision on a purchase, signed again, and what the customer has signed for it. The reply is a
+    /// [`Papers`].
+    Evidence {
+        /// The purchase.
+        purchase: PurchaseId,
     },
 }
 
@@ -86,8 +94,19 @@ impl AdminHandler for Escrow {
             serde_json::from_value(request).map_err(|e| format!("the command is not understood: {e}"))?;
         match request {
             AdminRequest::Purchases { after } => purchases_page(&self.store.view(), after.as_ref()),
+            AdminRequest::Evidence { purchase } => papers(&self.store.view(), &purchase, &self.key),
         }
     }
+}
+
+/// The papers of a decided purchase, as JSON. `key` is the escrow's own, which signs the decision again.
+pub(crate) fn papers(view: &View, purchase: &PurchaseId, key: &SecretKey) -> Result<Value, String> {
+    let decision = DECISIONS.peek(view, purchase).map_err(|e| e.to_string())?;
+    let decision = decision.ok_or_else(|| {
+        format!("purchase {purchase} is not decided; `farthing-escrow purchases` lists those that are")
+    })?;
+    let terms = Some(decision.terms().clone());
+    reply(&Papers::decided(key.public(), terms, decision.for_bank(key)))
 }
 
 /// The decided purchases after `after`, as JSON.

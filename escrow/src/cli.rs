@@ -1,6 +1,6 @@
 //! The command line of the escrow.
 
-use crate::admin::{AdminRequest, PurchaseLine, PurchasesPage, purchases_page};
+use crate::admin::{AdminRequest, PurchaseLine, PurchasesPage, papers, purchases_page};
 use crate::escrow::{Escrow, EscrowParts};
 use crate::migrate::migrate;
 use crate::rows::LATEST_MS;
@@ -21,12 +21,13 @@ use farthing_node::quic::QuicNetwork;
 use farthing_node::serve::{make_store, open_store, serve};
 use farthing_node::serve_args::ServeArgs;
 use farthing_node::table::{Align, table};
+use farthing_node::terminal::json_lines;
 use farthing_protocol::documents::PurchaseId;
 use farthing_store::Store;
 use farthing_store::clock::{Clock, SystemClock};
 use farthing_store::entropy::{Entropy, SystemEntropy};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -46,6 +47,7 @@ pub const LISTEN_DEFAULT: &str = "127.0.0.1:7002";
         farthing-escrow network add fair CARD         work with the bank of this card\n  \
         farthing-escrow serve fair                    answer until it is stopped with ctrl-c\n  \
         farthing-escrow purchases fair                list the decisions, and which of them the bank has applied\n  \
+        farthing-escrow evidence fair ID              print a decision and its cause, for a judge\n  \
         farthing-escrow status fair                   show whether it may decide, and its counters\n\n\
         An escrow is needed between the customer's order and the bank's payment. Start with `init`, exchange cards with \
         a bank (`network add` on both sides), then `serve`.\n\n\
@@ -93,6 +95,16 @@ enum Command {
     Node(NodeCommand),
     /// List the decided purchases, and whether the bank has applied each decision.
     Purchases(Directory),
+    /// Print the escrow's decision on a purchase, for a judge: with the cause of an abort, or the voucher of a stream.
+    #[command(after_long_help = "Example:\n  \
+        farthing-escrow evidence fair ID > papers.json\n\n\
+        Anyone can judge it beside the papers of others: `farthing receipt verify papers.json OTHERS.json`.")]
+    Evidence {
+        /// The escrow's directory.
+        dir: PathBuf,
+        /// The id of the purchase, as `purchases` prints it.
+        purchase: PurchaseId,
+    },
 }
 
 /// The settings of an escrow. It has none.
@@ -123,6 +135,7 @@ async fn execute(cli: Cli) -> Result<Report> {
         }
         Command::Node(command) => Ok(command.execute(RoleName::Escrow).await?),
         Command::Purchases(Directory { dir }) => list_purchases(&dir).await,
+        Command::Evidence { dir, purchase } => evidence(&dir, purchase).await,
     }
 }
 
@@ -186,6 +199,17 @@ async fn list_purchases(dir: &Path) -> Result<Report> {
         false => table(columns, &all.iter().map(row).collect::<Vec<_>>()),
     };
     Ok(Report::new(text, json!({ "purchases": all })))
+}
+
+async fn evidence(dir: &Path, purchase: PurchaseId) -> Result<Report> {
+    let home = open(dir)?;
+    let papers: Value = administer(dir, &AdminRequest::Evidence { purchase }, async || {
+        with_store(dir, migrate, |store| {
+            papers(&store.view(), &purchase, home.identity())
+        })
+    })
+    .await?;
+    Ok(Report::new(json_lines(&papers), papers))
 }
 
 async fn serve_dir(dir: &Path, accept_clock: bool, args: ServeArgs, as_json: bool) -> Result<()> {

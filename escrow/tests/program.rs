@@ -77,6 +77,13 @@ fn cards_are_pinned_and_removed_in_the_directory_of_an_escrow_that_does_not_run(
         let text = String::from_utf8(said.stdout).unwrap();
         assert!(said.status.success() && text.contains(says), "{args:?}: {text}");
     }
+    let undecided = program(&["evidence", &dir, &"07".repeat(32)]).output().unwrap();
+    assert!(
+        String::from_utf8(undecided.stderr)
+            .unwrap()
+            .contains("is not decided")
+    );
+    assert_eq!(undecided.status.code(), Some(1));
     let unknown = program(&["network", "remove", &dir, "bank", "central", "--json"])
         .output()
         .unwrap();

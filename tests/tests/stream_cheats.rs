@@ -12,10 +12,13 @@ use farthing_client::{
     error::WalletError,
     purchase::{Seen, WatchEnd, WatchLimits},
 };
-use farthing_node::card::{Card, RoleName};
+use farthing_node::{
+    admin::AdminHandler,
+    card::{Card, RoleName},
+};
 use farthing_protocol::{
     api::{EscrowRequest, MerchantRequest},
-    evidence::Charge,
+    evidence::{Charge, Papers},
     money::Amount,
 };
 use farthing_simulation::{
@@ -27,6 +30,7 @@ use farthing_simulation::{
     stream_cheats::{CommitsTheFirstVoucher, LiesAboutTicks, TICK_PRICE, TickLie},
     streams::{Viewer, WANTED, WINDOW, committed_ticks, limits, watch_once},
 };
+use serde_json::json;
 use std::time::Duration;
 use tokio::time::sleep;
 
@@ -191,6 +195,29 @@ fn the_dates_pass_while_the_escrow_is_down_and_what_it_was_shown_is_paid() {
         let (_, row) = it.wallet.purchases().unwrap().pop().unwrap();
         let paid = committed_ticks(&row.purchase).unwrap();
         // The merchant has shown what two ticks cost, or could show all before the bank asked.
+/// A merchant shows a commit without the voucher, which the escrow has.
+#[test]
+fn an_escrow_that_is_accused_of_a_commit_without_a_voucher_shows_it() {
+    streaming(14, async |it| {
+        watches(&it).await.unwrap();
+        ends_with(&it, WANTED).await;
+        let papers = it.sale().await;
+        let purchase = papers.commit.as_ref().unwrap().body.purchase;
+        let accusing = Papers {
+            voucher: None,
+            ..papers
+        };
+        let charge = it.escrow(Charge::CommittedWithoutVoucher);
+        convicts(std::slice::from_ref(&accusing), &[charge]);
+        let escrow = it.world.escrow(0);
+        let asked = escrow
+            .admin(json!({ "do": "evidence", "purchase": purchase }))
+            .await;
+        let shown: Papers = serde_json::from_value(asked.unwrap()).unwrap();
+        convicts(&[accusing, shown], &[]);
+    });
+}
+
         assert!((u32::from(WINDOW)..=WANTED).contains(&paid), "{paid}");
         ends_with(&it, paid).await;
     });

@@ -1,6 +1,7 @@
 //! Papers: the documents that are judged.
 
 use crate::{
+    decision::SignedDecision,
     denial::Denial,
     deposited::Deposited,
     documents::{
@@ -106,6 +107,31 @@ impl Papers {
     pub fn terms(&self) -> impl Iterator<Item = &Terms> {
         let contract = self.contract.iter().map(|contract| &contract.terms);
         contract.chain(&self.terms)
+    }
+
+    /// The papers of one decision of `escrow`.
+    #[must_use]
+    pub fn decided(escrow: PublicKey, terms: Option<Terms>, decision: SignedDecision) -> Papers {
+        let papers = Papers {
+            terms,
+            escrow: Some(escrow),
+            ..Papers::default()
+        };
+        match decision {
+            SignedDecision::Commit(commit) => Papers {
+                commit: Some(commit),
+                ..papers
+            },
+            SignedDecision::Abort(abort) => Papers {
+                abort: Some(abort),
+                ..papers
+            },
+            SignedDecision::Stream(stream) => Papers {
+                commit: Some(stream.commit),
+                voucher: Some(stream.voucher),
+                ..papers
+            },
+        }
     }
 }
 
