@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::{Parser, value_parser};
 use everyone::Everyone;
 use farthing_client::{
-    purchase::{Seen, TickSink, WatchLimits},
+    purchase::{Begun, Seen, TickSink, WatchLimits},
     wallet::{Env, Wallet},
 };
 use farthing_coin::Seed;
@@ -94,9 +94,10 @@ struct Customer {
 }
 
 impl TickSink for Customer {
-    fn begin(&mut self, _: u64, _: bool) {
+    fn begin(&mut self, _: Begun) -> io::Result<()> {
         self.began = Some(Instant::now());
         self.last = Instant::now();
+        Ok(())
     }
 
     fn record(&mut self, _: u32, _: Amount, _: &[u8]) -> io::Result<()> {

@@ -15,12 +15,14 @@
 //! | the output file: proven before the payment, and never another file's place | `output` |
 //! | fetch and open goods | [`goods`] |
 //! | pay for the ticks of a stream, and open them | `watch` |
+//! | the ticks that are paid for next, on disk | `held` |
 
 mod driver;
 mod exhibits;
 mod fallback;
 mod finish;
 pub mod goods;
+mod held;
 mod offer;
 mod order;
 mod output;
@@ -32,6 +34,7 @@ mod step;
 mod watch;
 
 use self::{
+    held::HeldFile,
     offer::accept,
     record::{Write, apply, reads},
     run::Run,
@@ -39,9 +42,10 @@ use self::{
     step::save,
 };
 pub use self::{
+    held::Place,
     offer::{Parties, Wanted},
     output::Output,
-    watch::{TickSink, WINDOW_DEFAULT, WatchEnd, WatchLimits},
+    watch::{Begun, TickSink, WINDOW_DEFAULT, WatchEnd, WatchLimits},
 };
 use crate::{
     catalog::is_named,
@@ -52,7 +56,7 @@ use crate::{
 };
 use farthing_coin::PublicKey;
 use farthing_node::network::Lane;
-use farthing_protocol::purchase::Purchase;
+use farthing_protocol::purchase::{Proof, Purchase};
 use std::path::Path;
 
 pub(crate) use self::{
@@ -61,7 +65,7 @@ pub(crate) use self::{
 };
 
 /// The output of a stream in its purchase: its records go to a [`TickSink`].
-const STREAM_OUTPUT: &str = "-";
+pub const STREAM_OUTPUT: &str = "-";
 
 /// What was seen of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,6 +134,7 @@ impl Wallet {
         if state.row.purchase.offer().body.ticks().is_none() {
             return Err(WalletError::NoStream);
         }
+        state.row.output = STREAM_OUTPUT.into();
         self.write_begun(&mut state).await?;
         let number = state.number;
         let mut run = Run::new(self, state, Some(merchant))?;
@@ -145,7 +150,8 @@ impl Wallet {
         }
     }
 
-    /// Goes on to watch a stream that is open, after the ticks that its merchant has vouchers for.
+    /// Goes on to watch a stream, after the ticks that are paid for. If a process has died, the ticks of its last voucher come
+    /// first. If the stream has ended since, nothing else comes.
     ///
     /// # Errors
     /// As [`watch`](Wallet::watch). [`WalletError::NoStream`] if the purchase is not on a stream.
@@ -164,32 +170,46 @@ impl Wallet {
         self.see(run, limits, sink).await
     }
 
-    /// Watches an open stream, and closes it.
+    /// Watches a stream if it is open, closes it, and takes what is paid for and was not seen.
     async fn see(
         &self,
         mut run: Run<'_>,
         limits: WatchLimits,
         sink: &mut dyn TickSink,
     ) -> Result<Seen, WalletError> {
-        let Some(mut watch) = run.watch(limits) else {
+        let mut end = WatchEnd::EndedBefore;
+        let Some(mut watch) = run.watch(limits)? else {
             let number = run.into_state().number;
             return Ok(Seen {
                 number,
                 ticks: 0,
-                end: WatchEnd::NotOpened,
+                end,
             });
         };
-        let mut end = watch.run(&mut run.watched(), sink).await?;
-        run.has_paid(&watch).await?;
-        run.drive().await?;
-        if let Some(key) = run.stream_key()
-            && let Some(broken) = watch.finish(&mut run.watched(), sink, &key).await?
-        {
-            end = broken;
+        match run.watch_request() {
+            Some(request) => {
+                end = watch.run(&request, &mut run.watched(), sink).await?;
+                watch.note_seen(sink)?;
+                run.has_paid(&watch);
+                run.drive().await?;
+            }
+            None => {
+                if let Err(failed) = watch.begin(&run.watched(), sink) {
+                    end = failed;
+                }
+            }
         }
+        if let Some((ticks, key)) = run.stream_key()
+            && !matches!(end, WatchEnd::Output(_))
+            && let Some(failed) = watch.finish(&mut run.watched(), sink, (ticks, &key)).await?
+        {
+            end = failed;
+        }
+        watch.note_seen(sink)?;
+        run.tidy()?;
         Ok(Seen {
             number: run.into_state().number,
-            ticks: watch.opened(),
+            ticks: watch.shown(),
             end,
         })
     }
@@ -220,6 +240,19 @@ impl Wallet {
             .await?;
         state.on_written(&written);
         Ok(())
+    }
+
+    /// How many ticks of a stream that has ended were paid for and not seen, as a process has died.
+    /// [`watch_on`](Wallet::watch_on) gives them.
+    ///
+    /// # Errors
+    /// When their file cannot be read.
+    pub fn unseen_ticks(&self, row: &PurchaseRow) -> Result<u32, WalletError> {
+        let Purchase::Committed(order, Proof::Stream(stream, _)) = &row.purchase else {
+            return Ok(0);
+        };
+        let (_, held) = HeldFile::open(self, &order.purchase())?;
+        Ok(held.map_or(0, |held| held.unseen(stream.voucher.body.ticks)))
     }
 
     /// Every purchase, by number.
@@ -264,7 +297,9 @@ impl Wallet {
     /// When a party does not answer within the time of the retry policy. The purchase then keeps its state.
     pub async fn drive_purchase(&self, number: u64) -> Result<(), WalletError> {
         let state = State::stored(number, self.purchase(number)?);
-        Run::new(self, state, None)?.drive().await
+        let mut run = Run::new(self, state, None)?;
+        run.drive().await?;
+        run.tidy()
     }
 
     /// Asks for the coins of a purchase back, and drives it until it has ended. If the escrow has already committed

@@ -25,7 +25,7 @@ use farthing_protocol::{
     oblivious::{EncryptionKey, TwoKeys},
     purchase::Purchase,
     restore::{CoinUsed, Origin},
-    stream::{Raised, StreamCommit, Voucher},
+    stream::{Raised, StreamCommit},
     withdraw::Withdrawal,
 };
 use farthing_store::{Key, StoreError, Table, View};
@@ -171,9 +171,6 @@ pub const SMALL_GOODS: Table<u64, SmallGoods> = Table::new(11, "small goods");
 
 /// The files that goods may replace, by number of the purchase. The customer has agreed to lose them.
 pub const REPLACEABLE: Table<u64, FileId> = Table::new(50, "replaceable files");
-
-/// The last voucher of each stream that was watched, by number of the purchase. A later command ends the stream with it.
-pub const VOUCHERS: Table<u64, Signed<Voucher>> = Table::new(51, "last vouchers");
 
 /// The banks' lists of keys in the first format, used if [`KEYS`] has none. A row is limited to 64 KiB.
 pub const KEY_LISTS: Table<PublicKey, Signed<KeyList>> = Table::new(7, "key lists");

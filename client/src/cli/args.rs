@@ -176,7 +176,9 @@ pub(super) enum Command {
         farthing watch studio \"Film\" --ticks 100 -o film.mp4    the first 100 pieces of a large file\n  \
         farthing watch --on 7                                   goes on with the stream of purchase 7\n\n\
         The whole price of the stream is held at first. What you have not seen is not paid for, and comes back when the \
-        stream ends. Ctrl-c ends it. If the command dies, or a party stays silent, `farthing resume` ends the stream.")]
+        stream ends. Ctrl-c ends it. If the command dies, or a party stays silent, `farthing resume` ends the stream, and \
+        `--on` goes on with it. Either way you get what is paid for: with the same -o FILE each record once, on standard \
+        output those of the last payment again.")]
     Watch(Watch),
     /// List the purchases and their states.
     Purchases,
@@ -389,8 +391,7 @@ pub(super) struct Watch {
     /// Watch at most this many records.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) ticks: Option<u32>,
-    /// Pay for up to this many records at once. With 1, each record is paid for on its own. If this program is killed, it
-    /// loses the records of one payment at most.
+    /// Pay for up to this many records at once. With 1, each record is paid for on its own.
     #[arg(long, value_name = "COUNT", default_value_t = WINDOW_DEFAULT,
         value_parser = clap::value_parser!(u16).range(1..=TICKS_PER_REPLY_MAX as i64))]
     pub(super) window: u16,
@@ -406,7 +407,7 @@ pub(super) struct Watch {
     /// Name of the bank whose coins pay, if the wallet knows several.
     #[arg(long, value_name = "NAME")]
     pub(super) bank: Option<String>,
-    /// Go on with the stream of this purchase, which is still open.
+    /// Go on with the stream of this purchase. If it has ended, get the records that are paid for and were not shown.
     #[arg(long, value_name = "PURCHASE", conflicts_with_all = ["merchant", "item", "escrow", "bank"])]
     pub(super) on: Option<String>,
 }

@@ -3,7 +3,7 @@
 use super::{
     args::{Buy, OtherOutput},
     exit::Exit,
-    report::{Align, Report, amount, chain, date, table},
+    report::{Align, Report, amount, chain, count, date, table},
 };
 use crate::{
     error::WalletError,
@@ -266,12 +266,21 @@ pub(super) fn outcome(number: u64, row: &PurchaseRow, wanted: Option<&Path>) -> 
     let offer = &row.purchase.offer().body;
     let title = one_line(&offer.title);
     let (text, exit) = match (&row.purchase, row.delivery) {
+        (Purchase::Committed(_, Proof::Stream(stream, _)), _) => {
+            let paid = stream.commit.body.amount;
+            let text = format!(
+                "the stream of purchase {number} (\"{title}\") has ended, and {paid} {} of it is paid\n\
+                 `farthing receipt show {number}` prints the documents that prove it",
+                Shown(&offer.currency),
+            );
+            (text, Exit::Done)
+        }
         (Purchase::Committed(_, proof), Delivery::Delivered) => {
             let receipt = match proof {
-                Proof::Receipt(_) | Proof::Free(_) | Proof::Stream(..) => {
+                Proof::Receipt(_) | Proof::Free(_) => {
                     format!("\n`farthing receipt show {number}` prints the documents that prove it")
                 }
-                Proof::Commit(..) => String::new(),
+                Proof::Commit(..) | Proof::Stream(..) => String::new(),
             };
             let (file, price) = (row.output.display(), offer.price);
             let text = format!(
@@ -420,6 +429,16 @@ async fn deliver_to(wallet: &Wallet, number: u64, other: &OtherOutput) -> Result
     Ok(Some(path))
 }
 
+/// How many records of a stream were paid for and not shown, and how to see them. `None` if there are none.
+pub(super) fn unseen(wallet: &Wallet, number: u64, row: &PurchaseRow) -> Result<Option<(u32, String)>> {
+    let unseen = wallet.unseen_ticks(row)?;
+    let hint = format!(
+        "{} of it may not have been shown; `farthing watch --on {number}` shows what is missing",
+        count(unseen.into(), "record")
+    );
+    Ok((unseen > 0).then_some((unseen, hint)))
+}
+
 /// Carries on everything that is under way. A restore ends with this.
 pub(super) async fn resume_all(wallet: &Wallet) -> Result<Report> {
     let outputs = wallet.purchases()?.into_iter();
@@ -433,7 +452,14 @@ pub(super) async fn resume_all(wallet: &Wallet) -> Result<Report> {
         if matters.remove(format!("purchase {number}").as_str()) {
             let ended = outcome(number, &row, outputs.get(&number).map(PathBuf::as_path));
             lines.push(ended.text);
-            purchases.push(purchase_json(number, &row));
+            let mut json = purchase_json(number, &row);
+            if let Some((unseen, hint)) = unseen(wallet, number, &row)? {
+                lines.push(hint);
+                if let Some(members) = json.as_object_mut() {
+                    members.insert("unseen_records".into(), unseen.into());
+                }
+            }
+            purchases.push(json);
             if ended.exit == Exit::Aborted {
                 exit = Exit::Aborted;
             }

@@ -3,11 +3,11 @@
 use super::{
     args::Watch,
     exit::Exit,
-    purchases::{find, one_purchase, with_change},
+    purchases::{find, one_purchase, unseen, with_change},
     report::{Report, amount, count},
 };
 use crate::{
-    purchase::{Parties, Seen, TickSink, Wanted, WatchEnd, WatchLimits},
+    purchase::{Begun, Parties, Place, Seen, TickSink, Wanted, WatchEnd, WatchLimits},
     rows::PurchaseRow,
     wallet::Wallet,
 };
@@ -20,9 +20,10 @@ use farthing_node::{
 };
 use farthing_protocol::{money::Amount, purchase::Purchase};
 use std::{
-    fs::File,
-    io::{self, Write},
-    path::PathBuf,
+    fs::{File, Metadata, OpenOptions},
+    io::{self, Seek, SeekFrom, Write},
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -52,7 +53,11 @@ pub(super) async fn watch(wallet: &Wallet, watch: &Watch, as_json: bool) -> Resu
     listening.abort();
     sink.flush()?;
     let seen = seen?;
-    let report = outcome(&seen, &one_purchase(wallet, seen.number)?);
+    let row = one_purchase(wallet, seen.number)?;
+    let mut report = outcome(&seen, &row);
+    if let Some((_, hint)) = unseen(wallet, seen.number, &row)? {
+        report.text = format!("{}\n{hint}", report.text);
+    }
     with_change(wallet, seen.number, report).await
 }
 
@@ -89,9 +94,13 @@ fn outcome(seen: &Seen, row: &PurchaseRow) -> Report {
     let paid = row.purchase.paid().unwrap_or_default();
     let records = count(seen.ticks.into(), "record");
     let (why, word, exit) = match &seen.end {
-        WatchEnd::NotOpened => {
-            let why = format!("it was never open, and the purchase is {}", row.purchase.status());
-            (why, "not_opened", Exit::Aborted)
+        WatchEnd::EndedBefore => {
+            let exit = match row.purchase {
+                Purchase::Committed(..) => Exit::Done,
+                _ => Exit::Aborted,
+            };
+            let why = format!("it has ended before: the purchase is {}", row.purchase.status());
+            (why, "ended_before", exit)
         }
         WatchEnd::AllSeen => ("it has no more".to_owned(), "all_seen", Exit::Done),
         WatchEnd::Stopped => ("you wanted no more".to_owned(), "stopped", Exit::Done),
@@ -143,9 +152,19 @@ fn outcome(seen: &Seen, row: &PurchaseRow) -> Report {
     }
 }
 
+/// Whether `path` is the file of this place, with all records before it.
+fn is_in(place: &Place, path: &Path) -> bool {
+    let is_same =
+        |file: Metadata| (file.dev(), file.ino()) == (place.device, place.inode) && file.len() >= place.bytes;
+    path.metadata().is_ok_and(is_same)
+}
+
 /// Writes records to a file or to standard output, and progress to standard error.
 struct Sink {
     path: Option<PathBuf>,
+    existing: Existing,
+    /// Where the first record goes.
+    place: Option<Place>,
     /// The file, from the first record on.
     file: Option<File>,
     stop: Arc<AtomicBool>,
@@ -159,12 +178,16 @@ struct Sink {
 
 impl Sink {
     fn new(watch: &Watch, as_json: bool) -> Result<Sink> {
-        if let Some(path) = &watch.output {
-            files::check_output(path, Existing::by_force(watch.force))?;
+        let existing = Existing::by_force(watch.force);
+        // A stream that goes on says first where.
+        if let (Some(path), None) = (&watch.output, &watch.on) {
+            files::check_output(path, existing)?;
         }
         let now = Instant::now();
         Ok(Sink {
             path: watch.output.clone(),
+            existing,
+            place: None,
             file: None,
             stop: Arc::default(),
             adds_line_feeds: true,
@@ -187,18 +210,37 @@ impl Sink {
         ));
     }
 
+    /// Creates the file, or cuts it where the records go on.
+    fn open(&self, path: &Path) -> io::Result<File> {
+        let Some(place) = self.place else {
+            return File::create(path);
+        };
+        let mut file = OpenOptions::new().write(true).open(path)?;
+        file.set_len(place.bytes)?;
+        file.seek(SeekFrom::End(0))?;
+        Ok(file)
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         match &mut self.file {
-            Some(file) => file.flush().and_then(|()| file.sync_all()),
+            Some(file) => file.flush().and_then(|()| file.sync_data()),
             None => Ok(()),
         }
     }
 }
 
 impl TickSink for Sink {
-    fn begin(&mut self, _: u64, is_live: bool) {
-        self.adds_line_feeds = is_live;
+    fn begin(&mut self, begun: Begun) -> io::Result<()> {
+        self.adds_line_feeds = begun.is_live;
         self.began = Instant::now();
+        let Some(path) = &self.path else {
+            return Ok(());
+        };
+        self.place = begun.place.filter(|place| is_in(place, path));
+        match self.place {
+            Some(_) => Ok(()),
+            None => files::check_output(path, self.existing).map_err(io::Error::other),
+        }
     }
 
     fn record(&mut self, _tick: u32, cost: Amount, record: &[u8]) -> io::Result<()> {
@@ -212,7 +254,7 @@ impl TickSink for Sink {
             false => record,
         };
         if let (Some(path), None) = (&self.path, &self.file) {
-            self.file = Some(File::create(path)?);
+            self.file = Some(self.open(path)?);
         }
         match &mut self.file {
             Some(file) => file.write_all(bytes)?,
@@ -223,6 +265,19 @@ impl TickSink for Sink {
         self.records = self.records.saturating_add(1);
         self.tell(cost);
         Ok(())
+    }
+
+    fn place(&mut self) -> io::Result<Option<Place>> {
+        self.flush()?;
+        let Some(file) = &mut self.file else {
+            return Ok(self.place);
+        };
+        let (bytes, file) = (file.stream_position()?, file.metadata()?);
+        Ok(Some(Place {
+            device: file.dev(),
+            inode: file.ino(),
+            bytes,
+        }))
     }
 
     fn wants_stop(&self) -> bool {

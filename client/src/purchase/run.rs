@@ -4,6 +4,7 @@
 use super::{
     driver::step,
     goods::{Delivered, discard_damaged, fetch_goods, missing_bytes, open_goods},
+    held::HeldFile,
     offer,
     output::prove,
     record::{Write, Written, apply, reads},
@@ -17,7 +18,7 @@ use crate::{
     issuance::resume,
     observer,
     peer_client::{Backoff, PeerClient},
-    rows::{CoinRow, Counter, ExchangeRow, PURCHASES, REPLACEABLE, SmallGoods, VOUCHERS},
+    rows::{CoinRow, Counter, ExchangeRow, PURCHASES, REPLACEABLE, SmallGoods},
     scan_record::{GAP_MAX, bridge_gap},
     wallet::{Wallet, card_of},
 };
@@ -50,7 +51,7 @@ pub(crate) struct Run<'w> {
     since: &'static str,
     /// Whether the run ends when a stream is open, as its ticks are watched then.
     is_watching: bool,
-    /// The last voucher of a stream, after it was watched.
+    /// The last voucher of a stream.
     voucher: Option<Signed<Voucher>>,
 }
 
@@ -77,6 +78,13 @@ impl<'w> Run<'w> {
             let card = card_of(&pinned, RoleName::Merchant, &row.merchant.identity);
             wallet.peer_client(&card.unwrap_or_else(|_| row.merchant.clone()), Lane::Anonymous)
         });
+        let voucher = match row.purchase.order() {
+            Some(order) if order.contract.offer.body.ticks().is_some() => {
+                let (_, held) = HeldFile::open(wallet, &order.purchase())?;
+                held.map(|held| held.voucher)
+            }
+            _ => None,
+        };
         Ok(Run {
             wallet,
             seed: wallet.seed_for(&bank.identity),
@@ -87,7 +95,7 @@ impl<'w> Run<'w> {
             pause: Backoff::new(wallet.env.retry),
             since: state.row.purchase.status(),
             is_watching: false,
-            voucher: VOUCHERS.peek(&wallet.rows(), &state.number)?,
+            voucher,
             state,
         })
     }
@@ -103,34 +111,61 @@ impl<'w> Run<'w> {
         outcome
     }
 
-    /// The place in the stream, if it is open.
-    pub(crate) fn watch(&self, limits: WatchLimits) -> Option<Watch> {
-        let counter = self.state.row.purchase.order()?.counter;
-        Watch::new(&self.state.row, self.seed.purchase_key(counter), limits)
-    }
-
-    /// Stores the last voucher, for the request that ends the stream.
+    /// The place in the stream, if the purchase is on one.
     ///
     /// # Errors
-    /// When the store fails.
-    pub(crate) async fn has_paid(&mut self, watch: &Watch) -> Result<(), WalletError> {
-        let Some(voucher) = watch.voucher().cloned() else {
-            return Ok(());
+    /// When the file of held ticks cannot be read.
+    pub(crate) fn watch(&self, limits: WatchLimits) -> Result<Option<Watch>, WalletError> {
+        let Some(order) = self.state.row.purchase.order() else {
+            return Ok(None);
         };
-        let (number, stored) = (self.state.number, voucher.clone());
-        let write = self.wallet.transact([VOUCHERS.key(&number)], move |tx| {
-            VOUCHERS.put(tx, &number, &stored)
-        });
-        write.await?;
-        self.voucher = Some(voucher);
-        Ok(())
+        let Some(offered) = order.contract.offer.body.ticks() else {
+            return Ok(None);
+        };
+        let purchase_key = self.seed.purchase_key(order.counter);
+        Watch::new(self.wallet, order, offered, purchase_key, limits).map(Some)
     }
 
-    /// The key of the last tick that a stream was committed for.
-    pub(crate) fn stream_key(&self) -> Option<GoodsKey> {
+    /// What tells the merchant of the stream, if it is open.
+    pub(crate) fn watch_request(&self) -> Option<WatchRequest> {
         match &self.state.row.purchase {
-            Purchase::Committed(_, proof @ Proof::Stream(..)) => Some(proof.goods_key().clone()),
+            Purchase::Streaming(order, opened) => Some(WatchRequest {
+                contract: order.contract.clone(),
+                opened: opened.clone(),
+            }),
             _ => None,
+        }
+    }
+
+    /// Notes the last voucher, for the request that ends the stream.
+    pub(crate) fn has_paid(&mut self, watch: &Watch) {
+        self.voucher = watch.voucher().cloned();
+    }
+
+    /// The number of the last tick that the stream was committed for, and its key.
+    pub(crate) fn stream_key(&self) -> Option<(u32, GoodsKey)> {
+        match &self.state.row.purchase {
+            Purchase::Committed(_, Proof::Stream(stream, key)) => {
+                Some((stream.voucher.body.ticks, key.clone()))
+            }
+            _ => None,
+        }
+    }
+
+    /// Removes the held ticks of a stream that has ended, unless some were paid for and not seen.
+    ///
+    /// # Errors
+    /// When their file cannot be read or removed.
+    pub(crate) fn tidy(&self) -> Result<(), WalletError> {
+        let (order, paid) = match &self.state.row.purchase {
+            Purchase::Committed(order, Proof::Stream(stream, _)) => (order, stream.voucher.body.ticks),
+            Purchase::Aborted(order, _) | Purchase::Recovered(order) => (order, 0),
+            _ => return Ok(()),
+        };
+        let (file, held) = HeldFile::open(self.wallet, &order.purchase())?;
+        match held {
+            Some(held) if held.unseen(paid) == 0 => file.remove(),
+            _ => Ok(()),
         }
     }
 
@@ -289,12 +324,8 @@ impl<'w> Run<'w> {
             &reply,
             Err(Unanswered::Refused(Refusal::Purchase(PurchaseFault::Unknown(_))))
         );
-        match &self.state.row.purchase {
-            Purchase::Streaming(order, opened) if unknown => {
-                let watch = WatchRequest {
-                    contract: order.contract.clone(),
-                    opened: opened.clone(),
-                };
+        match self.watch_request() {
+            Some(watch) if unknown => {
                 self.merchant.once(watch).await?;
                 self.merchant.once(request).await
             }

@@ -1,17 +1,18 @@
 //! Watches a stream: signs vouchers for the ticks that it holds, and opens them with the keys that it gets for these.
 //!
-//! A voucher is for ticks that the merchant has signed and that are in memory, encrypted. If the key does not come, the
-//! wallet shows the voucher to the escrow, which has all keys, and pays this merchant no more.
+//! A voucher is for ticks that the merchant has signed and that are on disk, encrypted ([`held`](super::held)). If the key
+//! does not come, the wallet shows the voucher to the escrow, which has all keys, and pays this merchant no more.
 
 use super::{
     exhibits::add_exhibit,
+    held::{Held, HeldFile, Place},
     record::{Write, apply, reads},
     state::State,
 };
 use crate::{
     error::{Unanswered, WalletError},
     peer_client::PeerClient,
-    rows::{Exhibit, PurchaseRow},
+    rows::Exhibit,
     wallet::Wallet,
 };
 use farthing_coin::{SecretKey, Signed};
@@ -20,9 +21,9 @@ use farthing_protocol::{
     goods::GoodsKey,
     limits::TICKS_PER_REPLY_MAX,
     money::Amount,
-    purchase::{Order, Purchase},
+    purchase::Order,
     stream::{
-        RaiseRequest, TickBatch, Ticks, TicksRequest, Voucher, WatchRequest, chain::KnownKeys,
+        Batch, RaiseRequest, Ticks, TicksRequest, Voucher, WatchRequest, chain::KnownKeys,
         chain::decrypt_tick, check_batch, check_voucher, pay_until_ms, price_of, ticks_for,
     },
 };
@@ -49,17 +50,40 @@ pub struct WatchLimits {
     pub window: u16,
 }
 
+/// A stream whose records follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Begun {
+    /// The number of the purchase.
+    pub number: u64,
+    /// Whether its records are lines of live data. Otherwise they are the pieces of a file.
+    pub is_live: bool,
+    /// The [`place`](TickSink::place) of the first record, if a process has died. What it had written behind it comes again.
+    pub place: Option<Place>,
+}
+
 /// Takes the records of a stream.
 pub trait TickSink: Send {
-    /// The stream of a purchase begins. `is_live` says whether its records are lines of live data. Otherwise they are the pieces
-    /// of a file.
-    fn begin(&mut self, number: u64, is_live: bool);
+    /// The records of a stream follow.
+    ///
+    /// # Errors
+    /// When they cannot be written. Then nothing more is paid.
+    fn begin(&mut self, _begun: Begun) -> io::Result<()> {
+        Ok(())
+    }
 
     /// Takes the next record. `cost` is what all records up to it cost.
     ///
     /// # Errors
     /// When it cannot be written. Then the stream ends, and nothing more is paid.
     fn record(&mut self, tick: u32, cost: Amount, record: &[u8]) -> io::Result<()>;
+
+    /// Makes all records durable, and returns the place of the next one. `None` if the output is no file.
+    ///
+    /// # Errors
+    /// When they cannot be written. Then the stream ends, and nothing more is paid.
+    fn place(&mut self) -> io::Result<Option<Place>> {
+        Ok(None)
+    }
 
     /// Whether the customer has seen enough.
     fn wants_stop(&self) -> bool {
@@ -70,8 +94,8 @@ pub trait TickSink: Send {
 /// Why a stream has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WatchEnd {
-    /// The stream was never open: the purchase has ended before.
-    NotOpened,
+    /// The purchase has ended before. Only records that were paid for then were taken.
+    EndedBefore,
     /// There are no further records, or all ticks of the offer are paid for.
     AllSeen,
     /// The customer wanted no more.
@@ -101,58 +125,67 @@ pub(crate) struct Watched<'r, 'w> {
 /// The place in a stream that is watched.
 pub(crate) struct Watch {
     order: Order,
-    request: WatchRequest,
     purchase_key: SecretKey,
     /// How many ticks the offer has.
     offered: u32,
     limits: WatchLimits,
     keys: KnownKeys,
-    /// The voucher that was sent last.
-    voucher: Option<Signed<Voucher>>,
-    /// The ticks after the keys, encrypted, with the merchant's signature.
-    held: Vec<Vec<u8>>,
-    batch: Option<Signed<TickBatch>>,
+    file: HeldFile,
+    /// The last voucher, and the ticks that wait for its key.
+    held: Option<Held>,
     /// How many ticks came before the first one that is watched here.
     skipped: u32,
+    /// How many records the output has taken.
+    shown: u32,
+    /// Whether it has refused one.
+    has_failed: bool,
 }
 
 impl Watch {
-    /// The begin of a stream whose purchase is open. `None` if it is not.
-    pub(crate) fn new(row: &PurchaseRow, purchase_key: SecretKey, limits: WatchLimits) -> Option<Watch> {
-        let Purchase::Streaming(order, opened) = &row.purchase else {
-            return None;
-        };
-        let offer = &order.contract.offer.body;
-        Some(Watch {
-            request: WatchRequest {
-                contract: order.contract.clone(),
-                opened: opened.clone(),
-            },
+    /// The place in a stream, as it was left on this machine.
+    ///
+    /// # Errors
+    /// When the file of held ticks cannot be read.
+    pub(crate) fn new(
+        wallet: &Wallet,
+        order: &Order,
+        offered: u32,
+        purchase_key: SecretKey,
+        limits: WatchLimits,
+    ) -> Result<Watch, WalletError> {
+        let (file, held) = HeldFile::open(wallet, &order.purchase())?;
+        Ok(Watch {
             purchase_key,
-            offered: offer.ticks()?,
+            offered,
             limits,
-            keys: KnownKeys::none(&offer.key_commitment),
-            voucher: None,
-            held: Vec::new(),
-            batch: None,
-            skipped: 0,
+            keys: KnownKeys::none(&order.contract.offer.body.key_commitment),
+            skipped: held.as_ref().map_or(0, Held::seen),
+            file,
+            held,
+            shown: 0,
+            has_failed: false,
             order: order.clone(),
         })
     }
 
-    /// How many ticks are opened, of those that were watched here.
-    pub(crate) fn opened(&self) -> u32 {
-        self.keys.ticks().saturating_sub(self.skipped)
+    /// How many records the output has taken.
+    pub(crate) fn shown(&self) -> u32 {
+        self.shown
     }
 
-    /// The voucher that was sent last.
+    /// The last voucher.
     pub(crate) fn voucher(&self) -> Option<&Signed<Voucher>> {
-        self.voucher.as_ref()
+        self.held.as_ref().map(|held| &held.voucher)
     }
 
     /// The ticks that the last voucher pays for.
     fn paid(&self) -> u32 {
-        self.voucher.as_ref().map_or(0, |voucher| voucher.body.ticks)
+        self.voucher().map_or(0, |voucher| voucher.body.ticks)
+    }
+
+    /// Whether ticks wait for the key of the last voucher.
+    fn waits_for_key(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| held.batch.is_some())
     }
 
     /// How many ticks the customer wants in all.
@@ -175,13 +208,16 @@ impl Watch {
     /// When the store fails.
     pub(crate) async fn run(
         &mut self,
+        request: &WatchRequest,
         run: &mut Watched<'_, '_>,
         sink: &mut dyn TickSink,
     ) -> Result<WatchEnd, WalletError> {
-        if let Err(end) = self.begin(run).await {
+        if let Err(end) = self.tell(request, run).await {
             return Ok(end);
         }
-        sink.begin(run.state.number, self.order.contract.offer.body.size_bytes == 0);
+        if let Err(end) = self.begin(run, sink) {
+            return Ok(end);
+        }
         loop {
             let terms = &self.order.contract.terms;
             if run.wallet.now_ms() >= pay_until_ms(terms) {
@@ -195,8 +231,9 @@ impl Watch {
                 Err(error) => return self.on_withheld(run, sink, error.to_string()).await,
             };
             let Ticks { key, batch, ended } = ticks;
-            if !self.held.is_empty() {
-                match self.learn(key.as_ref()) {
+            let paid = self.paid();
+            if self.waits_for_key() {
+                match self.learn(paid, key.as_ref()) {
                     Some(keys) => {
                         if let Some(end) = self.open(run, sink, keys).await? {
                             return Ok(end);
@@ -208,15 +245,15 @@ impl Watch {
             if sink.wants_stop() {
                 return Ok(WatchEnd::Stopped);
             }
-            let paid = self.paid();
             match batch {
                 Some(batch) if wants_more => {
                     let terms = &self.order.contract.terms;
                     if let Err(fault) = check_batch(&batch, terms, paid, request.window) {
                         return Ok(WatchEnd::Merchant(fault.to_string()));
                     }
-                    self.held = batch.ticks.into_iter().map(|tick| tick.into_vec()).collect();
-                    self.batch = Some(batch.signed);
+                    if let Err(why) = self.hold(batch, sink) {
+                        return Ok(WatchEnd::Output(why));
+                    }
                 }
                 _ if ended || paid >= self.offered => return Ok(WatchEnd::AllSeen),
                 _ if !wants_more => return Ok(WatchEnd::Stopped),
@@ -225,9 +262,9 @@ impl Watch {
         }
     }
 
-    /// Tells the merchant of the stream, and takes up its last voucher.
-    async fn begin(&mut self, run: &mut Watched<'_, '_>) -> Result<(), WatchEnd> {
-        let last = match run.merchant.ask(&self.request).await {
+    /// Tells the merchant of the stream, and takes up its last voucher if it is a later one.
+    async fn tell(&mut self, request: &WatchRequest, run: &mut Watched<'_, '_>) -> Result<(), WatchEnd> {
+        let last = match run.merchant.ask(request).await {
             Ok(Ok(last)) => last,
             Ok(Err(refusal)) => return Err(WatchEnd::Merchant(refusal.to_string())),
             Err(error) => return Err(WatchEnd::Merchant(error.to_string())),
@@ -235,81 +272,116 @@ impl Watch {
         // A voucher that this wallet did not sign says nothing.
         let own =
             last.filter(|voucher| check_voucher(voucher, &self.order.contract.terms, self.offered).is_ok());
-        self.skipped = own.as_ref().map_or(0, |voucher| voucher.body.ticks);
-        self.voucher = own;
+        if let Some(voucher) = own.filter(|voucher| voucher.body.ticks > self.paid()) {
+            // It was paid on another machine, which has its ticks.
+            self.skipped = voucher.body.ticks;
+            self.held = Some(Held {
+                voucher,
+                batch: None,
+                place: None,
+            });
+        }
         Ok(())
     }
 
-    /// The request for the next ticks, with a voucher for those that are held.
-    fn pay(&mut self, wait_ms: u16) -> TicksRequest {
-        let held = u32::try_from(self.held.len()).unwrap_or(u32::MAX);
-        if held > 0 {
-            let ticks = self.paid().saturating_add(held);
-            self.voucher = Some(self.order.voucher(ticks, &self.purchase_key));
-        }
+    /// Tells the output that records follow.
+    pub(crate) fn begin(&self, run: &Watched<'_, '_>, sink: &mut dyn TickSink) -> Result<(), WatchEnd> {
+        let begun = sink.begin(Begun {
+            number: run.state.number,
+            is_live: self.order.contract.offer.body.size_bytes == 0,
+            place: self.held.as_ref().and_then(|held| held.place),
+        });
+        begun.map_err(|error| WatchEnd::Output(error.to_string()))
+    }
+
+    /// The request for the next ticks, with the voucher for those that are held.
+    fn pay(&self, wait_ms: u16) -> TicksRequest {
         let most = TICKS_PER_REPLY_MAX as u32;
         let window = u32::from(self.limits.window).clamp(1, most);
         let left = self.wanted().saturating_sub(self.paid());
         TicksRequest {
             purchase: self.order.purchase(),
-            voucher: self.voucher.clone(),
+            voucher: self.voucher().cloned(),
             window: u16::try_from(window.min(left)).unwrap_or(1),
             wait_ms,
         }
     }
 
-    /// The keys of the ticks that are held. `None` if `key` is not that of the last tick that is paid for.
-    fn learn(&mut self, key: Option<&GoodsKey>) -> Option<Vec<GoodsKey>> {
-        let paid = self.paid();
-        let keys = self.keys.learn(paid, key?)?;
-        let held = keys.len().checked_sub(self.held.len())?;
-        Some(keys.into_iter().skip(held).collect())
+    /// Signs the voucher for ticks that follow the last one, and writes both down.
+    ///
+    /// # Errors
+    /// When the records before them or the ticks cannot be written. The reason.
+    fn hold(&mut self, batch: Batch, sink: &mut dyn TickSink) -> Result<(), String> {
+        let place = sink.place().map_err(|error| error.to_string())?;
+        let count = u32::try_from(batch.ticks.len()).unwrap_or(u32::MAX);
+        let ticks = self.paid().saturating_add(count);
+        let held = Held {
+            voucher: self.order.voucher(ticks, &self.purchase_key),
+            batch: Some(batch),
+            place,
+        };
+        self.file.write(&held).map_err(|error| error.to_string())?;
+        self.held = Some(held);
+        Ok(())
     }
 
-    /// Opens the ticks that are held.
+    /// Notes that all ticks which the file has were seen. If the output has not taken them all, they stay there.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub(crate) fn note_seen(&mut self, sink: &mut dyn TickSink) -> Result<(), WalletError> {
+        if self.has_failed || self.waits_for_key() {
+            return Ok(());
+        }
+        match (&mut self.held, sink.place()) {
+            (Some(held), Ok(place)) => {
+                held.place = place;
+                self.file.write(held)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The keys of all ticks up to this one that were not known, with their numbers. `None` if `key` is not the key of tick
+    /// `ticks`.
+    fn learn(&mut self, ticks: u32, key: Option<&GoodsKey>) -> Option<Vec<(u32, GoodsKey)>> {
+        let first = self.keys.ticks().saturating_add(1);
+        let keys = self.keys.learn(ticks, key?)?;
+        Some((first..).zip(keys).collect())
+    }
+
+    /// Opens the ticks that are held, as far as there are keys for them.
     async fn open(
         &mut self,
         run: &mut Watched<'_, '_>,
         sink: &mut dyn TickSink,
-        keys: Vec<GoodsKey>,
+        keys: Vec<(u32, GoodsKey)>,
     ) -> Result<Option<WatchEnd>, WalletError> {
+        let Some(batch) = self.held.as_mut().and_then(|held| held.batch.take()) else {
+            return Ok(None);
+        };
         let purchase = self.order.purchase();
         let price = self.order.contract.offer.body.price;
-        let held = std::mem::take(&mut self.held);
-        let first = self
-            .paid()
-            .saturating_sub(u32::try_from(held.len()).unwrap_or(u32::MAX))
-            .saturating_add(1);
-        for (index, (tick, key)) in (first..).zip(held.into_iter().zip(keys)) {
-            let Some(record) = decrypt_tick(&key, &purchase, index, tick.clone()) else {
-                self.keep_broken(run, index, tick, key).await?;
-                return Ok(Some(WatchEnd::DoesNotOpen(index)));
+        let first = batch.signed.body.first;
+        let keys = keys.into_iter().skip_while(|(tick, _)| *tick < first);
+        for ((tick, key), encrypted) in keys.zip(&batch.ticks) {
+            let Some(record) = decrypt_tick(&key, &purchase, tick, encrypted.to_vec()) else {
+                let shown = ShownTick {
+                    batch: batch.signed.clone(),
+                    index: tick,
+                    tick: encrypted.to_vec(),
+                    key,
+                };
+                keep(run, Exhibit::Tick(Box::new(shown))).await?;
+                return Ok(Some(WatchEnd::DoesNotOpen(tick)));
             };
-            if let Err(error) = sink.record(index, price_of(index, self.offered, price), &record) {
+            if let Err(error) = sink.record(tick, price_of(tick, self.offered, price), &record) {
+                self.has_failed = true;
                 return Ok(Some(WatchEnd::Output(error.to_string())));
             }
+            self.shown = self.shown.saturating_add(1);
         }
         Ok(None)
-    }
-
-    /// Keeps what proves that the merchant has signed a tick that does not open.
-    async fn keep_broken(
-        &self,
-        run: &mut Watched<'_, '_>,
-        index: u32,
-        tick: Vec<u8>,
-        key: GoodsKey,
-    ) -> Result<(), WalletError> {
-        let Some(batch) = self.batch.clone() else {
-            return Ok(());
-        };
-        let shown = ShownTick {
-            batch,
-            index,
-            tick,
-            key,
-        };
-        keep(run, Exhibit::Tick(Box::new(shown))).await
     }
 
     /// The merchant has given no key for the voucher. The escrow is shown the voucher, and gives the key.
@@ -319,7 +391,7 @@ impl Watch {
         sink: &mut dyn TickSink,
         why: String,
     ) -> Result<WatchEnd, WalletError> {
-        let Some(voucher) = self.voucher.clone().filter(|_| !self.held.is_empty()) else {
+        let Some(voucher) = self.voucher().cloned().filter(|_| self.waits_for_key()) else {
             return Ok(WatchEnd::Merchant(why));
         };
         let paid = voucher.body;
@@ -337,17 +409,15 @@ impl Watch {
         if reply.promises(&paid, &self.order.contract.terms) {
             keep(run, Exhibit::Raised(Box::new(reply.raised))).await?;
         }
-        let keys = self.learn(reply.key.as_ref());
-        match keys {
-            Some(keys) => Ok(self
-                .open(run, sink, keys)
-                .await?
-                .unwrap_or(WatchEnd::Merchant(why))),
-            None => Ok(WatchEnd::Merchant(why)),
-        }
+        let opened = match self.learn(paid.ticks, reply.key.as_ref()) {
+            Some(keys) => self.open(run, sink, keys).await?,
+            None => None,
+        };
+        Ok(opened.unwrap_or(WatchEnd::Merchant(why)))
     }
 
-    /// Opens the ticks that are still held with the key in the commit.
+    /// Opens the ticks that are still held with the key of tick `ticks`, for which the stream was committed. Ticks behind it
+    /// are not paid for.
     ///
     /// # Errors
     /// When the store fails.
@@ -355,14 +425,11 @@ impl Watch {
         &mut self,
         run: &mut Watched<'_, '_>,
         sink: &mut dyn TickSink,
-        key: &GoodsKey,
+        (ticks, key): (u32, &GoodsKey),
     ) -> Result<Option<WatchEnd>, WalletError> {
-        if self.held.is_empty() {
-            return Ok(None);
-        }
-        match self.learn(Some(key)) {
-            Some(keys) => self.open(run, sink, keys).await,
-            None => Ok(None),
+        match self.learn(ticks, Some(key)) {
+            Some(keys) if self.waits_for_key() => self.open(run, sink, keys).await,
+            _ => Ok(None),
         }
     }
 }

@@ -4,11 +4,16 @@ use super::{
     customer::CustomerMachine,
     foundation::{ITEM, Population},
     money::owed,
-    streams::{committed_ticks, watch_once},
+    streams::{Viewer, committed_ticks, limits, watch_once},
     world::World,
 };
 use farthing_client::{
-    error::WalletError, pay_uri::PayUri, purchase::Parties, resume::Resumed, rows::DepositRow, wallet::Wallet,
+    error::WalletError,
+    pay_uri::PayUri,
+    purchase::{Parties, WatchEnd},
+    resume::Resumed,
+    rows::{DepositRow, PurchaseRow},
+    wallet::Wallet,
 };
 use farthing_node::card::{Card, RoleName};
 use farthing_protocol::{
@@ -297,7 +302,8 @@ async fn until(wallet: &Wallet, is_done: impl Fn(&Purchase) -> bool, begin: impl
     panic!("progress: the purchase does not get on");
 }
 
-/// Watches a part of the stream, unless that was done. What was not watched comes back.
+/// Watches a part of the stream, unless that was done. What was not watched comes back. What is paid for and was not seen is
+/// seen at last.
 pub async fn watch(world: &World, wallet: &Wallet) {
     let is_watched = |purchase: &Purchase| committed_ticks(purchase).is_some();
     until(wallet, is_watched, async |_| {
@@ -315,6 +321,22 @@ pub async fn watch(world: &World, wallet: &Wallet) {
         silent_at_worst(watched);
     })
     .await;
+    see_the_rest(world, wallet).await;
+}
+
+/// Takes the ticks of ended streams that were paid for and not seen, as the customer had died.
+async fn see_the_rest(world: &World, wallet: &Wallet) {
+    let unseen = |row: &PurchaseRow| wallet.unseen_ticks(row).expect("the held ticks");
+    for (number, row) in wallet.purchases().expect("the purchases") {
+        let missing = unseen(&row);
+        if missing > 0 {
+            let mut viewer = Viewer::new(world, wallet);
+            let seen = wallet.watch_on(number, limits(), &mut viewer).await;
+            let seen = seen.expect("nobody is asked");
+            assert_eq!((seen.ticks, seen.end), (missing, WatchEnd::EndedBefore));
+            assert_eq!(unseen(&row), 0, "goods: ticks that were seen are held");
+        }
+    }
 }
 
 /// Pays into the account, pays another customer, and requests a payment, unless that was done.

@@ -5,7 +5,7 @@ use super::{
     front::{Cheat, Honest},
 };
 use async_trait::async_trait;
-use farthing_coin::{SecretKey, Signed};
+use farthing_coin::{SecretKey, Seed, Signed};
 use farthing_node::network::Lane;
 use farthing_protocol::{
     api::{EscrowRequest, MerchantRequest, encode_reply},
@@ -28,6 +28,8 @@ pub enum TickLie {
     OtherKeys,
     /// It signs ticks that do not open.
     DoNotOpen,
+    /// It sends nonsense under somebody else's signature.
+    Unsigned,
     /// It says after the first payment that there are no more.
     EndsEarly,
     /// It says that the customer has paid for everything.
@@ -50,17 +52,8 @@ impl LiesAboutTicks {
                 key: ticks.key.map(|_| GoodsKey::from_bytes([9; 32])),
                 ..ticks
             },
-            TickLie::DoNotOpen => Ticks {
-                batch: ticks.batch.map(|batch| {
-                    let nonsense = batch
-                        .ticks
-                        .iter()
-                        .map(|_| vec![7; TAG_BYTES + 5].into())
-                        .collect();
-                    Batch::sign(asked.purchase, batch.signed.body.first, nonsense, &self.key)
-                }),
-                ..ticks
-            },
+            TickLie::DoNotOpen => nonsense(asked, ticks, &self.key),
+            TickLie::Unsigned => nonsense(asked, ticks, &Seed::from_bytes(&[9; 32]).account_key()),
             TickLie::EndsEarly if asked.voucher.is_some() => Ticks {
                 batch: None,
                 ended: true,
@@ -69,6 +62,15 @@ impl LiesAboutTicks {
             TickLie::EndsEarly | TickLie::SaysAllIsPaid => ticks,
         }
     }
+}
+
+/// The same ticks with bytes that do not open, signed with `key`.
+fn nonsense(asked: &TicksRequest, ticks: Ticks, key: &SecretKey) -> Ticks {
+    let batch = ticks.batch.map(|batch| {
+        let nonsense = batch.ticks.iter().map(|_| vec![7; TAG_BYTES + 5].into());
+        Batch::sign(asked.purchase, batch.signed.body.first, nonsense.collect(), key)
+    });
+    Ticks { batch, ..ticks }
 }
 
 #[async_trait]

@@ -6,7 +6,7 @@ use super::{
 };
 use farthing_client::{
     error::WalletError,
-    purchase::{Seen, TickSink, WatchLimits},
+    purchase::{Begun, Place, STREAM_OUTPUT, Seen, TickSink, WatchLimits},
     rows::PurchaseRow,
     wallet::Wallet,
 };
@@ -54,9 +54,24 @@ impl<'w> Viewer<'w> {
 }
 
 impl TickSink for Viewer<'_> {
-    fn begin(&mut self, number: u64, is_live: bool) {
+    fn begin(&mut self, begun: Begun) -> io::Result<()> {
+        let Begun {
+            number,
+            is_live,
+            place,
+        } = begun;
         assert!(!is_live, "the merchant sells a file");
         self.number = number;
+        let Some(Place { bytes, .. }) = place else {
+            return Ok(());
+        };
+        let seen = u64::from(last_seen(&self.dir, number));
+        assert!(
+            bytes <= seen,
+            "goods: {seen} ticks were seen, and the wallet says {bytes}"
+        );
+        // What came behind the place comes again.
+        std::fs::write(place_of(&self.dir, number), bytes.to_string())
     }
 
     fn record(&mut self, tick: u32, _: Amount, record: &[u8]) -> io::Result<()> {
@@ -65,18 +80,31 @@ impl TickSink for Viewer<'_> {
             self.world.foundation.tick(0, tick),
             "goods: tick {tick} is not the merchant's"
         );
-        let seen = last_seen(&self.dir, self.number).max(tick);
-        std::fs::write(place(&self.dir, self.number), seen.to_string())
+        let seen = last_seen(&self.dir, self.number);
+        // A restored wallet begins in the middle.
+        assert!(
+            seen == 0 || tick == seen + 1,
+            "goods: tick {tick} follows tick {seen}"
+        );
+        std::fs::write(place_of(&self.dir, self.number), tick.to_string())
+    }
+
+    fn place(&mut self) -> io::Result<Option<Place>> {
+        Ok(Some(Place {
+            device: 0,
+            inode: self.number,
+            bytes: last_seen(&self.dir, self.number).into(),
+        }))
     }
 }
 
-fn place(dir: &Path, number: u64) -> PathBuf {
+fn place_of(dir: &Path, number: u64) -> PathBuf {
     dir.join(format!("seen-{number}"))
 }
 
 /// The last tick that was seen of a purchase, or 0.
 fn last_seen(dir: &Path, number: u64) -> u32 {
-    let text = std::fs::read_to_string(place(dir, number)).unwrap_or_default();
+    let text = std::fs::read_to_string(place_of(dir, number)).unwrap_or_default();
     text.parse().unwrap_or_default()
 }
 
@@ -97,26 +125,23 @@ pub async fn watch_once(world: &World, wallet: &Wallet) -> Result<Seen, WalletEr
     wallet.watch(&world.parties(), ITEM, limits(), &mut viewer).await
 }
 
-/// The ticks that a merchant gives without an escrow's word: twice its setting of 1.00. It loses them if it dies and its
-/// customer dies, too, or is dishonest.
-const UNRAISED: u32 = 2;
-
-/// What is wrong with what a customer has seen of a stream that has ended. `both_died` says whether merchant and customer
-/// have died.
-pub(super) fn seen_problem(
-    wallet: &Wallet,
-    number: u64,
-    row: &PurchaseRow,
-    both_died: bool,
-) -> Option<String> {
-    let lost = if both_died { UNRAISED } else { 0 };
-    let seen = last_seen(wallet.dir(), number).saturating_sub(lost);
+/// What is wrong with what a customer has seen of a stream that has ended.
+pub(super) fn seen_problem(wallet: &Wallet, number: u64, row: &PurchaseRow) -> Option<String> {
+    let seen = last_seen(wallet.dir(), number);
     let paid = match &row.purchase {
         Purchase::Aborted(..) | Purchase::Dropped(_) | Purchase::Recovered(_) => 0,
         purchase => committed_ticks(purchase)?,
     };
     if seen > paid {
         return Some(format!("goods: {seen} ticks were seen, and {paid} are paid for"));
+    }
+    // A restored wallet does not have what was seen on the machine that is lost.
+    let is_restored = row.output != Path::new(STREAM_OUTPUT);
+    let unseen = wallet.unseen_ticks(row).expect("the held ticks");
+    if seen + unseen != paid && !is_restored {
+        return Some(format!(
+            "goods: {paid} ticks are paid for, {seen} were seen, and {unseen} are held"
+        ));
     }
     // A customer wants fewer, and a voucher is for at most a window.
     (paid > WANTED.min(TICKS)).then(|| format!("goods: {paid} ticks are paid for, {WANTED} were wanted"))

@@ -5,6 +5,7 @@ use super::{
     goods::{FILM, FILM_BYTES, POSTCARD, PRICE},
     run::{Wait, until},
 };
+use farthing_client::purchase::STREAM_OUTPUT;
 use farthing_kit::{
     books::decisions,
     lines::Lines,
@@ -218,7 +219,9 @@ impl Testbed {
         for purchase in customer.purchases() {
             let output = Path::new(purchase["output"].as_str().expect("a path"));
             let title = purchase["title"].as_str().expect("a title");
-            if purchase["status"] == "committed" {
+            if purchase["output"] == STREAM_OUTPUT {
+                paid += units(&purchase["paid"]);
+            } else if purchase["status"] == "committed" {
                 assert_eq!(purchase["delivery"], "delivered", "{purchase}");
                 let same = fs::read(output).expect("the goods are there")
                     == fs::read(self.original(title)).expect("the original");

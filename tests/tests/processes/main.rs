@@ -31,6 +31,7 @@
 //! | two commands of one wallet at the same time | `together` |
 //! | a repeated command while its purchase is under way | `again` |
 //! | a wallet that is looked after | `looked_after` |
+//! | a stream whose customer is killed | `watched` |
 
 #![allow(
     clippy::unwrap_used,
@@ -69,6 +70,7 @@ mod sealed;
 mod slow;
 mod tcp;
 mod together;
+mod watched;
 
 use farthing_tests::processes::testbed::Testbed;
 use std::{

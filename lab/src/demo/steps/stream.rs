@@ -37,8 +37,6 @@ struct Viewer {
 }
 
 impl TickSink for Viewer {
-    fn begin(&mut self, _: u64, _: bool) {}
-
     fn record(&mut self, tick: u32, _: Amount, record: &[u8]) -> io::Result<()> {
         self.seen.extend_from_slice(record);
         if tick == CUT_AFTER {

@@ -2,7 +2,6 @@
 //! it.
 
 use super::World;
-use crate::party::Party;
 use crate::streams::{committed_ticks, seen_problem};
 use farthing_bank::rows::REFUNDS;
 use farthing_client::{
@@ -33,12 +32,6 @@ impl World {
         let mut paid = BTreeMap::new();
         let mut delivered = BTreeSet::new();
         let mut not_delivered = Vec::new();
-        let has_died = |of: fn(&Party) -> bool| {
-            let mut died = self.everyone().into_iter().filter(of);
-            died.any(|party| self.machine(party).has_died())
-        };
-        let both_died = has_died(|party| matches!(party, Party::Merchant(_)))
-            && has_died(|party| matches!(party, Party::Customer(_)));
         for wallet in wallets {
             for (number, row) in wallet.purchases().expect("the purchases") {
                 let problem = match &row.purchase {
@@ -54,7 +47,7 @@ impl World {
                             ));
                         }
                         if committed_ticks(&row.purchase).is_some() {
-                            stream_problem(wallet, number, &row, both_died)
+                            stream_problem(wallet, number, &row)
                         } else {
                             delivered.insert(row.output.clone());
                             self.committed_problem(wallet, number, &row)
@@ -65,9 +58,7 @@ impl World {
                         if !is_stream {
                             not_delivered.push(row.output.clone());
                         }
-                        let seen = is_stream
-                            .then(|| seen_problem(wallet, number, &row, both_died))
-                            .flatten();
+                        let seen = is_stream.then(|| seen_problem(wallet, number, &row)).flatten();
                         seen.or_else(|| aborted_problem(wallet, number, &row))
                     }
                     _ => None,
@@ -149,10 +140,10 @@ fn aborted_problem(wallet: &Wallet, number: u64, row: &PurchaseRow) -> Option<St
 }
 
 /// What is wrong with a stream that was committed. Its papers convict nobody.
-fn stream_problem(wallet: &Wallet, number: u64, row: &PurchaseRow, both_died: bool) -> Option<String> {
+fn stream_problem(wallet: &Wallet, number: u64, row: &PurchaseRow) -> Option<String> {
     let papers = wallet.papers(number).expect("the papers of what was committed");
     match judge_papers(&[papers]).as_slice() {
-        [] => seen_problem(wallet, number, row, both_died),
+        [] => seen_problem(wallet, number, row),
         convictions => Some(format!("evidence: {convictions:?}")),
     }
 }

@@ -1,0 +1,303 @@
+//! The ticks that a stream's customer pays for next. They are on disk before their voucher is sent, so a wallet that dies
+//! has what it has paid for.
+//!
+//! The file has two places of a fixed size, which are written in turn. If the last write was cut off, its voucher was not
+//! sent, and the one before it is in the other place.
+//!
+//! ```text
+//! SHA-256 of the rest (32 bytes) || length of the row (4 bytes, little-endian) || row
+//! ```
+
+use crate::{
+    error::WalletError,
+    wallet::{GOODS_DIR, Wallet},
+};
+use farthing_coin::Signed;
+use farthing_protocol::{
+    ids::PurchaseId,
+    stream::{Batch, Voucher},
+    wire,
+};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, ErrorKind},
+    os::unix::fs::{FileExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+/// The bytes of one place: more than the ticks of an answer and all that is stored with them.
+const PLACE_BYTES: u64 = 2 * 1024 * 1024;
+
+/// The bytes of the digest and of the length before a row.
+const DIGEST_BYTES: usize = 32;
+const LENGTH_BYTES: usize = 4;
+
+/// Extension of the file.
+const TICKS: &str = "ticks";
+
+/// The place of a record in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The file system.
+    pub device: u64,
+    /// The file's number in it.
+    pub inode: u64,
+    /// The bytes before the record.
+    pub bytes: u64,
+}
+
+/// The last voucher of a stream, and the ticks of it that the customer may not have seen.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Held {
+    /// The voucher.
+    pub(crate) voucher: Signed<Voucher>,
+    /// The last ticks that it pays for, encrypted. Absent if the customer has seen them.
+    pub(crate) batch: Option<Batch>,
+    /// Where the first record of these ticks goes, as the customer's output has said.
+    pub(crate) place: Option<Place>,
+}
+
+impl Held {
+    /// How many ticks were seen before the ones that may not be.
+    pub(crate) fn seen(&self) -> u32 {
+        let paid = self.voucher.body.ticks;
+        let first = self.batch.as_ref().map(|batch| batch.signed.body.first);
+        first.map_or(paid, |first| first.saturating_sub(1))
+    }
+
+    /// How many ticks of a stream that was committed for `paid` ticks may not have been seen.
+    pub(crate) fn unseen(&self, paid: u32) -> u32 {
+        paid.min(self.voucher.body.ticks).saturating_sub(self.seen())
+    }
+}
+
+/// The file for the last voucher and the ticks of one purchase.
+#[derive(Debug)]
+pub(crate) struct HeldFile {
+    path: PathBuf,
+    /// The file, from the first write on.
+    file: Option<File>,
+    /// The place that is written next.
+    next: u64,
+}
+
+impl HeldFile {
+    /// The file of a purchase, and what is in it. `None` if nothing was paid on this machine.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub(crate) fn open(
+        wallet: &Wallet,
+        purchase: &PurchaseId,
+    ) -> Result<(HeldFile, Option<Held>), WalletError> {
+        Self::at(path(wallet, purchase))
+    }
+
+    fn at(path: PathBuf) -> Result<(HeldFile, Option<Held>), WalletError> {
+        let places = read(&path).map_err(WalletError::io(&path))?;
+        let last = places
+            .into_iter()
+            .zip(0_u64..)
+            .filter_map(|(held, place)| Some((held?, place)))
+            // That the ticks of a voucher were seen is written after them.
+            .max_by_key(|(held, _)| (held.voucher.body.ticks, held.batch.is_none()));
+        let (held, next) = match last {
+            Some((held, place)) => (Some(held), 1 - place),
+            None => (None, 0),
+        };
+        let file = HeldFile {
+            path,
+            file: None,
+            next,
+        };
+        Ok((file, held))
+    }
+
+    /// Writes a voucher and its ticks. They are durable after that.
+    ///
+    /// # Errors
+    /// When they cannot be written. Then what was written before is still there.
+    pub(crate) fn write(&mut self, held: &Held) -> Result<(), WalletError> {
+        let written = self.try_write(held);
+        written.map_err(WalletError::io(&self.path))
+    }
+
+    fn try_write(&mut self, held: &Held) -> io::Result<()> {
+        let row = wire::encode(held).map_err(|e| io::Error::new(ErrorKind::InvalidData, e))?;
+        let length = u32::try_from(row.len()).unwrap_or(u32::MAX).to_le_bytes();
+        let rest = [length.as_slice(), &row].concat();
+        let bytes = [Sha256::digest(&rest).as_slice(), &rest].concat();
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(create(&self.path)?),
+        };
+        file.write_all_at(&bytes, self.next * PLACE_BYTES)?;
+        file.sync_data()?;
+        self.next = 1 - self.next;
+        Ok(())
+    }
+
+    /// Removes the file, if there is one: the stream has ended, and its customer has seen what is paid.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub(crate) fn remove(self) -> Result<(), WalletError> {
+        match std::fs::remove_file(&self.path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(WalletError::io(&self.path)(error)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The path of the file. Without the seed, its name tells nothing.
+fn path(wallet: &Wallet, purchase: &PurchaseId) -> PathBuf {
+    let name = hex::encode(wallet.seed.goods_name(&purchase.0));
+    wallet.dir().join(GOODS_DIR).join(format!("{name}.{TICKS}"))
+}
+
+/// Opens the file, or creates it durably.
+fn create(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)?;
+    if let Some(dir) = path.parent() {
+        File::open(dir)?.sync_all()?;
+    }
+    Ok(file)
+}
+
+/// Reads both places. `None` for one that was never written, or whose write was cut off.
+fn read(path: &Path) -> io::Result<[Option<Held>; 2]> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok([None, None]),
+        file => file?,
+    };
+    Ok([read_place(&file, 0)?, read_place(&file, PLACE_BYTES)?])
+}
+
+fn read_place(file: &File, at: u64) -> io::Result<Option<Held>> {
+    let mut bytes = vec![0; usize::try_from(PLACE_BYTES).unwrap_or(usize::MAX)];
+    let read = read_up_to(file, &mut bytes, at)?;
+    bytes.truncate(read);
+    Ok(parse(&bytes))
+}
+
+/// Reads until `bytes` is full, or the file ends.
+fn read_up_to(file: &File, bytes: &mut [u8], at: u64) -> io::Result<usize> {
+    let mut read = 0;
+    while let Some(rest) = bytes.get_mut(read..).filter(|rest| !rest.is_empty()) {
+        let place = at.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
+        match file.read_at(rest, place) {
+            Ok(0) => break,
+            Ok(more) => read = read.saturating_add(more),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(read)
+}
+
+/// The row at the beginning of `bytes`, if it was written as a whole.
+fn parse(bytes: &[u8]) -> Option<Held> {
+    let (digest, rest) = bytes.split_at_checked(DIGEST_BYTES)?;
+    let length = u32::from_le_bytes(rest.first_chunk().copied()?);
+    let end = usize::try_from(length).ok()?.checked_add(LENGTH_BYTES)?;
+    let whole = rest.get(..end)?;
+    let row = whole.get(LENGTH_BYTES..)?;
+    let is_whole = Sha256::digest(whole).as_slice() == digest;
+    is_whole.then(|| wire::decode(row, row.len()).ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+    use super::*;
+    use farthing_coin::Seed;
+    use farthing_protocol::money::Amount;
+    use tempfile::TempDir;
+
+    const PURCHASE: PurchaseId = PurchaseId([7; 32]);
+
+    /// Two ticks that end with tick `last`, and their voucher. None if they were seen.
+    fn held(last: u32, has_ticks: bool) -> Held {
+        let key = Seed::from_bytes(&[9; 32]).account_key();
+        let voucher = Voucher {
+            purchase: PURCHASE,
+            ticks: last,
+            amount: Amount(last.into()),
+        };
+        let ticks = vec![vec![1; 40].into(), vec![2; 30].into()];
+        Held {
+            voucher: Signed::sign(voucher, &key),
+            batch: has_ticks.then(|| Batch::sign(PURCHASE, last - 1, ticks, &key)),
+            place: None,
+        }
+    }
+
+    struct Disk(TempDir);
+
+    impl Disk {
+        fn new() -> Disk {
+            Disk(tempfile::tempdir().unwrap())
+        }
+
+        fn open(&self) -> (HeldFile, Option<(u32, u32)>) {
+            let (file, held) = HeldFile::at(self.0.path().join("held")).unwrap();
+            (file, held.map(|held| (held.voucher.body.ticks, held.seen())))
+        }
+
+        /// Changes the byte of the file at this place.
+        fn damage(&self, at: u64) {
+            let path = self.0.path().join("held");
+            let file = OpenOptions::new().read(true).write(true).open(path).unwrap();
+            let mut byte = [0];
+            file.read_exact_at(&mut byte, at).unwrap();
+            file.write_all_at(&[byte[0] ^ 1], at).unwrap();
+        }
+    }
+
+    #[test]
+    fn the_last_write_counts_and_the_one_before_if_it_was_cut_off() {
+        let disk = Disk::new();
+        assert_eq!(disk.open().1, None);
+        for (last, place) in [(2, 0), (4, PLACE_BYTES), (6, 0)] {
+            let (mut file, _) = disk.open();
+            file.write(&held(last, true)).unwrap();
+            assert_eq!(disk.open().1, Some((last, last - 2)));
+            disk.damage(place + 100);
+            assert_eq!(disk.open().1, (last > 2).then(|| (last - 2, last - 4)));
+            disk.damage(place + 100);
+        }
+        let (mut file, _) = disk.open();
+        file.write(&held(8, true)).unwrap();
+        file.write(&held(10, true)).unwrap();
+        assert_eq!(disk.open().1, Some((10, 8)));
+    }
+
+    #[test]
+    fn ticks_that_were_seen_are_held_no_more() {
+        let disk = Disk::new();
+        let (mut file, _) = disk.open();
+        file.write(&held(2, true)).unwrap();
+        file.write(&held(4, true)).unwrap();
+        file.write(&held(4, false)).unwrap();
+        let (file, held) = disk.open();
+        assert_eq!(held, Some((4, 4)));
+        file.remove().unwrap();
+        let (file, held) = disk.open();
+        assert_eq!(held, None);
+        file.remove().unwrap();
+    }
+
+    #[test]
+    fn only_what_is_paid_counts_as_unseen() {
+        let held = held(4, true);
+        assert_eq!([1, 2, 3, 4, 5].map(|paid| held.unseen(paid)), [0, 0, 1, 2, 2]);
+    }
+}
