@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use farthing_coin::{PublicKey, Signed};
 use farthing_node::call::{CallError, ask, check_lane, unavailable};
 use farthing_node::card::RoleName;
-use farthing_node::network::{Lane, Service};
+use farthing_node::network::{Caller, Lane, Service};
 use farthing_protocol::{
     api::{MerchantRequest, encode_reply},
     decide::ReleaseRequest,
@@ -46,16 +46,21 @@ pub(crate) struct OfferedSale {
 #[async_trait]
 impl Service for Merchant {
     async fn call(&self, lane: Lane, request: Vec<u8>) -> Vec<u8> {
-        self.dispatch(lane, &request)
+        self.call_from(Caller::any(), lane, request).await
+    }
+
+    async fn call_from(&self, caller: Caller, lane: Lane, request: Vec<u8>) -> Vec<u8> {
+        self.dispatch(caller, lane, &request)
             .await
             .unwrap_or_else(|refusal| encode_reply::<()>(&Err(refusal)))
     }
 }
 
 impl Merchant {
-    async fn dispatch(&self, lane: Lane, request: &[u8]) -> Result<Vec<u8>, Refusal> {
+    async fn dispatch(&self, caller: Caller, lane: Lane, request: &[u8]) -> Result<Vec<u8>, Refusal> {
         let request = MerchantRequest::decode(request)?;
         check_lane(lane, request.caller())?;
+        let mut turn = Some(caller);
         Ok(match request {
             MerchantRequest::Catalog(request) => reply(self.catalog(request)),
             MerchantRequest::Offer(request) => reply(self.offer(request).await),
@@ -63,7 +68,7 @@ impl Merchant {
             MerchantRequest::Deliver(request) => reply(self.deliver(request).await),
             MerchantRequest::Take(request) => reply(self.take(request)),
             MerchantRequest::Watch(request) => reply(self.watch(request).await),
-            MerchantRequest::Ticks(request) => reply(self.ticks(request).await),
+            MerchantRequest::Ticks(request) => reply(self.ticks(request, &mut turn).await),
             MerchantRequest::Stop(request) => reply(self.stop(request).await),
         })
     }

@@ -16,6 +16,7 @@ use farthing_merchant::streams::{
     raise::Which,
 };
 use farthing_node::admin::AdminHandler;
+use farthing_node::network::Caller;
 use farthing_protocol::{
     decision::Outcome,
     documents::{AbortReason, PurchaseId},
@@ -312,11 +313,16 @@ async fn live_records_go_to_everyone_who_watches_and_end_with_the_data() {
         ..watcher.ticks(0, 8)
     };
     let merchant = fixture.merchant.clone();
+    let (mut turn, mut second_turn) = (Some(Caller::any()), Some(Caller::any()));
     let feeding = async {
         tokio::time::sleep(Duration::from_millis(50)).await;
+        let second = merchant.ticks(waiting.clone(), &mut second_turn).await.unwrap();
+        assert_eq!(second.batch, None);
         fixture.feed(&["one", "two"]).await;
     };
-    let (reply, ()) = tokio::join!(merchant.ticks(waiting), feeding);
+    let (reply, ()) = tokio::join!(merchant.ticks(waiting.clone(), &mut turn), feeding);
+    assert!(turn.is_none(), "others from its address wait for it");
+    assert!(second_turn.is_some(), "two requests of one stream wait");
     let Ticks { key, batch, ended } = reply.unwrap();
     assert!(key.is_none() && !ended);
     watcher.hold(batch.unwrap(), 8);

@@ -13,6 +13,7 @@ use crate::transactions;
 use farthing_coin::Signed;
 use farthing_node::call::unavailable;
 use farthing_node::card::RoleName;
+use farthing_node::network::Caller;
 use farthing_protocol::{
     decision::Outcome,
     documents::{Offer, PurchaseId},
@@ -69,12 +70,13 @@ impl Merchant {
         Ok(session.voucher().cloned())
     }
 
-    /// Takes a voucher, and gives the key of its last tick and further ticks.
+    /// Takes a voucher, and gives the key of its last tick and further ticks. The caller's `turn` is given back as soon as the
+    /// request only waits.
     ///
     /// # Errors
     /// When the stream is not open, or the voucher is no payment for it. [`Later::Busy`] while the escrow has not acknowledged
     /// enough of what was paid.
-    pub async fn ticks(&self, request: TicksRequest) -> Result<Ticks, Refusal> {
+    pub async fn ticks(&self, request: TicksRequest, turn: &mut Option<Caller>) -> Result<Ticks, Refusal> {
         let TicksRequest {
             purchase,
             voucher,
@@ -82,14 +84,14 @@ impl Merchant {
             wait_ms,
         } = request;
         let session = self.session(&purchase).await?;
-        let mut news = {
+        let (mut news, waiting) = {
             let mut session = session.lock().await;
             session.check_open(self.clock.now_ms())?;
             session.touch(self.clock.now_ms());
-            session.feed().map(|feed| feed.subscribe())
+            (session.feed().map(|feed| feed.subscribe()), session.waiting())
         };
         let (key, after) = match voucher {
-            Some(voucher) => (self.pay(&session, &voucher).await?, voucher.body.ticks),
+            Some(voucher) => (self.pay(&session, &voucher, turn).await?, voucher.body.ticks),
             None => (None, 0),
         };
         let until = instant_after(wait_ms.min(WAIT_MAX_MS).into());
@@ -109,6 +111,11 @@ impl Merchant {
             drop(session);
             match &mut news {
                 Some(news) if window > 0 && !has_all && !is_behind => {
+                    // One request of a stream waits at a time.
+                    let Ok(_waits) = waiting.try_acquire() else {
+                        return Ok(ticks);
+                    };
+                    give_back(turn);
                     if !matches!(timeout_at(until, news.changed()).await, Ok(Ok(()))) {
                         return Ok(ticks);
                     }
@@ -123,6 +130,7 @@ impl Merchant {
         &self,
         session: &SharedSession,
         voucher: &Signed<Voucher>,
+        turn: &mut Option<Caller>,
     ) -> Result<Option<GoodsKey>, Refusal> {
         let above = self.settings.raise_above;
         let until = instant_after(ACKNOWLEDGED_MAX_MS);
@@ -138,9 +146,12 @@ impl Merchant {
                 }
                 paid
             };
-            match paid {
-                Err(Refusal::Later(Later::Busy { .. })) if timeout_at(until, acknowledged).await.is_ok() => {}
-                paid => return paid,
+            if !matches!(paid, Err(Refusal::Later(Later::Busy { .. }))) {
+                return paid;
+            }
+            give_back(turn);
+            if timeout_at(until, acknowledged).await.is_err() {
+                return paid;
             }
         }
     }
@@ -284,6 +295,13 @@ impl Merchant {
         self.complaints.tell(TOPIC_FILE, item_id, |times| {
             tracing::error!(item = %item_id, why, times, "the file of a stream cannot be sold");
         });
+    }
+}
+
+/// Gives the caller's turn back: the request only waits from now on, and others from its address go on.
+fn give_back(turn: &mut Option<Caller>) {
+    if let Some(caller) = turn.take() {
+        let _same_client = caller.give_back();
     }
 }
 

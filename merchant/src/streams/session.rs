@@ -15,6 +15,7 @@ use farthing_protocol::{
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 
 /// How long a customer waits before they ask for a key again that the merchant keeps back until the escrow has a voucher (ms).
 pub const KEPT_BACK_MS: u64 = 200;
@@ -50,6 +51,8 @@ pub struct Session {
     used_ms: u64,
     /// Whether the sale is stored.
     is_stored: bool,
+    /// The permit for its request that waits for a live record.
+    waiting: Arc<Semaphore>,
     /// Whether the merchant ends it. Then no voucher is taken and no key given.
     is_closing: bool,
 }
@@ -68,6 +71,7 @@ impl Session {
             unpaid_bytes: 0,
             used_ms: now_ms,
             is_stored: false,
+            waiting: Arc::new(Semaphore::new(1)),
             is_closing: false,
         }
     }
@@ -91,6 +95,11 @@ impl Session {
     /// When it was last used (ms since 1970).
     pub fn used_ms(&self) -> u64 {
         self.used_ms
+    }
+
+    /// The permit for the request that waits for a live record. A customer has one, so that none fills the node with them.
+    pub fn waiting(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.waiting)
     }
 
     /// The highest voucher.
