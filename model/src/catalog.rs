@@ -278,7 +278,7 @@ fn streams(rows: &mut Rows) {
 
 /// A planted defect, as a system of its own.
 pub struct Planted {
-    /// The name of its patch in `tests/planted`, if the part is written already.
+    /// The name of its patch in `tests/planted`.
     pub name: String,
     /// The system with the mistake.
     pub entry: Entry,

@@ -2,6 +2,7 @@
 
 use crate::{
     clones, copies, denials, disks, heads, homes, links, lists, local, papers, payments, postage, strangers,
+    streams,
 };
 use farthing_client::rows::Delivery;
 use farthing_node::admin::AdminHandler;
@@ -384,9 +385,76 @@ pub(crate) const CHECKS: &[Check] = &[
         "a coin that is held elsewhere",
         numbers::a_coin_that_is_held_elsewhere_keeps_its_number
     ),
+    story!(
+        "a voucher that is forged or pays too little",
+        streams::a_voucher_that_is_forged_or_pays_too_little
+    ),
+    story!(
+        "a lower voucher that comes later",
+        streams::a_lower_voucher_that_comes_later
+    ),
+    story!(
+        "an end with a lower voucher",
+        streams::an_end_with_a_lower_voucher
+    ),
+    story!(
+        "an end that a voucher overtakes",
+        streams::an_end_that_a_voucher_overtakes
+    ),
+    story!(
+        "a promise on a disk that fails",
+        streams::a_promise_on_a_disk_that_fails
+    ),
+    story!(
+        "a stream that is sold twice",
+        streams::a_stream_that_is_sold_twice
+    ),
+    story!(
+        "an end that the merchant has not signed",
+        streams::an_end_that_the_merchant_has_not_signed
+    ),
+    story!("vouchers without end", streams::vouchers_without_end),
+    story!(
+        "an open stream that is cancelled",
+        streams::an_open_stream_that_is_cancelled
+    ),
+    story!(
+        "a stream whose sealed key is not the offer's",
+        streams::a_stream_whose_sealed_key_is_not_the_offers
+    ),
+    story!(
+        "a commit for less without a voucher",
+        streams::a_commit_for_less_without_a_voucher
+    ),
+    story!(
+        "an escrow that takes no vouchers",
+        streams::an_escrow_that_takes_no_vouchers
+    ),
+    story!(
+        "a merchant that has lost its last voucher",
+        streams::a_merchant_that_has_lost_its_last_voucher
+    ),
+    story!(
+        "a merchant that says that all is paid",
+        streams::a_merchant_that_says_that_all_is_paid
+    ),
+    story!(
+        "ticks that the merchant has not signed",
+        streams::ticks_that_the_merchant_has_not_signed
+    ),
+    story!("ticks that do not open", streams::ticks_that_do_not_open),
+    story!(
+        "a tick that is shown with another key",
+        streams::a_tick_that_is_shown_with_another_key
+    ),
+    story!("a promise that is not kept", streams::a_promise_that_is_not_kept),
     Check {
         name: "the wallet dies at a message of a purchase, and comes back",
         schedule: one_death,
+    },
+    Check {
+        name: "the wallet dies at a message of a stream, and comes back",
+        schedule: one_death_of_a_stream,
     },
     Check {
         name: "one fault at a message of a purchase",
@@ -485,15 +553,24 @@ fn one_death(number: usize) -> Option<Running> {
     let kinds = kinds.concat();
     let message = (number / kinds.len()) as u64;
     let (death, back) = kinds[number % kinds.len()];
-    (message < messages_of(Mode::Buy)).then(|| Box::pin(die_and_return(message, death, back)) as Running)
+    (message < messages_of(Mode::Buy))
+        .then(|| Box::pin(die_and_return(Mode::Buy, message, death, back)) as Running)
 }
 
-async fn die_and_return(message: u64, death: Fault, back: Return) {
-    let (world, customer) = setting(Mode::Buy).await;
+/// One death at each message of a stream.
+fn one_death_of_a_stream(number: usize) -> Option<Running> {
+    let deaths = [Fault::SenderDiesAfter, Fault::SenderDiesBefore];
+    let (message, death) = ((number / deaths.len()) as u64, deaths[number % deaths.len()]);
+    (message < messages_of(Mode::Stream))
+        .then(|| Box::pin(die_and_return(Mode::Stream, message, death, Return::Killed)) as Running)
+}
+
+async fn die_and_return(mode: Mode, message: u64, death: Fault, back: Return) {
+    let (world, customer) = setting(mode).await;
     let wallet = customer.wallet();
     world.network.schedule([(message, death)]);
     tokio::select! {
-        () = day(&world, &wallet, Mode::Buy, WITHDRAWN) => {}
+        () = day(&world, &wallet, mode, WITHDRAWN) => {}
         () = customer.died() => {}
     }
     drop(wallet);

@@ -14,6 +14,7 @@
 //! | two copies of a running bank | [`clones`] |
 //! | what programs print, and what they do with files | [`homes`] |
 //! | links between named and anonymous messages | [`links`] |
+//! | streams | [`streams`] |
 //! | postage | [`postage`] |
 //! | the table in docs/TESTING.md, and that no product links a switch | [`table`] |
 
@@ -38,6 +39,7 @@ mod papers;
 mod payments;
 mod postage;
 mod strangers;
+mod streams;
 mod table;
 
 use checks::{CHECKS, Running};

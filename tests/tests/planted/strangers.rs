@@ -46,7 +46,7 @@ async fn stranger_to_sealed_offers(number: u64) -> (Arc<World>, ByHand) {
     stranger_in(World::sealed(number).await, number).await
 }
 
-async fn stranger_in(world: Arc<World>, number: u64) -> (Arc<World>, ByHand) {
+pub(crate) async fn stranger_in(world: Arc<World>, number: u64) -> (Arc<World>, ByHand) {
     let parties = world.parties();
     let cards = [parties.bank, parties.escrow, parties.merchant];
     let hand = ByHand::new(world.wire(), world.clock.clone(), cards, seed(number));
