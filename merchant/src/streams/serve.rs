@@ -171,7 +171,8 @@ impl Merchant {
         if !matches!(sale.state, SaleState::Streaming) {
             return Err(PurchaseFault::Unknown(purchase).into());
         }
-        if let Ok(session) = self.session(&purchase).await {
+        {
+            let session = self.session(&purchase).await?;
             let mut session = session.lock().await;
             if let Some(voucher) = &request.voucher {
                 session.keep(voucher)?;
