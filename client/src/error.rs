@@ -130,6 +130,12 @@ pub enum WalletError {
     /// An item that is sold whole is not watched.
     #[error("this item is not a stream; `farthing buy` buys it")]
     NoStream,
+    /// The records of a stream cannot be written. The stream is as it was.
+    #[error(
+        "the records cannot be written: {0}; the stream is as it was, `farthing watch --on` goes on with it, and \
+         `farthing resume` ends it"
+    )]
+    NoOutput(String),
     /// There is no such purchase.
     #[error("there is no purchase `{0}`; `farthing purchases` lists them")]
     NoPurchase(String),

@@ -178,26 +178,25 @@ impl Wallet {
         sink: &mut dyn TickSink,
     ) -> Result<Seen, WalletError> {
         let mut end = WatchEnd::EndedBefore;
+        let number = run.number();
         let Some(mut watch) = run.watch(limits)? else {
-            let number = run.into_state().number;
             return Ok(Seen {
                 number,
                 ticks: 0,
                 end,
             });
         };
-        match run.watch_request() {
-            Some(request) => {
-                end = watch.run(&request, &mut run.watched(), sink).await?;
-                watch.note_seen(sink)?;
-                run.has_paid(&watch);
-                run.drive().await?;
+        let request = run.watch_request();
+        if request.is_some() || watch.waits_for_key() {
+            watch.begin(number, sink)?;
+        }
+        if let Some(request) = request {
+            end = watch.run(&request, &mut run.watched(), sink).await?;
+            if let Some(failed) = watch.note_seen(sink)? {
+                end = failed;
             }
-            None => {
-                if let Err(failed) = watch.begin(&run.watched(), sink) {
-                    end = failed;
-                }
-            }
+            run.has_paid(&watch);
+            run.drive().await?;
         }
         if let Some((ticks, key)) = run.stream_key()
             && !matches!(end, WatchEnd::Output(_))
@@ -205,10 +204,12 @@ impl Wallet {
         {
             end = failed;
         }
-        watch.note_seen(sink)?;
+        if let Some(failed) = watch.note_seen(sink)? {
+            end = failed;
+        }
         run.tidy()?;
         Ok(Seen {
-            number: run.into_state().number,
+            number,
             ticks: watch.shown(),
             end,
         })

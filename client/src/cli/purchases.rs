@@ -400,7 +400,11 @@ pub(super) async fn resume(wallet: &Wallet, named: Option<&str>, other: &OtherOu
         wallet.deliver_to(number, &wanted).await?;
     }
     wallet.drive_purchase(number).await?;
-    let mut report = outcome(number, &one_purchase(wallet, number)?, Some(&wanted));
+    let row = one_purchase(wallet, number)?;
+    let mut report = outcome(number, &row, Some(&wanted));
+    if let Some((_, hint)) = unseen(wallet, number, &row)? {
+        report.text = format!("{}\n{hint}", report.text);
+    }
     let is_written_again = is_gone && report.exit == Exit::Done;
     if let Some(members) = report.json.as_object_mut() {
         members.insert("written_again".into(), is_written_again.into());

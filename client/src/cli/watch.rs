@@ -19,10 +19,11 @@ use farthing_node::{
     terminal::{self, one_line},
 };
 use farthing_protocol::{money::Amount, purchase::Purchase};
+use sha2::{Digest, Sha256};
 use std::{
-    fs::{File, Metadata, OpenOptions},
+    fs::{File, OpenOptions},
     io::{self, Seek, SeekFrom, Write},
-    os::unix::fs::MetadataExt,
+    os::unix::fs::{FileExt, MetadataExt},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -51,8 +52,10 @@ pub(super) async fn watch(wallet: &Wallet, watch: &Watch, as_json: bool) -> Resu
     });
     let seen = see(wallet, watch, &mut sink).await;
     listening.abort();
-    sink.flush()?;
-    let seen = seen?;
+    let mut seen = seen?;
+    if sink.has_no_reader {
+        seen.end = WatchEnd::Stopped;
+    }
     let row = one_purchase(wallet, seen.number)?;
     let mut report = outcome(&seen, &row);
     if let Some((_, hint)) = unseen(wallet, seen.number, &row)? {
@@ -152,23 +155,18 @@ fn outcome(seen: &Seen, row: &PurchaseRow) -> Report {
     }
 }
 
-/// Whether `path` is the file of this place, with all records before it.
-fn is_in(place: &Place, path: &Path) -> bool {
-    let is_same =
-        |file: Metadata| (file.dev(), file.ino()) == (place.device, place.inode) && file.len() >= place.bytes;
-    path.metadata().is_ok_and(is_same)
-}
+/// The bytes before a place by which a file is known again.
+const KNOWN_BY_BYTES: u64 = 4096;
 
 /// Writes records to a file or to standard output, and progress to standard error.
 struct Sink {
     path: Option<PathBuf>,
     existing: Existing,
-    /// Where the first record goes.
-    place: Option<Place>,
-    /// The file, from the first record on.
+    /// The file, while a stream is watched.
     file: Option<File>,
     stop: Arc<AtomicBool>,
-    /// Whether each record is a line. It is found out with the first record.
+    /// Whether nobody reads standard output any more, for example `head`.
+    has_no_reader: bool,
     adds_line_feeds: bool,
     tells: bool,
     began: Instant,
@@ -187,15 +185,33 @@ impl Sink {
         Ok(Sink {
             path: watch.output.clone(),
             existing,
-            place: None,
             file: None,
             stop: Arc::default(),
-            adds_line_feeds: true,
+            has_no_reader: false,
+            adds_line_feeds: false,
             tells: !as_json,
             began: now,
             told: now,
             records: 0,
         })
+    }
+
+    /// The file where the records go on, cut at their place, or a new one.
+    fn open(&self, path: &Path, begun: &Begun) -> io::Result<File> {
+        if let Some(place) = begun.place
+            && let Some(file) = opened_at(path, &place, begun.repeats)?
+        {
+            return Ok(file);
+        }
+        files::check_output(path, self.existing).map_err(io::Error::other)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true);
+        let file = match self.existing {
+            Existing::Kept => options.create_new(true).open(path)?,
+            Existing::Replaced => options.create(true).truncate(true).open(path)?,
+        };
+        files::sync_parent(path)?;
+        Ok(file)
     }
 
     fn tell(&mut self, cost: Amount) {
@@ -209,38 +225,16 @@ impl Sink {
             count(self.records, "record")
         ));
     }
-
-    /// Creates the file, or cuts it where the records go on.
-    fn open(&self, path: &Path) -> io::Result<File> {
-        let Some(place) = self.place else {
-            return File::create(path);
-        };
-        let mut file = OpenOptions::new().write(true).open(path)?;
-        file.set_len(place.bytes)?;
-        file.seek(SeekFrom::End(0))?;
-        Ok(file)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match &mut self.file {
-            Some(file) => file.flush().and_then(|()| file.sync_data()),
-            None => Ok(()),
-        }
-    }
 }
 
 impl TickSink for Sink {
     fn begin(&mut self, begun: Begun) -> io::Result<()> {
         self.adds_line_feeds = begun.is_live;
         self.began = Instant::now();
-        let Some(path) = &self.path else {
-            return Ok(());
-        };
-        self.place = begun.place.filter(|place| is_in(place, path));
-        match self.place {
-            Some(_) => Ok(()),
-            None => files::check_output(path, self.existing).map_err(io::Error::other),
+        if let Some(path) = &self.path {
+            self.file = Some(self.open(path, &begun)?);
         }
+        Ok(())
     }
 
     fn record(&mut self, _tick: u32, cost: Amount, record: &[u8]) -> io::Result<()> {
@@ -253,14 +247,11 @@ impl TickSink for Sink {
             }
             false => record,
         };
-        if let (Some(path), None) = (&self.path, &self.file) {
-            self.file = Some(self.open(path)?);
-        }
         match &mut self.file {
             Some(file) => file.write_all(bytes)?,
-            // Nobody reads any more, for example `head`.
-            None if terminal::print_data(bytes).is_err() => self.stop.store(true, Ordering::SeqCst),
-            None => {}
+            None => terminal::print_data(bytes).inspect_err(|error| {
+                self.has_no_reader = error.kind() == io::ErrorKind::BrokenPipe;
+            })?,
         }
         self.records = self.records.saturating_add(1);
         self.tell(cost);
@@ -268,19 +259,92 @@ impl TickSink for Sink {
     }
 
     fn place(&mut self) -> io::Result<Option<Place>> {
-        self.flush()?;
         let Some(file) = &mut self.file else {
-            return Ok(self.place);
+            return Ok(None);
         };
-        let (bytes, file) = (file.stream_position()?, file.metadata()?);
+        file.sync_data()?;
+        let bytes = file.stream_position()?;
+        let before = bytes_before(file, bytes)?;
+        let file = file.metadata()?;
         Ok(Some(Place {
             device: file.dev(),
             inode: file.ino(),
             bytes,
+            before,
         }))
     }
 
     fn wants_stop(&self) -> bool {
         self.stop.load(Ordering::SeqCst)
+    }
+}
+
+/// The file at `path`, cut at `place`. `None` if it is another file, or has less or other bytes. If no record `repeats`, it must
+/// end there.
+fn opened_at(path: &Path, place: &Place, repeats: bool) -> io::Result<Option<File>> {
+    let file = match OpenOptions::new().read(true).write(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file?,
+    };
+    let found = file.metadata()?;
+    let is_same = (found.dev(), found.ino()) == (place.device, place.inode)
+        && (found.len() == place.bytes || (repeats && found.len() > place.bytes))
+        && bytes_before(&file, place.bytes)? == place.before;
+    if !is_same {
+        return Ok(None);
+    }
+    file.set_len(place.bytes)?;
+    let mut file = file;
+    file.seek(SeekFrom::Start(place.bytes))?;
+    Ok(Some(file))
+}
+
+/// SHA-256 of the last bytes of a file before this place.
+fn bytes_before(file: &File, place: u64) -> io::Result<[u8; 32]> {
+    let first = place.saturating_sub(KNOWN_BY_BYTES);
+    let length = usize::try_from(place.saturating_sub(first)).unwrap_or_default();
+    let mut bytes = vec![0; length];
+    file.read_exact_at(&mut bytes, first)?;
+    Ok(Sha256::digest(&bytes).into())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+    use super::*;
+    use std::fs;
+
+    fn place_in(path: &Path, bytes: u64) -> Place {
+        let file = File::open(path).unwrap();
+        let found = file.metadata().unwrap();
+        Place {
+            device: found.dev(),
+            inode: found.ino(),
+            bytes,
+            before: bytes_before(&file, bytes).unwrap(),
+        }
+    }
+
+    #[test]
+    fn records_go_on_in_their_own_file_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, other) = (dir.path().join("records"), dir.path().join("other"));
+        fs::write(&path, b"one two three").unwrap();
+        fs::write(&other, b"one two three").unwrap();
+        let place = place_in(&path, 8);
+        let goes_on = |path: &Path, repeats| opened_at(path, &place, repeats).unwrap().is_some();
+        assert!(!goes_on(&other, true), "another file");
+        assert!(!goes_on(&dir.path().join("none"), true), "no file");
+        assert!(!goes_on(&path, false), "somebody has added to it");
+        assert_eq!(fs::read(&path).unwrap(), b"one two three");
+        assert!(goes_on(&path, true));
+        assert_eq!(fs::read(&path).unwrap(), b"one two ");
+        assert!(goes_on(&path, false));
+        fs::write(&path, b"ONE TWO three").unwrap();
+        assert!(!goes_on(&path, true), "other bytes");
+        fs::write(&path, b"one").unwrap();
+        assert!(!goes_on(&path, true), "it is shorter");
+        assert_eq!(fs::read(&path).unwrap(), b"one");
     }
 }

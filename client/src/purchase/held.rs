@@ -1,8 +1,8 @@
 //! The ticks that a stream's customer pays for next. They are on disk before their voucher is sent, so a wallet that dies
 //! has what it has paid for.
 //!
-//! The file has two places of a fixed size, which are written in turn. If the last write was cut off, its voucher was not
-//! sent, and the one before it is in the other place.
+//! The file has two slots of a fixed size, which are written in turn. If a write is cut off, the one before it is in the other
+//! slot, and nothing was sent that depends on the new one.
 //!
 //! ```text
 //! SHA-256 of the rest (32 bytes) || length of the row (4 bytes, little-endian) || row
@@ -13,6 +13,7 @@ use crate::{
     wallet::{GOODS_DIR, Wallet},
 };
 use farthing_coin::Signed;
+use farthing_node::home::files;
 use farthing_protocol::{
     ids::PurchaseId,
     stream::{Batch, Voucher},
@@ -27,8 +28,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The bytes of one place: more than the ticks of an answer and all that is stored with them.
-const PLACE_BYTES: u64 = 2 * 1024 * 1024;
+/// The bytes of one slot: more than the ticks of an answer and all that is stored with them.
+const SLOT_BYTES: u64 = 2 * 1024 * 1024;
 
 /// The bytes of the digest and of the length before a row.
 const DIGEST_BYTES: usize = 32;
@@ -37,7 +38,7 @@ const LENGTH_BYTES: usize = 4;
 /// Extension of the file.
 const TICKS: &str = "ticks";
 
-/// The place of a record in a file.
+/// The place of a record in an output file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     /// The file system.
@@ -46,6 +47,8 @@ pub struct Place {
     pub inode: u64,
     /// The bytes before the record.
     pub bytes: u64,
+    /// SHA-256 of the last of these bytes. Another file may have got the number.
+    pub before: [u8; 32],
 }
 
 /// The last voucher of a stream, and the ticks of it that the customer may not have seen.
@@ -79,12 +82,15 @@ pub(crate) struct HeldFile {
     path: PathBuf,
     /// The file, from the first write on.
     file: Option<File>,
-    /// The place that is written next.
-    next: u64,
+    /// How many rows were written.
+    written: u64,
 }
 
+/// A row of the file: its number, and what is held.
+type Row = (u64, Held);
+
 impl HeldFile {
-    /// The file of a purchase, and what is in it. `None` if nothing was paid on this machine.
+    /// The file of a purchase, and what is in it. `None` if nothing was paid with it.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -96,21 +102,13 @@ impl HeldFile {
     }
 
     fn at(path: PathBuf) -> Result<(HeldFile, Option<Held>), WalletError> {
-        let places = read(&path).map_err(WalletError::io(&path))?;
-        let last = places
-            .into_iter()
-            .zip(0_u64..)
-            .filter_map(|(held, place)| Some((held?, place)))
-            // That the ticks of a voucher were seen is written after them.
-            .max_by_key(|(held, _)| (held.voucher.body.ticks, held.batch.is_none()));
-        let (held, next) = match last {
-            Some((held, place)) => (Some(held), 1 - place),
-            None => (None, 0),
-        };
+        let rows = read(&path).map_err(WalletError::io(&path))?;
+        let last = rows.into_iter().flatten().max_by_key(|(number, _)| *number);
+        let (written, held) = last.unzip();
         let file = HeldFile {
             path,
             file: None,
-            next,
+            written: written.unwrap_or_default(),
         };
         Ok((file, held))
     }
@@ -125,7 +123,8 @@ impl HeldFile {
     }
 
     fn try_write(&mut self, held: &Held) -> io::Result<()> {
-        let row = wire::encode(held).map_err(|e| io::Error::new(ErrorKind::InvalidData, e))?;
+        let number = self.written.saturating_add(1);
+        let row = wire::encode(&(number, held)).map_err(|e| io::Error::new(ErrorKind::InvalidData, e))?;
         let length = u32::try_from(row.len()).unwrap_or(u32::MAX).to_le_bytes();
         let rest = [length.as_slice(), &row].concat();
         let bytes = [Sha256::digest(&rest).as_slice(), &rest].concat();
@@ -133,9 +132,9 @@ impl HeldFile {
             Some(file) => file,
             none => none.insert(create(&self.path)?),
         };
-        file.write_all_at(&bytes, self.next * PLACE_BYTES)?;
+        file.write_all_at(&bytes, (number % 2).saturating_mul(SLOT_BYTES))?;
         file.sync_data()?;
-        self.next = 1 - self.next;
+        self.written = number;
         Ok(())
     }
 
@@ -165,23 +164,24 @@ fn create(path: &Path) -> io::Result<File> {
         .truncate(false)
         .mode(0o600)
         .open(path)?;
-    if let Some(dir) = path.parent() {
-        File::open(dir)?.sync_all()?;
-    }
+    files::sync_parent(path)?;
     Ok(file)
 }
 
-/// Reads both places. `None` for one that was never written, or whose write was cut off.
-fn read(path: &Path) -> io::Result<[Option<Held>; 2]> {
+/// Reads both slots. `None` for one that was never written, or whose write was cut off. What was read is durable: a process
+/// may have died between its write and the sync.
+fn read(path: &Path) -> io::Result<[Option<Row>; 2]> {
     let file = match File::open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok([None, None]),
         file => file?,
     };
-    Ok([read_place(&file, 0)?, read_place(&file, PLACE_BYTES)?])
+    file.sync_data()?;
+    files::sync_parent(path)?;
+    Ok([read_slot(&file, 0)?, read_slot(&file, SLOT_BYTES)?])
 }
 
-fn read_place(file: &File, at: u64) -> io::Result<Option<Held>> {
-    let mut bytes = vec![0; usize::try_from(PLACE_BYTES).unwrap_or(usize::MAX)];
+fn read_slot(file: &File, at: u64) -> io::Result<Option<Row>> {
+    let mut bytes = vec![0; usize::try_from(SLOT_BYTES).unwrap_or(usize::MAX)];
     let read = read_up_to(file, &mut bytes, at)?;
     bytes.truncate(read);
     Ok(parse(&bytes))
@@ -203,7 +203,7 @@ fn read_up_to(file: &File, bytes: &mut [u8], at: u64) -> io::Result<usize> {
 }
 
 /// The row at the beginning of `bytes`, if it was written as a whole.
-fn parse(bytes: &[u8]) -> Option<Held> {
+fn parse(bytes: &[u8]) -> Option<Row> {
     let (digest, rest) = bytes.split_at_checked(DIGEST_BYTES)?;
     let length = u32::from_le_bytes(rest.first_chunk().copied()?);
     let end = usize::try_from(length).ok()?.checked_add(LENGTH_BYTES)?;
@@ -266,13 +266,13 @@ mod tests {
     fn the_last_write_counts_and_the_one_before_if_it_was_cut_off() {
         let disk = Disk::new();
         assert_eq!(disk.open().1, None);
-        for (last, place) in [(2, 0), (4, PLACE_BYTES), (6, 0)] {
+        for (last, slot) in [(2, SLOT_BYTES), (4, 0), (6, SLOT_BYTES)] {
             let (mut file, _) = disk.open();
             file.write(&held(last, true)).unwrap();
             assert_eq!(disk.open().1, Some((last, last - 2)));
-            disk.damage(place + 100);
+            disk.damage(slot + 100);
             assert_eq!(disk.open().1, (last > 2).then(|| (last - 2, last - 4)));
-            disk.damage(place + 100);
+            disk.damage(slot + 100);
         }
         let (mut file, _) = disk.open();
         file.write(&held(8, true)).unwrap();
@@ -284,11 +284,19 @@ mod tests {
     fn ticks_that_were_seen_are_held_no_more() {
         let disk = Disk::new();
         let (mut file, _) = disk.open();
-        file.write(&held(2, true)).unwrap();
-        file.write(&held(4, true)).unwrap();
-        file.write(&held(4, false)).unwrap();
-        let (file, held) = disk.open();
-        assert_eq!(held, Some((4, 4)));
+        for (last, has_ticks) in [
+            (2, true),
+            (4, true),
+            (4, false),
+            (6, true),
+            (6, false),
+            (6, false),
+        ] {
+            file.write(&held(last, has_ticks)).unwrap();
+            let seen = if has_ticks { last - 2 } else { last };
+            assert_eq!(disk.open().1, Some((last, seen)));
+        }
+        let (file, _) = disk.open();
         file.remove().unwrap();
         let (file, held) = disk.open();
         assert_eq!(held, None);

@@ -33,7 +33,7 @@ use farthing_protocol::{
     goods::GoodsKey,
     purchase::{Plan, Proof, Purchase},
     refusal::{PurchaseFault, Refusal},
-    stream::{StopRequest, Voucher, WatchRequest},
+    stream::{RaiseRequest, StopRequest, Voucher, WatchRequest},
 };
 
 /// A purchase that is driven, with a client for each of its parties.
@@ -111,6 +111,11 @@ impl<'w> Run<'w> {
         outcome
     }
 
+    /// The number of the purchase.
+    pub(crate) fn number(&self) -> u64 {
+        self.state.number
+    }
+
     /// The place in the stream, if the purchase is on one.
     ///
     /// # Errors
@@ -164,8 +169,8 @@ impl<'w> Run<'w> {
         };
         let (file, held) = HeldFile::open(self.wallet, &order.purchase())?;
         match held {
-            Some(held) if held.unseen(paid) == 0 => file.remove(),
-            _ => Ok(()),
+            Some(held) if held.unseen(paid) > 0 => Ok(()),
+            _ => file.remove(),
         }
     }
 
@@ -313,7 +318,8 @@ impl<'w> Run<'w> {
         fetch_goods(self.wallet, offer, &mut self.merchant).await
     }
 
-    /// Asks the merchant to end the stream. A merchant that does not know the stream is told of it first.
+    /// Asks the merchant to end the stream. A merchant that does not know the stream is told of it first. If the merchant is
+    /// silent, the escrow is shown the last voucher, as the merchant may have lost it.
     async fn stop(&mut self, request: StopRequest) -> Reply<Outcome> {
         let request = StopRequest {
             voucher: self.voucher.clone(),
@@ -329,7 +335,14 @@ impl<'w> Run<'w> {
                 self.merchant.once(watch).await?;
                 self.merchant.once(request).await
             }
-            _ => reply,
+            _ => {
+                if let (Err(Unanswered::Again(_)), Some(voucher)) = (&reply, request.voucher) {
+                    let wants_key = false;
+                    // It is shown again with the next attempt, if this one fails.
+                    let _raised = self.escrow.once(RaiseRequest { voucher, wants_key }).await;
+                }
+                reply
+            }
         }
     }
 

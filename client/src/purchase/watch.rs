@@ -57,8 +57,10 @@ pub struct Begun {
     pub number: u64,
     /// Whether its records are lines of live data. Otherwise they are the pieces of a file.
     pub is_live: bool,
-    /// The [`place`](TickSink::place) of the first record, if a process has died. What it had written behind it comes again.
+    /// The [`place`](TickSink::place) of the first record, if the stream goes on.
     pub place: Option<Place>,
+    /// Whether the records after this place may be in the output already, as a process has died. They come again.
+    pub repeats: bool,
 }
 
 /// Takes the records of a stream.
@@ -184,7 +186,7 @@ impl Watch {
     }
 
     /// Whether ticks wait for the key of the last voucher.
-    fn waits_for_key(&self) -> bool {
+    pub(crate) fn waits_for_key(&self) -> bool {
         self.held.as_ref().is_some_and(|held| held.batch.is_some())
     }
 
@@ -213,9 +215,6 @@ impl Watch {
         sink: &mut dyn TickSink,
     ) -> Result<WatchEnd, WalletError> {
         if let Err(end) = self.tell(request, run).await {
-            return Ok(end);
-        }
-        if let Err(end) = self.begin(run, sink) {
             return Ok(end);
         }
         loop {
@@ -273,7 +272,13 @@ impl Watch {
         let own =
             last.filter(|voucher| check_voucher(voucher, &self.order.contract.terms, self.offered).is_ok());
         if let Some(voucher) = own.filter(|voucher| voucher.body.ticks > self.paid()) {
-            // It was paid on another machine, which has its ticks.
+            if self.waits_for_key() {
+                // The commit has the key of the ticks that are held here.
+                return Err(WatchEnd::Merchant(
+                    "another copy of this wallet has paid for more".into(),
+                ));
+            }
+            // It was paid with another copy, which has its ticks.
             self.skipped = voucher.body.ticks;
             self.held = Some(Held {
                 voucher,
@@ -285,13 +290,17 @@ impl Watch {
     }
 
     /// Tells the output that records follow.
-    pub(crate) fn begin(&self, run: &Watched<'_, '_>, sink: &mut dyn TickSink) -> Result<(), WatchEnd> {
+    ///
+    /// # Errors
+    /// When they cannot be written. Nothing has happened to the stream then.
+    pub(crate) fn begin(&self, number: u64, sink: &mut dyn TickSink) -> Result<(), WalletError> {
         let begun = sink.begin(Begun {
-            number: run.state.number,
+            number,
             is_live: self.order.contract.offer.body.size_bytes == 0,
             place: self.held.as_ref().and_then(|held| held.place),
+            repeats: self.waits_for_key(),
         });
-        begun.map_err(|error| WatchEnd::Output(error.to_string()))
+        begun.map_err(|error| WalletError::NoOutput(error.to_string()))
     }
 
     /// The request for the next ticks, with the voucher for those that are held.
@@ -312,7 +321,10 @@ impl Watch {
     /// # Errors
     /// When the records before them or the ticks cannot be written. The reason.
     fn hold(&mut self, batch: Batch, sink: &mut dyn TickSink) -> Result<(), String> {
-        let place = sink.place().map_err(|error| error.to_string())?;
+        let place = sink.place().map_err(|error| {
+            self.has_failed = true;
+            error.to_string()
+        })?;
         let count = u32::try_from(batch.ticks.len()).unwrap_or(u32::MAX);
         let ticks = self.paid().saturating_add(count);
         let held = Held {
@@ -325,20 +337,26 @@ impl Watch {
         Ok(())
     }
 
-    /// Notes that all ticks which the file has were seen. If the output has not taken them all, they stay there.
+    /// Notes that the ticks which were shown here have reached the output. If it has refused them, the file keeps them, and the
+    /// result says so.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub(crate) fn note_seen(&mut self, sink: &mut dyn TickSink) -> Result<(), WalletError> {
-        if self.has_failed || self.waits_for_key() {
-            return Ok(());
+    pub(crate) fn note_seen(&mut self, sink: &mut dyn TickSink) -> Result<Option<WatchEnd>, WalletError> {
+        if self.shown == 0 || self.has_failed || self.waits_for_key() {
+            return Ok(None);
         }
         match (&mut self.held, sink.place()) {
             (Some(held), Ok(place)) => {
                 held.place = place;
-                self.file.write(held)
+                self.file.write(held)?;
+                Ok(None)
             }
-            _ => Ok(()),
+            (None, Ok(_)) => Ok(None),
+            (_, Err(error)) => {
+                self.has_failed = true;
+                Ok(Some(WatchEnd::Output(error.to_string())))
+            }
         }
     }
 
@@ -364,24 +382,29 @@ impl Watch {
         let price = self.order.contract.offer.body.price;
         let first = batch.signed.body.first;
         let keys = keys.into_iter().skip_while(|(tick, _)| *tick < first);
+        let mut broken = None;
         for ((tick, key), encrypted) in keys.zip(&batch.ticks) {
             let Some(record) = decrypt_tick(&key, &purchase, tick, encrypted.to_vec()) else {
-                let shown = ShownTick {
-                    batch: batch.signed.clone(),
-                    index: tick,
-                    tick: encrypted.to_vec(),
-                    key,
-                };
-                keep(run, Exhibit::Tick(Box::new(shown))).await?;
-                return Ok(Some(WatchEnd::DoesNotOpen(tick)));
+                if broken.is_none() {
+                    let shown = ShownTick {
+                        batch: batch.signed.clone(),
+                        index: tick,
+                        tick: encrypted.to_vec(),
+                        key,
+                    };
+                    keep(run, Exhibit::Tick(Box::new(shown))).await?;
+                    broken = Some(WatchEnd::DoesNotOpen(tick));
+                }
+                continue;
             };
             if let Err(error) = sink.record(tick, price_of(tick, self.offered, price), &record) {
+                // The file still has the ticks.
                 self.has_failed = true;
                 return Ok(Some(WatchEnd::Output(error.to_string())));
             }
             self.shown = self.shown.saturating_add(1);
         }
-        Ok(None)
+        Ok(broken)
     }
 
     /// The merchant has given no key for the voucher. The escrow is shown the voucher, and gives the key.
@@ -416,7 +439,7 @@ impl Watch {
         Ok(opened.unwrap_or(WatchEnd::Merchant(why)))
     }
 
-    /// Opens the ticks that are still held with the key of tick `ticks`, for which the stream was committed. Ticks behind it
+    /// Opens the ticks that are still held with the key of tick `ticks`, for which the stream was committed. Ticks after it
     /// are not paid for.
     ///
     /// # Errors

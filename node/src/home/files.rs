@@ -57,6 +57,18 @@ pub fn replace(path: &Path, bytes: &[u8], mode: Mode) -> io::Result<()> {
     new.put_over(path)
 }
 
+/// Makes the name of a new file durable.
+///
+/// # Errors
+/// The errors of the operating system.
+pub fn sync_parent(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(dir) if dir.as_os_str().is_empty() => File::open(".")?.sync_all(),
+        Some(dir) => File::open(dir)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
 /// Reads the whole of `path`, if it has at most `max_bytes`.
 ///
 /// # Errors

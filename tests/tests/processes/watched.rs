@@ -15,7 +15,7 @@ const RECORD_BYTES: usize = 64;
 const PRICE: u64 = 5;
 const PRICE_PER_TICK: &str = "0.05";
 
-/// How often the wallet is killed.
+/// How often the wallet is killed in the middle.
 const DEATHS: usize = 3;
 
 /// How many bytes arrive in each life, at least.
@@ -35,13 +35,24 @@ fn a_customer_who_is_killed_while_watching_has_each_record_once() {
     let file = output.to_str().unwrap();
     let begin = ["watch", "studio", "Records", "--window", "2", "-o", file];
     let go_on = ["watch", "--on", "0", "--window", "2", "-o", file];
-    for life in 0..DEATHS {
-        let watching = alice.start_quietly(if life == 0 { &begin } else { &go_on });
+    // The first death comes as soon as there is a file.
+    let watching = alice.start_quietly(&begin);
+    until("the stream begins", || output.exists().then_some(()));
+    watching.kill().wait();
+    for _ in 0..DEATHS {
+        let watching = alice.start_quietly(&go_on);
         let enough = written() + BETWEEN_DEATHS;
         until("records arrive", || (written() >= enough).then_some(()));
         watching.kill().wait();
         assert!(written() < records.len() as u64, "it was killed too late");
     }
+    // Another file is left as it is, and so is the stream.
+    let other = alice.goods("other");
+    fs::write(&other, &records).unwrap();
+    let refused = alice.run(&["watch", "--on", "0", "-o", other.to_str().unwrap()]);
+    refused.must_end_with(1);
+    assert_eq!(fs::read(&other).unwrap(), records);
+    assert_eq!(alice.status(0), "streaming");
     // Another command ends the stream, and says what is missing in the file.
     let resumed = alice.done(&["resume"]);
     assert_eq!(alice.status(0), "committed");
