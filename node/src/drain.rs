@@ -86,7 +86,7 @@ impl Drain {
             }
             Some(path) => {
                 fs::remove_file(path)?;
-                files::sync_dir(path.parent().unwrap_or(Path::new(".")))?;
+                files::sync_parent(path)?;
             }
             None => {}
         }

@@ -242,7 +242,7 @@ pub(crate) fn put_goods(
             return goods.put_over(&place).map(|()| place);
         }
         if there.is_file() && same_bytes(&place, goods.file())? {
-            files::sync_dir(place.parent().unwrap_or(Path::new("/")))?;
+            files::sync_parent(&place)?;
             return Ok(place);
         }
     }

@@ -19,7 +19,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-pub use durable::{Mode, sync_dir};
+pub use durable::{Mode, sync_dir, sync_parent};
 pub use new_file::{NewFile, remove_parts};
 
 /// The lock file of a program's directory. It is locked while a process reads, changes and writes the other files.
@@ -55,18 +55,6 @@ pub fn replace(path: &Path, bytes: &[u8], mode: Mode) -> io::Result<()> {
     let mut new = NewFile::beside(path, mode)?;
     new.file().write_all(bytes)?;
     new.put_over(path)
-}
-
-/// Makes the name of a new file durable.
-///
-/// # Errors
-/// The errors of the operating system.
-pub fn sync_parent(path: &Path) -> io::Result<()> {
-    match path.parent() {
-        Some(dir) if dir.as_os_str().is_empty() => File::open(".")?.sync_all(),
-        Some(dir) => File::open(dir)?.sync_all(),
-        None => Ok(()),
-    }
 }
 
 /// Reads the whole of `path`, if it has at most `max_bytes`.

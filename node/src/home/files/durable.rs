@@ -22,6 +22,14 @@ impl Mode {
     }
 }
 
+/// Makes the name of `path` durable, or that it is gone.
+///
+/// # Errors
+/// The errors of the operating system.
+pub fn sync_parent(path: &Path) -> io::Result<()> {
+    sync_dir(path.parent().unwrap_or(path))
+}
+
 /// Makes the entries of `dir` durable.
 ///
 /// # Errors

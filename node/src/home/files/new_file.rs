@@ -1,6 +1,6 @@
 //! A file that becomes visible in one step, when it is complete.
 
-use super::durable::{Mode, sync_dir};
+use super::durable::{Mode, sync_parent};
 use farthing_store::entropy::{Entropy, SystemEntropy};
 use rustix::fs::{AtFlags, CWD, OFlags, RawMode, RenameFlags, linkat, openat, renameat_with};
 use std::ffi::OsString;
@@ -128,7 +128,7 @@ impl NewFile {
     /// Makes the entry of `path` in its directory durable.
     fn sync_entry(&self, path: &Path) -> io::Result<()> {
         match self.is_synced {
-            true => sync_dir(parent(path)),
+            true => sync_parent(path),
             false => Ok(()),
         }
     }
