@@ -243,6 +243,13 @@ impl Seed {
         name
     }
 
+    /// The key that seals the wallet's file of held ticks of the stream with this purchase id.
+    pub fn held_ticks_key(&self, purchase: &[u8; 32]) -> [u8; 32] {
+        let mut transcript = self.start(label::WALLET_HELD_TICKS);
+        transcript.bytes(b"purchase", purchase);
+        transcript.digest32(b"key")
+    }
+
     /// The wallet's share of the randomness for a request. It tells the bank nothing else.
     pub fn client_randomness(&self, request_id: &RequestId) -> ClientRandomness {
         let mut transcript = self.start(label::WALLET_RANDOMNESS);

@@ -50,6 +50,7 @@ pub(crate) mod label {
     pub(crate) const WALLET_TEXT_SALT: &[u8] = b"wallet text salt";
     pub(crate) const WALLET_RANDOMNESS: &[u8] = b"wallet client randomness";
     pub(crate) const WALLET_GOODS_NAME: &[u8] = b"wallet goods name";
+    pub(crate) const WALLET_HELD_TICKS: &[u8] = b"wallet held ticks key";
 }
 
 /// Methods that append fields to a transcript and take challenges from it.

@@ -2,14 +2,16 @@
 //! has what it has paid for.
 //!
 //! The file has two slots of a fixed size, which are written in turn. If a write is cut off, the one before it is in the other
-//! slot, and nothing was sent that depends on the new one.
+//! slot, and nothing was sent that depends on the new one. Each row is sealed under a key of the seed: a file that is read without
+//! the seed tells nothing of the purchase.
 //!
 //! ```text
-//! SHA-256 of the rest (32 bytes) || length of the row (4 bytes, little-endian) || row
+//! length of the sealed row (4 bytes, little-endian) || sealed row
 //! ```
 
 use crate::{
     error::WalletError,
+    vault::sealing::{self, KEY_BYTES},
     wallet::{GOODS_DIR, Wallet},
 };
 use farthing_coin::Signed;
@@ -19,21 +21,25 @@ use farthing_protocol::{
     stream::{Batch, Voucher},
     wire,
 };
+use farthing_store::entropy::Entropy;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::{
     fs::{File, OpenOptions},
     io::{self, ErrorKind},
     os::unix::fs::{FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    sync::Arc,
 };
+use zeroize::Zeroizing;
 
 /// The bytes of one slot: more than the ticks of an answer and all that is stored with them.
 const SLOT_BYTES: u64 = 2 * 1024 * 1024;
 
-/// The bytes of the digest and of the length before a row.
-const DIGEST_BYTES: usize = 32;
+/// The bytes of the length before a row.
 const LENGTH_BYTES: usize = 4;
+
+/// The associated data of a row.
+const LABEL: &[u8] = b"farthing wallet held ticks";
 
 /// Extension of the file.
 const TICKS: &str = "ticks";
@@ -77,13 +83,19 @@ impl Held {
 }
 
 /// The file for the last voucher and the ticks of one purchase.
-#[derive(Debug)]
 pub(crate) struct HeldFile {
     path: PathBuf,
+    seal: Seal,
     /// The file, from the first write on.
     file: Option<File>,
     /// How many rows were written.
     written: u64,
+}
+
+/// What seals the rows.
+struct Seal {
+    key: Zeroizing<[u8; KEY_BYTES]>,
+    entropy: Arc<dyn Entropy>,
 }
 
 /// A row of the file: its number, and what is held.
@@ -98,15 +110,20 @@ impl HeldFile {
         wallet: &Wallet,
         purchase: &PurchaseId,
     ) -> Result<(HeldFile, Option<Held>), WalletError> {
-        Self::at(path(wallet, purchase))
+        let seal = Seal {
+            key: Zeroizing::new(wallet.seed.held_ticks_key(&purchase.0)),
+            entropy: Arc::clone(&wallet.env.entropy),
+        };
+        Self::at(path(wallet, purchase), seal)
     }
 
-    fn at(path: PathBuf) -> Result<(HeldFile, Option<Held>), WalletError> {
-        let rows = read(&path).map_err(WalletError::io(&path))?;
+    fn at(path: PathBuf, seal: Seal) -> Result<(HeldFile, Option<Held>), WalletError> {
+        let rows = read(&path, &seal).map_err(WalletError::io(&path))?;
         let last = rows.into_iter().flatten().max_by_key(|(number, _)| *number);
         let (written, held) = last.unzip();
         let file = HeldFile {
             path,
+            seal,
             file: None,
             written: written.unwrap_or_default(),
         };
@@ -125,9 +142,9 @@ impl HeldFile {
     fn try_write(&mut self, held: &Held) -> io::Result<()> {
         let number = self.written.saturating_add(1);
         let row = wire::encode(&(number, held)).map_err(|e| io::Error::new(ErrorKind::InvalidData, e))?;
-        let length = u32::try_from(row.len()).unwrap_or(u32::MAX).to_le_bytes();
-        let rest = [length.as_slice(), &row].concat();
-        let bytes = [Sha256::digest(&rest).as_slice(), &rest].concat();
+        let sealed = sealing::seal(&self.seal.key, self.seal.entropy.as_ref(), &[LABEL], &row);
+        let length = u32::try_from(sealed.len()).unwrap_or(u32::MAX).to_le_bytes();
+        let bytes = [length.as_slice(), &sealed].concat();
         let file = match &mut self.file {
             Some(file) => file,
             none => none.insert(create(&self.path)?),
@@ -170,21 +187,21 @@ fn create(path: &Path) -> io::Result<File> {
 
 /// Reads both slots. `None` for one that was never written, or whose write was cut off. What was read is durable: a process
 /// may have died between its write and the sync.
-fn read(path: &Path) -> io::Result<[Option<Row>; 2]> {
+fn read(path: &Path, seal: &Seal) -> io::Result<[Option<Row>; 2]> {
     let file = match File::open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok([None, None]),
         file => file?,
     };
     file.sync_data()?;
     files::sync_parent(path)?;
-    Ok([read_slot(&file, 0)?, read_slot(&file, SLOT_BYTES)?])
+    Ok([read_slot(&file, 0, seal)?, read_slot(&file, SLOT_BYTES, seal)?])
 }
 
-fn read_slot(file: &File, at: u64) -> io::Result<Option<Row>> {
+fn read_slot(file: &File, at: u64, seal: &Seal) -> io::Result<Option<Row>> {
     let mut bytes = vec![0; usize::try_from(SLOT_BYTES).unwrap_or(usize::MAX)];
     let read = read_up_to(file, &mut bytes, at)?;
     bytes.truncate(read);
-    Ok(parse(&bytes))
+    Ok(parse(&bytes, seal))
 }
 
 /// Reads until `bytes` is full, or the file ends.
@@ -203,14 +220,11 @@ fn read_up_to(file: &File, bytes: &mut [u8], at: u64) -> io::Result<usize> {
 }
 
 /// The row at the beginning of `bytes`, if it was written as a whole.
-fn parse(bytes: &[u8]) -> Option<Row> {
-    let (digest, rest) = bytes.split_at_checked(DIGEST_BYTES)?;
-    let length = u32::from_le_bytes(rest.first_chunk().copied()?);
-    let end = usize::try_from(length).ok()?.checked_add(LENGTH_BYTES)?;
-    let whole = rest.get(..end)?;
-    let row = whole.get(LENGTH_BYTES..)?;
-    let is_whole = Sha256::digest(whole).as_slice() == digest;
-    is_whole.then(|| wire::decode(row, row.len()).ok()).flatten()
+fn parse(bytes: &[u8], seal: &Seal) -> Option<Row> {
+    let (length, rest) = bytes.split_first_chunk::<LENGTH_BYTES>()?;
+    let sealed = rest.get(..usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
+    let row = sealing::open(&seal.key, &[LABEL], sealed)?;
+    wire::decode(&row, row.len()).ok()
 }
 
 #[cfg(test)]
@@ -220,6 +234,7 @@ mod tests {
     use super::*;
     use farthing_coin::Seed;
     use farthing_protocol::money::Amount;
+    use farthing_store::entropy::SeededEntropy;
     use tempfile::TempDir;
 
     const PURCHASE: PurchaseId = PurchaseId([7; 32]);
@@ -248,7 +263,15 @@ mod tests {
         }
 
         fn open(&self) -> (HeldFile, Option<(u32, u32)>) {
-            let (file, held) = HeldFile::at(self.0.path().join("held")).unwrap();
+            self.open_with([3; KEY_BYTES])
+        }
+
+        fn open_with(&self, key: [u8; KEY_BYTES]) -> (HeldFile, Option<(u32, u32)>) {
+            let seal = Seal {
+                key: Zeroizing::new(key),
+                entropy: Arc::new(SeededEntropy::new(1)),
+            };
+            let (file, held) = HeldFile::at(self.0.path().join("held"), seal).unwrap();
             (file, held.map(|held| (held.voucher.body.ticks, held.seen())))
         }
 
@@ -301,6 +324,15 @@ mod tests {
         let (file, held) = disk.open();
         assert_eq!(held, None);
         file.remove().unwrap();
+    }
+
+    #[test]
+    fn nobody_without_the_seed_reads_what_is_held() {
+        let disk = Disk::new();
+        disk.open().0.write(&held(2, true)).unwrap();
+        assert_eq!(disk.open_with([4; KEY_BYTES]).1, None);
+        let bytes = std::fs::read(disk.0.path().join("held")).unwrap();
+        assert!(!bytes.windows(32).any(|window| window == PURCHASE.0));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use farthing_store::{Head, RecordCipher, StoreOptions, entropy::Entropy};
 use std::{io, sync::Arc};
 use zeroize::Zeroizing;
 
-pub(super) const KEY_BYTES: usize = 32;
+pub(crate) const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 24;
 const TAG_BYTES: usize = 16;
 
@@ -66,7 +66,7 @@ pub(crate) fn is_sealed_file(bytes: &[u8]) -> bool {
 }
 
 /// A random nonce, the ciphertext, and its tag.
-pub(super) fn seal(key: &[u8; KEY_BYTES], entropy: &dyn Entropy, place: &[&[u8]], text: &[u8]) -> Vec<u8> {
+pub(crate) fn seal(key: &[u8; KEY_BYTES], entropy: &dyn Entropy, place: &[&[u8]], text: &[u8]) -> Vec<u8> {
     let mut nonce = [0; NONCE_BYTES];
     entropy.fill(&mut nonce);
     let mut sealed = Vec::with_capacity(NONCE_BYTES + text.len() + TAG_BYTES);
@@ -81,7 +81,7 @@ pub(super) fn seal(key: &[u8; KEY_BYTES], entropy: &dyn Entropy, place: &[&[u8]]
 }
 
 /// The text of [`seal`]; `None` if it was changed, or is from another place or under another key.
-pub(super) fn open(key: &[u8; KEY_BYTES], place: &[&[u8]], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+pub(crate) fn open(key: &[u8; KEY_BYTES], place: &[&[u8]], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let (nonce, rest) = sealed.split_first_chunk::<NONCE_BYTES>()?;
     let (body, tag) = rest.split_last_chunk::<TAG_BYTES>()?;
     let mut text = Zeroizing::new(body.to_vec());
