@@ -33,6 +33,10 @@ const UNDER_WAY: usize = 4;
 /// The number of different requests of a kind.
 const DIFFERENT: usize = 16;
 
+/// The stream that is for sale: the price of a tick, and its bytes.
+const PRICE_PER_TICK: &str = "0.01";
+const CHUNK_BYTES: usize = 1024;
+
 /// What one request of a subject costs its server.
 #[derive(Debug, Serialize)]
 struct Cost {
@@ -75,6 +79,11 @@ pub(crate) async fn run(args: &Args, dir: &Path) -> Result<()> {
             )
             .await?;
     }
+    let file = dir.join("goods.bin");
+    let title = format!("stream {}", target::random_word());
+    target
+        .sell_by_tick(&file, &title, PRICE_PER_TICK, CHUNK_BYTES)
+        .await?;
     let wallets = Wallets::new(&target, dir)?;
     let cards = NetworkFile::load(wallets.dir())?;
     let mut costs = Vec::new();
