@@ -63,7 +63,7 @@ struct Times {
 }
 
 fn main() -> ExitCode {
-    run(async |args: &Args| measure(args).await)
+    run(measure)
 }
 
 async fn measure(args: &Args) -> Result<()> {

@@ -82,7 +82,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    run(async |args: &Args| measure(args).await)
+    run(measure)
 }
 
 /// The customer of one stream. It has the time from each tick to the next.

@@ -56,7 +56,7 @@ use crate::{
 };
 use farthing_coin::PublicKey;
 use farthing_node::network::Lane;
-use farthing_protocol::purchase::{Proof, Purchase};
+use farthing_protocol::purchase::Purchase;
 use std::path::Path;
 
 pub(crate) use self::{
@@ -192,20 +192,17 @@ impl Wallet {
         }
         if let Some(request) = request {
             end = watch.run(&request, &mut run.watched(), sink).await?;
-            if let Some(failed) = watch.note_seen(sink)? {
-                end = failed;
-            }
+            end = watch.note_seen(sink)?.unwrap_or(end);
             run.has_paid(&watch);
             run.drive().await?;
         }
-        if let Some((ticks, key)) = run.stream_key()
-            && !matches!(end, WatchEnd::Output(_))
-            && let Some(failed) = watch.finish(&mut run.watched(), sink, (ticks, &key)).await?
+        // The commit has the key that the merchant has not given.
+        if watch.waits_for_key()
+            && let Some((ticks, key)) = run.stream_key()
         {
-            end = failed;
-        }
-        if let Some(failed) = watch.note_seen(sink)? {
-            end = failed;
+            let failed = watch.finish(&mut run.watched(), sink, (ticks, &key)).await?;
+            end = failed.unwrap_or(end);
+            end = watch.note_seen(sink)?.unwrap_or(end);
         }
         run.tidy()?;
         Ok(Seen {
@@ -249,11 +246,12 @@ impl Wallet {
     /// # Errors
     /// When their file cannot be read.
     pub fn unseen_ticks(&self, row: &PurchaseRow) -> Result<u32, WalletError> {
-        let Purchase::Committed(order, Proof::Stream(stream, _)) = &row.purchase else {
+        let purchase = &row.purchase;
+        let Some((order, paid)) = purchase.order().zip(purchase.committed_ticks()) else {
             return Ok(0);
         };
         let (_, held) = HeldFile::open(self, &order.purchase())?;
-        Ok(held.map_or(0, |held| held.unseen(stream.voucher.body.ticks)))
+        Ok(held.map_or(0, |held| held.unseen(paid)))
     }
 
     /// Every purchase, by number.

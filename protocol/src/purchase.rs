@@ -557,6 +557,14 @@ impl Purchase {
         }
     }
 
+    /// The ticks for which a stream was committed. `None` if it is no committed stream.
+    pub fn committed_ticks(&self) -> Option<u32> {
+        match self {
+            Purchase::Committed(_, Proof::Stream(stream, _)) => Some(stream.voucher.body.ticks),
+            _ => None,
+        }
+    }
+
     /// The state as one word, for people and scripts.
     pub fn status(&self) -> &'static str {
         match self {

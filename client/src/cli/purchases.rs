@@ -401,10 +401,7 @@ pub(super) async fn resume(wallet: &Wallet, named: Option<&str>, other: &OtherOu
     }
     wallet.drive_purchase(number).await?;
     let row = one_purchase(wallet, number)?;
-    let mut report = outcome(number, &row, Some(&wanted));
-    if let Some((_, hint)) = unseen(wallet, number, &row)? {
-        report.text = format!("{}\n{hint}", report.text);
-    }
+    let mut report = with_unseen(wallet, number, &row, outcome(number, &row, Some(&wanted)))?;
     let is_written_again = is_gone && report.exit == Exit::Done;
     if let Some(members) = report.json.as_object_mut() {
         members.insert("written_again".into(), is_written_again.into());
@@ -434,13 +431,26 @@ async fn deliver_to(wallet: &Wallet, number: u64, other: &OtherOutput) -> Result
 }
 
 /// How many records of a stream were paid for and not shown, and how to see them. `None` if there are none.
-pub(super) fn unseen(wallet: &Wallet, number: u64, row: &PurchaseRow) -> Result<Option<(u32, String)>> {
+fn unseen(wallet: &Wallet, number: u64, row: &PurchaseRow) -> Result<Option<(u32, String)>> {
     let unseen = wallet.unseen_ticks(row)?;
     let hint = format!(
         "{} of it may not have been shown; `farthing watch --on {number}` shows what is missing",
         count(unseen.into(), "record")
     );
     Ok((unseen > 0).then_some((unseen, hint)))
+}
+
+/// A report, with how to see the records of a stream that were paid for and not shown.
+pub(super) fn with_unseen(
+    wallet: &Wallet,
+    number: u64,
+    row: &PurchaseRow,
+    mut report: Report,
+) -> Result<Report> {
+    if let Some((_, hint)) = unseen(wallet, number, row)? {
+        report.text = format!("{}\n{hint}", report.text);
+    }
+    Ok(report)
 }
 
 /// Carries on everything that is under way. A restore ends with this.

@@ -3,7 +3,7 @@
 use super::{
     args::Watch,
     exit::Exit,
-    purchases::{find, one_purchase, unseen, with_change},
+    purchases::{find, one_purchase, with_change, with_unseen},
     report::{Report, amount, count},
 };
 use crate::{
@@ -57,10 +57,7 @@ pub(super) async fn watch(wallet: &Wallet, watch: &Watch, as_json: bool) -> Resu
         seen.end = WatchEnd::Stopped;
     }
     let row = one_purchase(wallet, seen.number)?;
-    let mut report = outcome(&seen, &row);
-    if let Some((_, hint)) = unseen(wallet, seen.number, &row)? {
-        report.text = format!("{}\n{hint}", report.text);
-    }
+    let report = with_unseen(wallet, seen.number, &row, outcome(&seen, &row))?;
     with_change(wallet, seen.number, report).await
 }
 

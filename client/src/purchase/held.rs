@@ -198,33 +198,19 @@ fn read(path: &Path, seal: &Seal) -> io::Result<[Option<Row>; 2]> {
 }
 
 fn read_slot(file: &File, at: u64, seal: &Seal) -> io::Result<Option<Row>> {
-    let mut bytes = vec![0; usize::try_from(SLOT_BYTES).unwrap_or(usize::MAX)];
-    let read = read_up_to(file, &mut bytes, at)?;
-    bytes.truncate(read);
-    Ok(parse(&bytes, seal))
-}
-
-/// Reads until `bytes` is full, or the file ends.
-fn read_up_to(file: &File, bytes: &mut [u8], at: u64) -> io::Result<usize> {
-    let mut read = 0;
-    while let Some(rest) = bytes.get_mut(read..).filter(|rest| !rest.is_empty()) {
-        let place = at.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
-        match file.read_at(rest, place) {
-            Ok(0) => break,
-            Ok(more) => read = read.saturating_add(more),
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
+    let mut length = [0; LENGTH_BYTES];
+    let mut sealed = Vec::new();
+    let read = file.read_exact_at(&mut length, at).and_then(|()| {
+        let length = u64::from(u32::from_le_bytes(length)).min(SLOT_BYTES);
+        sealed.resize(usize::try_from(length).unwrap_or(usize::MAX), 0);
+        file.read_exact_at(&mut sealed, at.saturating_add(LENGTH_BYTES as u64))
+    });
+    match read {
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(None),
+        read => read?,
     }
-    Ok(read)
-}
-
-/// The row at the beginning of `bytes`, if it was written as a whole.
-fn parse(bytes: &[u8], seal: &Seal) -> Option<Row> {
-    let (length, rest) = bytes.split_first_chunk::<LENGTH_BYTES>()?;
-    let sealed = rest.get(..usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
-    let row = sealing::open(&seal.key, &[LABEL], sealed)?;
-    wire::decode(&row, row.len()).ok()
+    let row = sealing::open(&seal.key, &[LABEL], &sealed);
+    Ok(row.and_then(|row| wire::decode(&row, row.len()).ok()))
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ use farthing_protocol::{
     decision::Outcome,
     documents::Offer,
     goods::GoodsKey,
-    purchase::{Plan, Proof, Purchase},
+    purchase::{Order, Plan, Proof, Purchase},
     refusal::{PurchaseFault, Refusal},
     stream::{RaiseRequest, StopRequest, Voucher, WatchRequest},
 };
@@ -78,12 +78,9 @@ impl<'w> Run<'w> {
             let card = card_of(&pinned, RoleName::Merchant, &row.merchant.identity);
             wallet.peer_client(&card.unwrap_or_else(|_| row.merchant.clone()), Lane::Anonymous)
         });
-        let voucher = match row.purchase.order() {
-            Some(order) if order.contract.offer.body.ticks().is_some() => {
-                let (_, held) = HeldFile::open(wallet, &order.purchase())?;
-                held.map(|held| held.voucher)
-            }
-            _ => None,
+        let held = match stream_order(&row.purchase) {
+            Some((order, _)) => HeldFile::open(wallet, &order.purchase())?.1,
+            None => None,
         };
         Ok(Run {
             wallet,
@@ -95,7 +92,7 @@ impl<'w> Run<'w> {
             pause: Backoff::new(wallet.env.retry),
             since: state.row.purchase.status(),
             is_watching: false,
-            voucher,
+            voucher: held.map(|held| held.voucher),
             state,
         })
     }
@@ -121,10 +118,7 @@ impl<'w> Run<'w> {
     /// # Errors
     /// When the file of held ticks cannot be read.
     pub(crate) fn watch(&self, limits: WatchLimits) -> Result<Option<Watch>, WalletError> {
-        let Some(order) = self.state.row.purchase.order() else {
-            return Ok(None);
-        };
-        let Some(offered) = order.contract.offer.body.ticks() else {
+        let Some((order, offered)) = stream_order(&self.state.row.purchase) else {
             return Ok(None);
         };
         let purchase_key = self.seed.purchase_key(order.counter);
@@ -162,11 +156,15 @@ impl<'w> Run<'w> {
     /// # Errors
     /// When their file cannot be read or removed.
     pub(crate) fn tidy(&self) -> Result<(), WalletError> {
-        let (order, paid) = match &self.state.row.purchase {
-            Purchase::Committed(order, Proof::Stream(stream, _)) => (order, stream.voucher.body.ticks),
-            Purchase::Aborted(order, _) | Purchase::Recovered(order) => (order, 0),
-            _ => return Ok(()),
+        let purchase = &self.state.row.purchase;
+        let has_ended = matches!(
+            purchase,
+            Purchase::Committed(..) | Purchase::Aborted(..) | Purchase::Recovered(_)
+        );
+        let Some((order, _)) = stream_order(purchase).filter(|_| has_ended) else {
+            return Ok(());
         };
+        let paid = purchase.committed_ticks().unwrap_or_default();
         let (file, held) = HeldFile::open(self.wallet, &order.purchase())?;
         match held {
             Some(held) if held.unseen(paid) > 0 => Ok(()),
@@ -393,4 +391,10 @@ impl<'w> Run<'w> {
         }
         Ok(Event::Resumed)
     }
+}
+
+/// The order of a purchase on a stream, and how many ticks its offer has.
+fn stream_order(purchase: &Purchase) -> Option<(&Order, u32)> {
+    let order = purchase.order()?;
+    Some((order, order.contract.offer.body.ticks()?))
 }

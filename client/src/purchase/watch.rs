@@ -451,8 +451,8 @@ impl Watch {
         (ticks, key): (u32, &GoodsKey),
     ) -> Result<Option<WatchEnd>, WalletError> {
         match self.learn(ticks, Some(key)) {
-            Some(keys) if self.waits_for_key() => self.open(run, sink, keys).await,
-            _ => Ok(None),
+            Some(keys) => self.open(run, sink, keys).await,
+            None => Ok(None),
         }
     }
 }
