@@ -27,8 +27,8 @@ use farthing_simulation::{
     machine::Death,
     party::Party,
     setting::{self, Setting, convicts},
-    stream_cheats::{CommitsTheFirstVoucher, LiesAboutTicks, TICK_PRICE, TickLie},
-    streams::{Viewer, WANTED, WINDOW, committed_ticks, limits, watch_once},
+    stream_cheats::{CommitsTheFirstVoucher, LiesAboutTicks, TickLie, price},
+    streams::{Viewer, WANTED, WINDOW, limits, watch_once},
 };
 use serde_json::json;
 use std::time::Duration;
@@ -51,10 +51,6 @@ async fn watches(it: &Setting) -> Result<Seen, WalletError> {
     watch_once(&it.world, &it.wallet).await
 }
 
-fn price(ticks: u32) -> Amount {
-    Amount(TICK_PRICE.0 * u64::from(ticks))
-}
-
 /// The ticks of the only purchase, which has ended. All money is where it belongs.
 async fn ends_with(it: &Setting, ticks: u32) {
     let resumed = it.wallet.resume().await.unwrap();
@@ -63,7 +59,7 @@ async fn ends_with(it: &Setting, ticks: u32) {
     let purchases = it.wallet.purchases().unwrap();
     let ended: Vec<_> = purchases
         .iter()
-        .map(|(_, row)| committed_ticks(&row.purchase))
+        .map(|(_, row)| row.purchase.committed_ticks())
         .collect();
     assert_eq!(ended, [(ticks > 0).then_some(ticks)]);
     assert_eq!(it.earned().await, price(ticks));
@@ -187,7 +183,7 @@ fn an_escrow_that_commits_less_than_it_has_promised_is_convicted() {
         it.world.settle().await;
         // The merchant has shown the vouchers for two and for four ticks.
         let (_, row) = it.wallet.purchases().unwrap().pop().unwrap();
-        assert_eq!(committed_ticks(&row.purchase), Some(2));
+        assert_eq!(row.purchase.committed_ticks(), Some(2));
         assert_eq!(it.earned().await, price(2));
         let papers = it.wallet.papers(seen.number).unwrap();
         let charge = it.escrow(Charge::RaisedNotKept);
@@ -229,7 +225,7 @@ fn the_dates_pass_while_the_escrow_is_down_and_what_it_was_shown_is_paid() {
         let resumed = it.wallet.resume().await.unwrap();
         assert!(resumed.open.is_empty(), "{:?}", resumed.open);
         let (_, row) = it.wallet.purchases().unwrap().pop().unwrap();
-        let paid = committed_ticks(&row.purchase).unwrap();
+        let paid = row.purchase.committed_ticks().unwrap();
         // The merchant has shown what two ticks cost, or could show all before the bank asked.
         assert!((u32::from(WINDOW)..=WANTED).contains(&paid), "{paid}");
         ends_with(&it, paid).await;
@@ -293,7 +289,7 @@ fn a_wallet_that_is_restored_in_the_middle_of_a_stream_ends_it() {
         assert!(resumed.open.is_empty(), "{:?}", resumed.open);
         it.world.settle().await;
         let (_, row) = wallet.purchases().unwrap().pop().unwrap();
-        assert_eq!(committed_ticks(&row.purchase), Some(WANTED));
+        assert_eq!(row.purchase.committed_ticks(), Some(WANTED));
         assert_eq!(it.earned().await, price(WANTED));
         let left = farthing_simulation::money::spendable(&wallet);
         assert_eq!(left.0, FUNDS.0 - price(WANTED).0);

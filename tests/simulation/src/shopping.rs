@@ -4,7 +4,7 @@ use super::{
     customer::CustomerMachine,
     foundation::{ITEM, Population},
     money::owed,
-    streams::{Viewer, committed_ticks, limits, watch_once},
+    streams::{Viewer, limits, watch_once},
     world::World,
 };
 use farthing_client::{
@@ -305,12 +305,12 @@ async fn until(wallet: &Wallet, is_done: impl Fn(&Purchase) -> bool, begin: impl
 /// Watches a part of the stream, unless that was done. What was not watched comes back. What is paid for and was not seen is
 /// seen at last.
 pub async fn watch(world: &World, wallet: &Wallet) {
-    let is_watched = |purchase: &Purchase| committed_ticks(purchase).is_some();
+    let is_watched = |purchase: &Purchase| purchase.committed_ticks().is_some();
     until(wallet, is_watched, async |_| {
         let watched = watch_once(world, wallet).await;
         if let Ok(seen) = &watched {
             let row = wallet.purchase(seen.number).expect("the purchase");
-            let paid = committed_ticks(&row.purchase);
+            let paid = row.purchase.committed_ticks();
             assert_eq!(
                 paid.unwrap_or_default(),
                 seen.ticks,

@@ -176,4 +176,9 @@ impl Cheat for CommitsTheFirstVoucher {
 }
 
 /// The price of one tick of the simulation's stream.
-pub const TICK_PRICE: Amount = Amount(100);
+const TICK_PRICE: u64 = 100;
+
+/// The price of so many ticks of it.
+pub fn price(ticks: u32) -> Amount {
+    Amount(TICK_PRICE * u64::from(ticks))
+}

@@ -10,10 +10,7 @@ use farthing_client::{
     rows::PurchaseRow,
     wallet::Wallet,
 };
-use farthing_protocol::{
-    money::Amount,
-    purchase::{Proof, Purchase},
-};
+use farthing_protocol::{money::Amount, purchase::Purchase};
 use std::{
     io,
     path::{Path, PathBuf},
@@ -112,14 +109,6 @@ fn last_seen(dir: &Path, number: u64) -> u32 {
     text.parse().unwrap_or_default()
 }
 
-/// The ticks for which a purchase was committed. `None` if it is not a committed stream.
-pub fn committed_ticks(purchase: &Purchase) -> Option<u32> {
-    match purchase {
-        Purchase::Committed(_, Proof::Stream(stream, _)) => Some(stream.voucher.body.ticks),
-        _ => None,
-    }
-}
-
 /// Watches a part of the stream.
 ///
 /// # Errors
@@ -134,7 +123,7 @@ pub(super) fn seen_problem(wallet: &Wallet, number: u64, row: &PurchaseRow) -> O
     let seen = last_seen(wallet.dir(), number);
     let paid = match &row.purchase {
         Purchase::Aborted(..) | Purchase::Dropped(_) | Purchase::Recovered(_) => 0,
-        purchase => committed_ticks(purchase)?,
+        purchase => purchase.committed_ticks()?,
     };
     if seen > paid {
         return Some(format!("goods: {seen} ticks were seen, and {paid} are paid for"));

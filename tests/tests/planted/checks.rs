@@ -450,11 +450,11 @@ pub(crate) const CHECKS: &[Check] = &[
     story!("a promise that is not kept", streams::a_promise_that_is_not_kept),
     Check {
         name: "the wallet dies at a message of a purchase, and comes back",
-        schedule: one_death,
+        schedule: |number| one_death(Mode::Buy, &[Return::Killed, Return::Phrase], number),
     },
     Check {
         name: "the wallet dies at a message of a stream, and comes back",
-        schedule: one_death_of_a_stream,
+        schedule: |number| one_death(Mode::Stream, &[Return::Killed], number),
     },
     Check {
         name: "one fault at a message of a purchase",
@@ -546,23 +546,16 @@ enum Return {
     Phrase,
 }
 
-/// One death at each message in turn.
-fn one_death(number: usize) -> Option<Running> {
+/// One death at each message of a day in turn. After each kind the customer comes back in each of these ways.
+fn one_death(mode: Mode, backs: &[Return], number: usize) -> Option<Running> {
     let deaths = [Fault::SenderDiesAfter, Fault::SenderDiesBefore];
-    let kinds = deaths.map(|death| [Return::Killed, Return::Phrase].map(|back| (death, back)));
-    let kinds = kinds.concat();
+    let kinds: Vec<_> = deaths
+        .into_iter()
+        .flat_map(|death| backs.iter().map(move |back| (death, *back)))
+        .collect();
     let message = (number / kinds.len()) as u64;
     let (death, back) = kinds[number % kinds.len()];
-    (message < messages_of(Mode::Buy))
-        .then(|| Box::pin(die_and_return(Mode::Buy, message, death, back)) as Running)
-}
-
-/// One death at each message of a stream.
-fn one_death_of_a_stream(number: usize) -> Option<Running> {
-    let deaths = [Fault::SenderDiesAfter, Fault::SenderDiesBefore];
-    let (message, death) = ((number / deaths.len()) as u64, deaths[number % deaths.len()]);
-    (message < messages_of(Mode::Stream))
-        .then(|| Box::pin(die_and_return(Mode::Stream, message, death, Return::Killed)) as Running)
+    (message < messages_of(mode)).then(|| Box::pin(die_and_return(mode, message, death, back)) as Running)
 }
 
 async fn die_and_return(mode: Mode, message: u64, death: Fault, back: Return) {

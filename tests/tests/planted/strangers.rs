@@ -220,7 +220,7 @@ pub async fn a_goods_key_that_unwraps_nothing() {
 }
 
 #[track_caller]
-fn is_abort_for_sealed_key(outcome: &Outcome, otherwise: &str) {
+pub(crate) fn is_abort_for_sealed_key(outcome: &Outcome, otherwise: &str) {
     let is_abort =
         matches!(outcome, Outcome::Aborted(abort) if matches!(abort.body.reason, AbortReason::WrongKey(_)));
     assert!(is_abort, "{otherwise}");

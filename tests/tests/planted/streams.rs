@@ -1,7 +1,10 @@
 //! Streams: requests that a stranger makes by hand, merchants that lie about ticks, and papers of streams.
 
-use super::strangers::{EXACT, key, stranger_in};
-use farthing_client::{purchase::WatchEnd, wallet::Wallet};
+use super::strangers::{EXACT, is_abort_for_sealed_key, key, stranger_in};
+use farthing_client::{
+    purchase::{Seen, WatchEnd},
+    wallet::Wallet,
+};
 use farthing_coin::{SecretKey, Signed};
 use farthing_kit::by_hand::{Bought, ByHand};
 use farthing_node::card::{Card, RoleName};
@@ -25,7 +28,7 @@ use farthing_simulation::{
     foundation::{Population, TICKS},
     machine::Death,
     party::Party,
-    stream_cheats::{LiesAboutTicks, TICK_PRICE, TickLie},
+    stream_cheats::{LiesAboutTicks, TickLie, price},
     streams::{WANTED, watch_once},
     world::World,
 };
@@ -159,10 +162,6 @@ fn committed(outcome: &Outcome) -> Option<u32> {
         Outcome::Streamed(stream) => Some(stream.voucher.body.ticks),
         _ => None,
     }
-}
-
-fn price(ticks: u32) -> Amount {
-    Amount(TICK_PRICE.0 * u64::from(ticks))
 }
 
 /// An offer with another chain of keys: `sealed` for the escrow, and the keys below `last` for the customer.
@@ -325,9 +324,7 @@ pub async fn a_stream_whose_sealed_key_is_not_the_offers() {
     let offer = with_keys(&world, &hand, offer, TICKS, (5, 6));
     let bought = hand.order_of(offer, &hand.withdraw(&EXACT).await);
     let outcome = hand.ask(OpenRequest(bought.hold())).await.expect("an outcome");
-    let is_abort =
-        matches!(&outcome, Outcome::Aborted(abort) if matches!(abort.body.reason, AbortReason::WrongKey(_)));
-    assert!(is_abort, "goods: paid for keys that open nothing");
+    is_abort_for_sealed_key(&outcome, "goods: paid for keys that open nothing");
 }
 
 // ---- the bank -----------------------------------------------------------------------------------------------------
@@ -397,7 +394,7 @@ pub async fn a_merchant_that_has_lost_its_last_voucher() {
 // ---- the wallet ---------------------------------------------------------------------------------------------------
 
 /// A customer watches the stream of a merchant that lies about its ticks.
-async fn lied_to(seed: u64, lie: TickLie) -> (Arc<World>, Wallet, farthing_client::purchase::Seen) {
+async fn lied_to(seed: u64, lie: TickLie) -> (Arc<World>, Wallet, Seen) {
     let world = World::of(seed, Population::streaming()).await;
     let wallet = world.customer("alice", FUNDS).await.wallet();
     let withdrawn = wallet.withdraw(&world.parties().bank, FUNDS).await;

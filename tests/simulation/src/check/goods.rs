@@ -2,7 +2,7 @@
 //! it.
 
 use super::World;
-use crate::streams::{committed_ticks, seen_problem};
+use crate::streams::seen_problem;
 use farthing_bank::rows::REFUNDS;
 use farthing_client::{
     purchase::goods::judge,
@@ -46,7 +46,7 @@ impl World {
                                 "goods: purchase {number} is paid, and its merchant has no receipt"
                             ));
                         }
-                        if committed_ticks(&row.purchase).is_some() {
+                        if row.purchase.committed_ticks().is_some() {
                             stream_problem(wallet, number, &row)
                         } else {
                             delivered.insert(row.output.clone());
