@@ -37,7 +37,7 @@ fn count(view: &View, currency: String) -> Result<Books, StoreError> {
     let mut sums = Sums::default();
     let more = |count: &mut u64| *count = count.saturating_add(1);
     each_row(&SALES, view, PAGE_MAX, |_, sale| match &sale.state {
-        SaleState::Releasing | SaleState::Streaming => more(&mut sums.open),
+        SaleState::Releasing | SaleState::Streaming | SaleState::Closing(_) => more(&mut sums.open),
         SaleState::Committed(_) | SaleState::Streamed(_) => {
             more(&mut sums.open);
             more(&mut sums.sold);

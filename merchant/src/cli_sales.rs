@@ -27,9 +27,10 @@ const CSV_COLUMNS: [&str; 10] = [
 ];
 
 /// The words for the states of a sale, in the order of the totals.
-const STATES: [&str; 7] = [
+const STATES: [&str; 8] = [
     "releasing",
     "streaming",
+    "closing",
     "committed",
     "credited",
     "unpaid",

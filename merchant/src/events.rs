@@ -46,7 +46,9 @@ pub fn append_sale(
     state: &SaleState,
 ) -> Result<(), StoreError> {
     let kind = match state {
-        SaleState::Releasing | SaleState::Streaming | SaleState::Ended(_) => return Ok(()),
+        SaleState::Releasing | SaleState::Streaming | SaleState::Closing(_) | SaleState::Ended(_) => {
+            return Ok(());
+        }
         SaleState::Committed(_) | SaleState::Streamed(_) => EventKind::Committed(purchase),
         SaleState::Credited(..) | SaleState::StreamCredited(..) => EventKind::Credited(purchase),
         SaleState::Unpaid(..) | SaleState::StreamUnpaid(..) => EventKind::Unpaid(purchase),

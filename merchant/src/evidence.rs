@@ -48,8 +48,8 @@ pub(crate) fn evidence(
         SaleState::Streamed(stream) => return of_stream(stream, None, None),
         SaleState::StreamCredited(stream, settled) => return of_stream(stream, Some(settled), None),
         SaleState::StreamUnpaid(stream, abort) => return of_stream(stream, None, Some(abort)),
-        SaleState::Streaming => {
-            return Err("this stream is open; ask again when it has ended".into());
+        SaleState::Streaming | SaleState::Closing(_) => {
+            return Err("this stream has not ended; ask again when it has".into());
         }
         SaleState::Releasing => {
             return Err("the escrow has not committed this sale yet; ask again later".into());

@@ -11,7 +11,7 @@ use farthing_protocol::{
     money::Amount,
     offer::CatalogItem,
     refund::Refunded,
-    stream::{Opened, Raised, StreamCommit},
+    stream::{Opened, Raised, StreamCommit, Voucher},
 };
 use farthing_store::Table;
 use serde::{Deserialize, Serialize};
@@ -317,7 +317,7 @@ pub enum SaleState {
     Unpaid(Box<Committed>, Signed<Abort>),
     /// The escrow had aborted the purchase before the release, with this abort. The customer keeps the coins.
     Aborted(Box<Signed<Abort>>),
-    /// It is a stream that is open, or whose end the escrow has not told yet.
+    /// It is a stream that is open.
     Streaming,
     /// The escrow has committed a stream. The bank has not confirmed the credit.
     Streamed(Box<StreamCommit>),
@@ -325,6 +325,8 @@ pub enum SaleState {
     StreamCredited(Box<StreamCommit>, Signed<Settled>),
     /// The bank has applied an earlier abort of a stream by the same escrow, as in `Unpaid`.
     StreamUnpaid(Box<StreamCommit>, Signed<Abort>),
+    /// The merchant ends a stream with this voucher, the highest one that it has, and its escrow has not told the end yet.
+    Closing(Option<Box<Signed<Voucher>>>),
 }
 
 impl SaleState {
@@ -348,6 +350,19 @@ impl SaleState {
         }
     }
 
+    /// Whether the sale is a stream whose end the escrow has not told yet.
+    pub fn is_streaming(&self) -> bool {
+        matches!(self, SaleState::Streaming | SaleState::Closing(_))
+    }
+
+    /// The voucher with which the merchant ends a stream. `None` if there is none, or the merchant does not end one.
+    pub fn closing(&self) -> Option<&Signed<Voucher>> {
+        match self {
+            SaleState::Closing(voucher) => voucher.as_deref(),
+            _ => None,
+        }
+    }
+
     /// How a stream has ended, as its escrow told it. `None` if it is open, or the sale is not a stream.
     pub fn stream_outcome(&self) -> Option<Outcome> {
         match self {
@@ -360,7 +375,11 @@ impl SaleState {
     pub fn is_open(&self) -> bool {
         matches!(
             self,
-            SaleState::Releasing | SaleState::Committed(_) | SaleState::Streaming | SaleState::Streamed(_)
+            SaleState::Releasing
+                | SaleState::Committed(_)
+                | SaleState::Streaming
+                | SaleState::Closing(_)
+                | SaleState::Streamed(_)
         )
     }
 
@@ -369,6 +388,7 @@ impl SaleState {
         match self {
             SaleState::Releasing => "releasing",
             SaleState::Streaming => "streaming",
+            SaleState::Closing(_) => "closing",
             SaleState::Committed(_) | SaleState::Streamed(_) => "committed",
             SaleState::Credited(..) | SaleState::StreamCredited(..) => "credited",
             SaleState::Unpaid(..) | SaleState::StreamUnpaid(..) => "unpaid",

@@ -61,7 +61,7 @@ pub struct SaleLine {
     pub amount: Amount,
     /// The currency.
     pub currency: String,
-    /// `releasing`, `streaming`, `committed`, `credited`, `unpaid`, `ended` or `aborted`.
+    /// `releasing`, `streaming`, `closing`, `committed`, `credited`, `unpaid`, `ended` or `aborted`.
     pub state: String,
     /// Why it ended without a sale.
     pub why: Option<String>,

@@ -17,7 +17,7 @@ use farthing_protocol::{
     ids::ItemId,
     limits::REASON_MAX_BYTES,
     money::Amount,
-    stream::Raised,
+    stream::{Raised, Voucher},
 };
 use farthing_store::{Reads, RowKey, StoreError, Transaction};
 use serde::{Deserialize, Serialize};
@@ -208,6 +208,7 @@ pub fn begin_release(
         // A stream's contract is no contract for a release, so the sale is not one.
         Some(
             SaleState::Streaming
+            | SaleState::Closing(_)
             | SaleState::Streamed(_)
             | SaleState::StreamCredited(..)
             | SaleState::StreamUnpaid(..),
@@ -284,6 +285,30 @@ pub fn begin_stream(tx: &mut Transaction<'_>, own: &OwnStream, now_ms: u64) -> R
     Ok(sale.state)
 }
 
+/// Stores that the merchant ends a stream, and the voucher to end it with, before the escrow is asked. Returns that voucher: the
+/// higher one of `voucher` and the stored one.
+///
+/// # Errors
+/// When the store fails.
+pub fn close_stream(
+    tx: &mut Transaction<'_>,
+    purchase: &PurchaseId,
+    voucher: Option<&Signed<Voucher>>,
+    now_ms: u64,
+) -> Result<Option<Signed<Voucher>>, StoreError> {
+    let sale = SALES.get(tx, purchase)?;
+    let stored = sale.and_then(|sale| sale.state.closing().cloned());
+    let vouchers = voucher.cloned().into_iter().chain(stored);
+    let highest = vouchers.max_by_key(|voucher| voucher.body.ticks);
+    let closing = highest.clone().map(Box::new);
+    advance(tx, purchase, now_ms, |state| match state {
+        SaleState::Streaming => Some(SaleState::Closing(closing)),
+        SaleState::Closing(stored) if stored != closing => Some(SaleState::Closing(closing)),
+        _ => None,
+    })?;
+    Ok(highest)
+}
+
 /// Stores the escrow's commit of a stream. An abort stays, as its event names another amount.
 ///
 /// # Errors
@@ -294,7 +319,7 @@ pub fn commit_stream(
     now_ms: u64,
 ) -> Result<(), StoreError> {
     advance(tx, &checked.purchase, now_ms, |state| match state {
-        SaleState::Streaming | SaleState::Ended(_) => {
+        SaleState::Streaming | SaleState::Closing(_) | SaleState::Ended(_) => {
             Some(SaleState::Streamed(Box::new(checked.stream.clone())))
         }
         _ => None,
@@ -361,7 +386,7 @@ pub fn end_sale(
     now_ms: u64,
 ) -> Result<(), StoreError> {
     advance(tx, purchase, now_ms, |state| match state {
-        SaleState::Releasing | SaleState::Streaming => {
+        SaleState::Releasing | SaleState::Streaming | SaleState::Closing(_) => {
             Some(SaleState::Ended(cut(why, REASON_MAX_BYTES).to_owned()))
         }
         _ => None,
@@ -374,7 +399,7 @@ pub fn end_sale(
 /// When the store fails.
 pub fn abort_sale(tx: &mut Transaction<'_>, checked: &CheckedAbort, now_ms: u64) -> Result<(), StoreError> {
     advance(tx, &checked.purchase, now_ms, |state| match state {
-        SaleState::Releasing | SaleState::Streaming => {
+        SaleState::Releasing | SaleState::Streaming | SaleState::Closing(_) => {
             Some(SaleState::Aborted(Box::new(checked.abort.clone())))
         }
         _ => None,

@@ -24,7 +24,7 @@ use farthing_protocol::{
     money::Amount,
     purchase::check_offer,
     refusal::{GoodsFault, Later, PurchaseFault, Refusal},
-    stream::{Ticks, TicksRequest, pay_until_ms},
+    stream::{StopRequest, Ticks, TicksRequest, pay_until_ms},
 };
 use farthing_store::clock::Clock;
 use serde_json::json;
@@ -289,15 +289,65 @@ async fn a_stop_with_a_silent_escrow_is_repeated_and_gives_no_further_key() {
     fixture.ask(watcher.watch()).await.unwrap();
     fixture.ask(watcher.ticks(2, 4)).await.unwrap();
     fixture.silence_escrow(true);
-    let refusal = fixture.refused(watcher.stop()).await;
+    let refusal = fixture.ask(watcher.stop()).await.unwrap_err();
     assert_eq!(refusal, Later::PeerSilent("escrow".into()).into());
     assert!(is_busy(&fixture.refused(watcher.ticks(3, 4)).await));
     let waiting = Looked { open: 1, waiting: 1 };
     assert_eq!(fixture.merchant.close_round().await.unwrap(), waiting);
     fixture.silence_escrow(false);
-    // The merchant waits for customers that may bring their last voucher.
-    fixture.merchant.close_round().await.unwrap();
+    assert_eq!(fixture.merchant.close_round().await.unwrap(), CLOSED);
     assert_eq!(paid(&fixture.ask(watcher.stop()).await.unwrap()), 2);
+}
+
+#[tokio::test]
+async fn a_merchant_that_dies_while_it_closes_goes_on_at_once() {
+    let mut fixture = MerchantFixture::new();
+    fixture.put_up_file(TICKS).await;
+    let (watcher, unpaid, later) = (
+        fixture.watcher().await,
+        fixture.watcher().await,
+        fixture.watcher().await,
+    );
+    for watcher in [&watcher, &unpaid, &later] {
+        fixture.ask(watcher.watch()).await.unwrap();
+    }
+    for watcher in [&watcher, &later] {
+        fixture.ask(watcher.ticks(2, 4)).await.unwrap();
+    }
+    fixture.silence_escrow(true);
+    for watcher in [&watcher, &unpaid, &later] {
+        let refusal = fixture.ask(watcher.stop()).await.unwrap_err();
+        assert_eq!(refusal, Later::PeerSilent("escrow".into()).into());
+    }
+    let sales = fixture.listed_sales().await;
+    assert!(sales.iter().all(|sale| sale["state"] == "closing"), "{sales:?}");
+
+    fixture.restart();
+    // It gives no further key, and still knows the voucher.
+    let voucher = fixture.ask(watcher.watch()).await.unwrap();
+    assert_eq!(voucher, Some(watcher.voucher(2)));
+    assert!(is_busy(&fixture.refused(watcher.ticks(3, 4)).await));
+    // A customer may bring a higher voucher, and no lower one takes its place.
+    for ticks in [3, 1] {
+        let stop = StopRequest {
+            voucher: Some(later.voucher(ticks)),
+            ..later.stop()
+        };
+        fixture.ask(stop).await.unwrap_err();
+        fixture.restart();
+    }
+    fixture.silence_escrow(false);
+    assert_eq!(fixture.merchant.close_round().await.unwrap(), CLOSED);
+    for (watcher, ticks) in [(&watcher, 2), (&later, 3)] {
+        match state(&fixture, watcher.purchase()) {
+            Some(SaleState::Streamed(stream)) => assert_eq!(stream.voucher.body.ticks, ticks),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(matches!(
+        state(&fixture, unpaid.purchase()),
+        Some(SaleState::Aborted(_))
+    ));
 }
 
 #[tokio::test]

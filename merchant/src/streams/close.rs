@@ -99,7 +99,7 @@ impl Merchant {
             last = Some(*end);
             for (purchase, ()) in &page {
                 let sale = SALES.peek(&view, purchase)?;
-                let Some(sale) = sale.filter(|sale| matches!(sale.state, SaleState::Streaming)) else {
+                let Some(sale) = sale.filter(|sale| sale.state.is_streaming()) else {
                     continue;
                 };
                 looked.open = looked.open.saturating_add(1);
@@ -123,6 +123,9 @@ impl Merchant {
 
     /// Whether a stream ends now. If so, its session takes no further voucher.
     async fn is_due(&self, purchase: &PurchaseId, sale: &Sale) -> bool {
+        if matches!(sale.state, SaleState::Closing(_)) {
+            return true;
+        }
         let now_ms = self.clock.now_ms();
         let is_idle = |since_ms: u64| now_ms >= since_ms.saturating_add(IDLE_CLOSE_MS);
         let is_past = now_ms >= pay_until_ms(&sale.contract.terms);
@@ -160,8 +163,8 @@ impl Merchant {
         }
     }
 
-    /// Ends a stream at its escrow with the highest voucher, and stores how it has ended. The escrow always gives the same
-    /// answer.
+    /// Ends a stream at its escrow with the highest voucher, and stores how it has ended. Before the escrow is asked, the
+    /// voucher is stored. The escrow always gives the same answer.
     pub(crate) async fn close(&self, contract: &Contract) -> Result<Outcome, Refusal> {
         let terms = &contract.terms;
         let purchase = terms.purchase_id();
@@ -174,6 +177,13 @@ impl Merchant {
             }
             None => (None, None),
         };
+        let now_ms = self.clock.now_ms();
+        let stored = self
+            .store
+            .transact(transactions::decided_sale_reads(contract), move |tx| {
+                transactions::close_stream(tx, &purchase, voucher.as_ref(), now_ms)
+            });
+        let voucher = stored.await.map_err(|e| unavailable(&e))?;
         let escrow = terms.escrow;
         let close = Signed::sign(Close { purchase, escrow }, &self.key);
         let link = self.peers.link(RoleName::Escrow, &escrow)?;

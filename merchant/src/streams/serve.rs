@@ -66,7 +66,7 @@ impl Merchant {
             return Err(ended.into());
         }
         let mut session = session.lock().await;
-        session.begin(now_ms);
+        session.begin(&state, now_ms)?;
         Ok(session.voucher().cloned())
     }
 
@@ -168,7 +168,7 @@ impl Merchant {
         if let Some(outcome) = sale.state.stream_outcome() {
             return Ok(outcome);
         }
-        if !matches!(sale.state, SaleState::Streaming) {
+        if !sale.state.is_streaming() {
             return Err(PurchaseFault::Unknown(purchase).into());
         }
         {
@@ -229,7 +229,7 @@ impl Merchant {
         };
         let now_ms = self.clock.now_ms();
         let mut session = Session::new(sale.contract.terms.clone(), chain, source, now_ms);
-        session.begin(now_ms);
+        session.begin(&sale.state, now_ms)?;
         Ok(self.streams.add(session)?)
     }
 
@@ -309,7 +309,7 @@ fn give_back(turn: &mut Option<Caller>) {
 /// Why no stream goes on, if the sale has ended.
 fn ended(purchase: PurchaseId, state: &SaleState) -> Option<PurchaseFault> {
     match state {
-        SaleState::Streaming => None,
+        SaleState::Streaming | SaleState::Closing(_) => None,
         SaleState::Streamed(_) | SaleState::StreamCredited(..) | SaleState::StreamUnpaid(..) => {
             Some(PurchaseFault::Committed(purchase))
         }

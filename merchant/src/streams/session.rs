@@ -1,5 +1,6 @@
 //! One open stream: its keys, the encrypted ticks that are not paid for, and its highest voucher.
 
+use crate::rows::SaleState;
 use crate::streams::source::{ChunkedFile, LiveFeed, NextRecord};
 use farthing_coin::{SecretKey, Signed};
 use farthing_protocol::{
@@ -81,10 +82,21 @@ impl Session {
         &self.terms
     }
 
-    /// Notes that the customer uses it, and that its sale is stored.
-    pub fn begin(&mut self, now_ms: u64) {
+    /// Notes that the customer uses it, and that its sale is stored in this state. What an earlier run of the node has begun
+    /// to close goes on to close.
+    ///
+    /// # Errors
+    /// When the stored voucher is no payment for ticks of this stream.
+    pub fn begin(&mut self, state: &SaleState, now_ms: u64) -> Result<(), Refusal> {
         self.is_stored = true;
         self.used_ms = now_ms;
+        if let Some(voucher) = state.closing() {
+            self.keep(voucher)?;
+        }
+        if matches!(state, SaleState::Closing(_)) {
+            self.close();
+        }
+        Ok(())
     }
 
     /// Notes that the customer uses it.

@@ -435,6 +435,10 @@ pub(crate) const CHECKS: &[Check] = &[
         streams::a_merchant_that_has_lost_its_last_voucher
     ),
     story!(
+        "a merchant that dies at the end of a stream",
+        streams::a_merchant_that_dies_at_the_end_of_a_stream
+    ),
+    story!(
         "a merchant that says that all is paid",
         streams::a_merchant_that_says_that_all_is_paid
     ),

@@ -129,6 +129,15 @@ impl Stream {
         self.hand.ask(request).await
     }
 
+    /// Ends the stream at the merchant, with a voucher that it may have lost.
+    async fn stop(&self, ticks: Option<u32>) -> Result<Outcome, Refusal> {
+        let stop = StopRequest {
+            voucher: ticks.map(|ticks| self.voucher(ticks)),
+            ..self.bought.order.stop_request(&self.bought.purchase_key)
+        };
+        self.hand.ask(stop).await
+    }
+
     /// Whether `key` is the key of tick `tick`.
     fn is_key_of(&self, tick: u32, key: &GoodsKey) -> bool {
         let commitment = &self.bought.order.contract.offer.body.key_commitment;
@@ -354,6 +363,10 @@ pub async fn a_commit_for_less_without_a_voucher() {
 
 // ---- the merchant -------------------------------------------------------------------------------------------------
 
+fn is_close(card: &Card, request: &[u8]) -> bool {
+    card.role == RoleName::Escrow && matches!(EscrowRequest::decode(request), Ok(EscrowRequest::Close(_)))
+}
+
 fn is_raise(card: &Card, request: &[u8]) -> bool {
     card.role == RoleName::Escrow && matches!(EscrowRequest::decode(request), Ok(EscrowRequest::Raise(_)))
 }
@@ -383,11 +396,23 @@ pub async fn a_merchant_that_has_lost_its_last_voucher() {
     it.pay(0).await.expect("a tick");
     it.pay(1).await.expect("its key");
     it.world.restart(MERCHANT, Death::Killed).await;
-    let stop = StopRequest {
-        voucher: Some(it.voucher(1)),
-        ..it.bought.order.stop_request(&it.bought.purchase_key)
-    };
-    let ended = it.hand.ask(stop).await.expect("an outcome");
+    let ended = it.stop(Some(1)).await.expect("an outcome");
+    assert_eq!(committed(&ended), Some(1), "goods: ticks without money");
+}
+
+/// The merchant asks for the end of a stream, and dies before the escrow answers.
+pub async fn a_merchant_that_dies_at_the_end_of_a_stream() {
+    let it = opened(319).await;
+    it.watch().await;
+    it.pay(0).await.expect("a tick");
+    it.pay(1).await.expect("its key");
+    it.world.network.block(is_close);
+    assert!(it.stop(None).await.is_err());
+    it.world.restart(MERCHANT, Death::Killed).await;
+    it.world.network.unblock();
+    let looked = it.world.merchant(0).close_round().await.expect("a round");
+    assert_eq!(looked.open, 0, "progress: a stream stays open that was to end");
+    let ended = it.stop(None).await.expect("an outcome");
     assert_eq!(committed(&ended), Some(1), "goods: ticks without money");
 }
 
