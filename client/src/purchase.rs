@@ -33,19 +33,18 @@ mod state;
 mod step;
 mod watch;
 
+pub use self::{
+    held::{HELD_TICKS, Place},
+    offer::{Parties, Wanted},
+    output::Output,
+    watch::{Begun, TickSink, WINDOW_DEFAULT, WatchEnd, WatchLimits},
+};
 use self::{
-    held::HeldFile,
     offer::accept,
     record::{Write, apply, reads},
     run::Run,
     state::State,
     step::save,
-};
-pub use self::{
-    held::Place,
-    offer::{Parties, Wanted},
-    output::Output,
-    watch::{Begun, TickSink, WINDOW_DEFAULT, WatchEnd, WatchLimits},
 };
 use crate::{
     catalog::is_named,
@@ -204,7 +203,7 @@ impl Wallet {
             end = failed.unwrap_or(end);
             end = watch.note_seen(sink)?.unwrap_or(end);
         }
-        run.tidy()?;
+        self.tidy_ticks(&run.into_state().row)?;
         Ok(Seen {
             number,
             ticks: watch.shown(),
@@ -238,20 +237,6 @@ impl Wallet {
             .await?;
         state.on_written(&written);
         Ok(())
-    }
-
-    /// How many ticks of a stream that has ended were paid for and not seen, as a process has died.
-    /// [`watch_on`](Wallet::watch_on) gives them.
-    ///
-    /// # Errors
-    /// When their file cannot be read.
-    pub fn unseen_ticks(&self, row: &PurchaseRow) -> Result<u32, WalletError> {
-        let purchase = &row.purchase;
-        let Some((order, paid)) = purchase.order().zip(purchase.committed_ticks()) else {
-            return Ok(0);
-        };
-        let (_, held) = HeldFile::open(self, &order.purchase())?;
-        Ok(held.map_or(0, |held| held.unseen(paid)))
     }
 
     /// Every purchase, by number.
@@ -298,7 +283,7 @@ impl Wallet {
         let state = State::stored(number, self.purchase(number)?);
         let mut run = Run::new(self, state, None)?;
         run.drive().await?;
-        run.tidy()
+        self.tidy_ticks(&run.into_state().row)
     }
 
     /// Asks for the coins of a purchase back, and drives it until it has ended. If the escrow has already committed

@@ -266,12 +266,18 @@ async fn drive_purchases(
 ) -> Result<(), WalletError> {
     let mut released = purchases_with_released_coins(wallet)?;
     for (number, row) in wallet.purchases()? {
-        if !driven.contains(&number) && needs_driving(&row, released.contains(&number)) {
+        if driven.contains(&number) {
+            continue;
+        }
+        let matter = format!("purchase {number}");
+        if needs_driving(&row, released.contains(&number)) {
             driven.insert(number);
             let outcome = wallet.drive_purchase(number).await;
-            resumed.add(format!("purchase {number}"), outcome);
+            resumed.add(matter, outcome);
             // One purchase may show that the coins of another were released.
             released = purchases_with_released_coins(wallet)?;
+        } else if let Err(error) = wallet.tidy_ticks(&row) {
+            resumed.open.push((matter, error));
         }
     }
     Ok(())

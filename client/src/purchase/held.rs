@@ -11,6 +11,7 @@
 
 use crate::{
     error::WalletError,
+    rows::PurchaseRow,
     vault::sealing::{self, KEY_BYTES},
     wallet::{GOODS_DIR, Wallet},
 };
@@ -18,6 +19,7 @@ use farthing_coin::Signed;
 use farthing_node::home::files;
 use farthing_protocol::{
     ids::PurchaseId,
+    purchase::Purchase,
     stream::{Batch, Voucher},
     wire,
 };
@@ -41,8 +43,8 @@ const LENGTH_BYTES: usize = 4;
 /// The associated data of a row.
 const LABEL: &[u8] = b"farthing wallet held ticks";
 
-/// Extension of the file.
-const TICKS: &str = "ticks";
+/// Extension of a file of held ticks.
+pub const HELD_TICKS: &str = "ticks";
 
 /// The place of a record in an output file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -167,10 +169,48 @@ impl HeldFile {
     }
 }
 
+impl Wallet {
+    /// How many ticks of a stream that has ended were paid for and not seen, as a process has died.
+    /// [`watch_on`](Wallet::watch_on) gives them.
+    ///
+    /// # Errors
+    /// When their file cannot be read.
+    pub fn unseen_ticks(&self, row: &PurchaseRow) -> Result<u32, WalletError> {
+        let held = ended_stream(self, &row.purchase)?;
+        Ok(held.map_or(0, |(_, unseen)| unseen))
+    }
+
+    /// Removes the held ticks of a stream that has ended, unless some were paid for and not seen. If a process has died before
+    /// this, [`resume`](Wallet::resume) does it.
+    ///
+    /// # Errors
+    /// When their file cannot be read or removed.
+    pub(crate) fn tidy_ticks(&self, row: &PurchaseRow) -> Result<(), WalletError> {
+        match ended_stream(self, &row.purchase)? {
+            Some((file, 0)) => file.remove(),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The file of a stream that has ended, and how many of its ticks were paid for and not seen. `None` for other purchases.
+fn ended_stream(wallet: &Wallet, purchase: &Purchase) -> Result<Option<(HeldFile, u32)>, WalletError> {
+    let paid = match purchase {
+        Purchase::Committed(..) => purchase.committed_ticks(),
+        Purchase::Aborted(..) | Purchase::Recovered(_) => purchase.offer().body.ticks().map(|_| 0),
+        _ => None,
+    };
+    let Some((order, paid)) = purchase.order().zip(paid) else {
+        return Ok(None);
+    };
+    let (file, held) = HeldFile::open(wallet, &order.purchase())?;
+    Ok(Some((file, held.map_or(0, |held| held.unseen(paid)))))
+}
+
 /// The path of the file. Without the seed, its name tells nothing.
 fn path(wallet: &Wallet, purchase: &PurchaseId) -> PathBuf {
     let name = hex::encode(wallet.seed.goods_name(&purchase.0));
-    wallet.dir().join(GOODS_DIR).join(format!("{name}.{TICKS}"))
+    wallet.dir().join(GOODS_DIR).join(format!("{name}.{HELD_TICKS}"))
 }
 
 /// Opens the file, or creates it durably.

@@ -151,27 +151,6 @@ impl<'w> Run<'w> {
         }
     }
 
-    /// Removes the held ticks of a stream that has ended, unless some were paid for and not seen.
-    ///
-    /// # Errors
-    /// When their file cannot be read or removed.
-    pub(crate) fn tidy(&self) -> Result<(), WalletError> {
-        let purchase = &self.state.row.purchase;
-        let has_ended = matches!(
-            purchase,
-            Purchase::Committed(..) | Purchase::Aborted(..) | Purchase::Recovered(_)
-        );
-        let Some((order, _)) = stream_order(purchase).filter(|_| has_ended) else {
-            return Ok(());
-        };
-        let paid = purchase.committed_ticks().unwrap_or_default();
-        let (file, held) = HeldFile::open(self.wallet, &order.purchase())?;
-        match held {
-            Some(held) if held.unseen(paid) > 0 => Ok(()),
-            _ => file.remove(),
-        }
-    }
-
     /// The merchant and the escrow, and the state of the purchase, while the stream is watched.
     pub(crate) fn watched(&mut self) -> Watched<'_, 'w> {
         Watched {

@@ -6,9 +6,9 @@ use super::{
 };
 use farthing_client::{
     error::WalletError,
-    purchase::{Begun, Place, STREAM_OUTPUT, Seen, TickSink, WatchLimits},
+    purchase::{Begun, HELD_TICKS, Place, STREAM_OUTPUT, Seen, TickSink, WatchLimits},
     rows::PurchaseRow,
-    wallet::Wallet,
+    wallet::{GOODS_DIR, Wallet},
 };
 use farthing_protocol::{money::Amount, purchase::Purchase};
 use std::{
@@ -116,6 +116,15 @@ fn last_seen(dir: &Path, number: u64) -> u32 {
 pub async fn watch_once(world: &World, wallet: &Wallet) -> Result<Seen, WalletError> {
     let mut viewer = Viewer::new(world, wallet);
     wallet.watch(&world.parties(), ITEM, limits(), &mut viewer).await
+}
+
+/// The wallet's files of held ticks.
+pub fn held_ticks(wallet: &Wallet) -> Vec<PathBuf> {
+    let files = std::fs::read_dir(wallet.dir().join(GOODS_DIR)).expect("the wallet's goods");
+    let paths = files.map(|file| file.expect("a file").path());
+    paths
+        .filter(|path| path.extension().is_some_and(|it| it == HELD_TICKS))
+        .collect()
 }
 
 /// What is wrong with what a customer has seen of a stream that has ended.

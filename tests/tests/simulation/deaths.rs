@@ -9,7 +9,7 @@ use farthing_simulation::{
     machine::Death,
     schedule::{FUNDS, WITHDRAWN},
     shopping::{Mode, day, picture},
-    streams::watch_once,
+    streams::{held_ticks, watch_once},
     world::World,
 };
 use std::{sync::Arc, time::Duration};
@@ -40,6 +40,7 @@ async fn die_and_return(mode: Mode, number: u64, fault: Fault, back: Return) {
         () = day(&world, &wallet, mode, WITHDRAWN) => {}
         () = customer.died() => {}
     }
+    let held = held_ticks(&wallet);
     drop(wallet);
     world.network.schedule([]);
     // The servers finish their work for the customer, and the connections end.
@@ -69,6 +70,12 @@ async fn die_and_return(mode: Mode, number: u64, fault: Fault, back: Return) {
     }
     let resumed = wallet.resume().await.expect("the wallet resumes");
     assert!(resumed.open.is_empty(), "{:?}", resumed.open);
+    world.check(&[&wallet]).await;
+    // The process may have died later, and left a file of held ticks.
+    for left in held.iter().filter(|held| !held.exists()) {
+        std::fs::write(left, "").expect("the file is left");
+    }
+    wallet.resume().await.expect("the wallet resumes");
     world.check(&[&wallet]).await;
     // The customer's money can be spent.
     if spendable(&wallet) >= world.foundation.population.prices[0] {

@@ -16,7 +16,7 @@ mod goods;
 mod money;
 mod relay;
 
-use super::{network::Sent, party::Party, world::World};
+use super::{network::Sent, party::Party, streams::held_ticks, world::World};
 use farthing_bank::{admin::Command, audit::AuditReport};
 use farthing_client::{
     rows::{CoinStatus, Delivery},
@@ -167,6 +167,14 @@ fn check_ended(wallet: &Wallet, progress: &mut Vec<String>) {
         if matches!(row.purchase, Purchase::Committed(..)) && undelivered {
             progress.push(format!("purchase {number} is paid, and {:?}", row.delivery));
         }
+    }
+    let rows = wallet.purchases().expect("the purchases").into_iter();
+    let unseen = rows.filter(|(_, row)| wallet.unseen_ticks(row).expect("the held ticks") > 0);
+    let (held, unseen) = (held_ticks(wallet).len(), unseen.count());
+    if held > unseen {
+        progress.push(format!(
+            "there are held ticks of {held} streams, and {unseen} have records to see"
+        ));
     }
     for (number, row) in wallet.payments().expect("the payments") {
         if row.state.is_open() {
