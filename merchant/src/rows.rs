@@ -325,8 +325,29 @@ pub enum SaleState {
     StreamCredited(Box<StreamCommit>, Signed<Settled>),
     /// The bank has applied an earlier abort of a stream by the same escrow, as in `Unpaid`.
     StreamUnpaid(Box<StreamCommit>, Signed<Abort>),
-    /// The merchant ends a stream with this voucher, the highest one that it has, and its escrow has not told the end yet.
-    Closing(Option<Box<Signed<Voucher>>>),
+    /// The merchant ends a stream, and its escrow has not told the end yet.
+    Closing(Box<StreamPapers>),
+}
+
+/// What a merchant has in its hands of a stream that has not ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamPapers {
+    /// The highest voucher.
+    pub voucher: Option<Signed<Voucher>>,
+    /// The escrow's highest promise.
+    pub raised: Option<Signed<Raised>>,
+}
+
+impl StreamPapers {
+    /// The higher voucher and the higher promise of two.
+    pub fn merge(self, other: StreamPapers) -> StreamPapers {
+        let vouchers = self.voucher.into_iter().chain(other.voucher);
+        let promises = self.raised.into_iter().chain(other.raised);
+        StreamPapers {
+            voucher: vouchers.max_by_key(|voucher| voucher.body.ticks),
+            raised: promises.max_by_key(|raised| raised.body.ticks),
+        }
+    }
 }
 
 impl SaleState {
@@ -355,10 +376,10 @@ impl SaleState {
         matches!(self, SaleState::Streaming | SaleState::Closing(_))
     }
 
-    /// The voucher with which the merchant ends a stream. `None` if there is none, or the merchant does not end one.
-    pub fn closing(&self) -> Option<&Signed<Voucher>> {
+    /// What the merchant has of a stream that it ends. `None` if it does not end one.
+    pub fn closing(&self) -> Option<&StreamPapers> {
         match self {
-            SaleState::Closing(voucher) => voucher.as_deref(),
+            SaleState::Closing(papers) => Some(papers),
             _ => None,
         }
     }

@@ -6,7 +6,7 @@ use crate::check::{
 use crate::events;
 use crate::rows::{
     BROKEN_PROMISES, ITEMS, Item, KNOWN_SALES, OPEN_SALES, SALE_DATES, SALES, SEALS, STOCKS, STREAMS, Sale,
-    SaleDates, SaleState, StreamItem, WITHDRAWN, Withdrawn,
+    SaleDates, SaleState, StreamItem, StreamPapers, WITHDRAWN, Withdrawn,
 };
 use crate::stock;
 use farthing_coin::{PublicKey, Signed};
@@ -17,7 +17,7 @@ use farthing_protocol::{
     ids::ItemId,
     limits::REASON_MAX_BYTES,
     money::Amount,
-    stream::{Raised, Voucher},
+    stream::Raised,
 };
 use farthing_store::{Reads, RowKey, StoreError, Transaction};
 use serde::{Deserialize, Serialize};
@@ -285,28 +285,26 @@ pub fn begin_stream(tx: &mut Transaction<'_>, own: &OwnStream, now_ms: u64) -> R
     Ok(sale.state)
 }
 
-/// Stores that the merchant ends a stream, and the voucher to end it with, before the escrow is asked. Returns that voucher: the
-/// higher one of `voucher` and the stored one.
+/// Stores that the merchant ends a stream, with what it has of it, before the escrow is asked. Returns that: the higher ones of
+/// `papers` and the stored ones.
 ///
 /// # Errors
 /// When the store fails.
 pub fn close_stream(
     tx: &mut Transaction<'_>,
     purchase: &PurchaseId,
-    voucher: Option<&Signed<Voucher>>,
+    papers: &StreamPapers,
     now_ms: u64,
-) -> Result<Option<Signed<Voucher>>, StoreError> {
+) -> Result<StreamPapers, StoreError> {
     let sale = SALES.get(tx, purchase)?;
     let stored = sale.and_then(|sale| sale.state.closing().cloned());
-    let vouchers = voucher.cloned().into_iter().chain(stored);
-    let highest = vouchers.max_by_key(|voucher| voucher.body.ticks);
-    let closing = highest.clone().map(Box::new);
+    let papers = papers.clone().merge(stored.unwrap_or_default());
     advance(tx, purchase, now_ms, |state| match state {
-        SaleState::Streaming => Some(SaleState::Closing(closing)),
-        SaleState::Closing(stored) if stored != closing => Some(SaleState::Closing(closing)),
+        SaleState::Streaming => Some(SaleState::Closing(Box::new(papers.clone()))),
+        SaleState::Closing(stored) if *stored != papers => Some(SaleState::Closing(Box::new(papers.clone()))),
         _ => None,
     })?;
-    Ok(highest)
+    Ok(papers)
 }
 
 /// Stores the escrow's commit of a stream. An abort stays, as its event names another amount.

@@ -351,6 +351,60 @@ async fn a_merchant_that_dies_while_it_closes_goes_on_at_once() {
 }
 
 #[tokio::test]
+async fn every_stream_that_is_to_end_is_written_down_although_its_escrow_is_silent() {
+    const STREAMS: usize = 12;
+    let mut fixture = MerchantFixture::new();
+    fixture.put_up_file(TICKS).await;
+    let mut watchers = Vec::new();
+    for _ in 0..STREAMS {
+        let watcher = fixture.watcher().await;
+        fixture.ask(watcher.watch()).await.unwrap();
+        fixture.ask(watcher.ticks(2, 4)).await.unwrap();
+        watchers.push(watcher);
+    }
+    fixture.silence_escrow(true);
+    fixture.clock.advance(IDLE_CLOSE_MS);
+    let waiting = Looked {
+        open: STREAMS,
+        waiting: STREAMS,
+    };
+    assert_eq!(fixture.merchant.close_round().await.unwrap(), waiting);
+    // The node is stopped, and shows what it has, also of streams that end.
+    fixture.silence_escrow(false);
+    let last = watchers.pop().unwrap();
+    assert_eq!(fixture.merchant.raise_round(Which::All).await, 0);
+    assert_eq!(fixture.escrow.raised(&last.purchase()), 2);
+    fixture.restart();
+    assert_eq!(fixture.merchant.close_round().await.unwrap(), CLOSED);
+    for watcher in watchers {
+        assert_eq!(paid(&fixture.ask(watcher.stop()).await.unwrap()), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_customer_who_comes_back_after_a_restart_can_bring_a_voucher_first() {
+    let mut fixture = MerchantFixture::new();
+    fixture.put_up_live().await;
+    let mut watcher = fixture.watcher().await;
+    fixture.ask(watcher.watch()).await.unwrap();
+    fixture.feed(&["one"]).await;
+    fixture.step(&mut watcher, 1).await;
+    let open = Looked { open: 1, waiting: 0 };
+    // The records are lost. The stream does not end before its customer has brought a voucher, or ten minutes are over.
+    fixture.restart();
+    fixture.ask(watcher.watch()).await.unwrap();
+    assert_eq!(fixture.merchant.close_round().await.unwrap(), open);
+    fixture.clock.set(pay_until_ms(&watcher.order.contract.terms));
+    fixture.restart();
+    assert_eq!(fixture.merchant.close_round().await.unwrap(), open);
+    let stop = StopRequest {
+        voucher: Some(watcher.voucher(1)),
+        ..watcher.stop()
+    };
+    assert_eq!(paid(&fixture.ask(stop).await.unwrap()), 1);
+}
+
+#[tokio::test]
 async fn live_records_go_to_everyone_who_watches_and_end_with_the_data() {
     let mut fixture = MerchantFixture::new();
     fixture.put_up_live().await;
@@ -501,6 +555,13 @@ async fn a_file_that_has_changed_is_sold_no_further() {
 
 #[tokio::test]
 async fn an_escrow_that_breaks_its_promise_is_proven_guilty() {
+    for dies in [false, true] {
+        proven_guilty(dies).await;
+    }
+}
+
+/// An escrow promises to commit ticks, and aborts. The merchant may die while it ends the stream.
+async fn proven_guilty(dies: bool) {
     let mut fixture = MerchantFixture::new();
     fixture.put_up_file(TICKS).await;
     let watcher = fixture.watcher().await;
@@ -509,6 +570,12 @@ async fn an_escrow_that_breaks_its_promise_is_proven_guilty() {
     fixture.ask(watcher.ticks(0, 4)).await.unwrap();
     fixture.ask(watcher.ticks(4, 4)).await.unwrap();
     fixture.merchant.raise_round(Which::All).await;
+    if dies {
+        fixture.silence_escrow(true);
+        fixture.ask(watcher.stop()).await.unwrap_err();
+        fixture.restart();
+        fixture.silence_escrow(false);
+    }
     fixture.escrow.abort(&watcher.order.contract);
     let outcome = fixture.ask(watcher.stop()).await.unwrap();
     assert!(matches!(outcome, Outcome::Aborted(_)));

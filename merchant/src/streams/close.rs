@@ -4,7 +4,7 @@ use crate::background::pause;
 use crate::check;
 use crate::finish::{IN_FLIGHT_MAX, RETRY_FIRST_MS, RETRY_MAX_MS};
 use crate::merchant::Merchant;
-use crate::rows::{OPEN_SALES, SALES, Sale, SaleState};
+use crate::rows::{OPEN_SALES, SALES, Sale, SaleState, StreamPapers};
 use crate::transactions;
 use farthing_coin::{PublicKey, Signed};
 use farthing_node::call::{CallError, ask, unavailable};
@@ -16,7 +16,7 @@ use farthing_protocol::{
     limits::{REPLY_TIMEOUT, SETTLE_MAX},
     purchase::check_abort_cause,
     refusal::{Advice, Later, Refusal},
-    stream::{Close, CloseRequest, Raised, StreamCommit, pay_until_ms},
+    stream::{Close, CloseRequest, Raised, StreamCommit},
 };
 use farthing_store::StoreError;
 use std::collections::BTreeMap;
@@ -39,6 +39,7 @@ pub const NONE_OPEN_MS: u64 = 60_000;
 
 /// The topics of the complaints about ends of streams.
 const TOPIC_UNREADABLE: &str = "streams unreadable";
+const TOPIC_UNWRITTEN: &str = "streams unwritten";
 const TOPIC_SILENT: &str = "close silent";
 const TOPIC_ANSWER: &str = "close answer";
 
@@ -97,6 +98,7 @@ impl Merchant {
             let page = OPEN_SALES.scan(&view, from, SETTLE_MAX)?;
             let Some((end, ())) = page.last() else { break };
             last = Some(*end);
+            let mut begun = JoinSet::new();
             for (purchase, ()) in &page {
                 let sale = SALES.peek(&view, purchase)?;
                 let Some(sale) = sale.filter(|sale| sale.state.is_streaming()) else {
@@ -104,10 +106,14 @@ impl Merchant {
                 };
                 looked.open = looked.open.saturating_add(1);
                 if self.is_due(purchase, &sale).await {
+                    let (merchant, contract) = (Arc::clone(self), sale.contract.clone());
+                    // All of them, also those whose escrow turns out to be silent.
+                    begun.spawn(async move { merchant.begin_close(&contract).await });
                     let escrow = sale.contract.terms.escrow;
                     due.entry(escrow).or_default().push(sale.contract);
                 }
             }
+            while begun.join_next().await.is_some() {}
         }
         let mut escrows = JoinSet::new();
         for contracts in due.into_values() {
@@ -121,26 +127,66 @@ impl Merchant {
         Ok(looked)
     }
 
-    /// Whether a stream ends now. If so, its session takes no further voucher.
+    /// Whether a stream ends now.
     async fn is_due(&self, purchase: &PurchaseId, sale: &Sale) -> bool {
         if matches!(sale.state, SaleState::Closing(_)) {
             return true;
         }
         let now_ms = self.clock.now_ms();
         let is_idle = |since_ms: u64| now_ms >= since_ms.saturating_add(IDLE_CLOSE_MS);
-        let is_past = now_ms >= pay_until_ms(&sale.contract.terms);
         let Some(session) = self.streams.get(purchase) else {
             // The node has been started since. Its customers come back, and bring their last vouchers.
-            return is_past || is_idle(self.streams.started_ms);
+            return is_idle(self.streams.started_ms);
         };
         let mut session = session.lock().await;
         // The end of live data is seen also while no customer asks.
         session.add_live(0);
-        let is_due = is_past || session.is_closing() || session.is_done() || is_idle(session.used_ms());
-        if is_due {
-            session.close();
+        session.is_closing() || session.is_over(now_ms) || is_idle(session.used_ms())
+    }
+
+    /// Begins to end a stream: nobody pays for more of it from now on. Stores what the merchant has of it, and returns that.
+    async fn begin_close(&self, contract: &Contract) -> StreamPapers {
+        let purchase = contract.terms.purchase_id();
+        let mut papers = self.frozen(&purchase).await;
+        loop {
+            let (now_ms, known) = (self.clock.now_ms(), papers.clone());
+            let reads = transactions::decided_sale_reads(contract);
+            let stored = self
+                .store
+                .transact(reads, move |tx| {
+                    transactions::close_stream(tx, &purchase, &known, now_ms)
+                })
+                .await;
+            // A session may have begun before the write.
+            let all = papers.clone().merge(self.frozen(&purchase).await);
+            match stored {
+                Ok(_) if all != papers => papers = all,
+                Ok(stored) => {
+                    self.complaints.clear(TOPIC_UNWRITTEN, &"");
+                    return stored;
+                }
+                Err(error) => {
+                    self.complaints.tell(TOPIC_UNWRITTEN, &"", |times| {
+                        tracing::error!(%error, times, "cannot store that a stream ends; its escrow is asked all the same");
+                    });
+                    let sale = SALES.peek(&self.store.view(), &purchase).ok().flatten();
+                    let stored = sale.and_then(|sale| sale.state.closing().cloned());
+                    return all.merge(stored.unwrap_or_default());
+                }
+            }
         }
-        is_due
+    }
+
+    /// Has no further voucher taken for a stream, and no key given. Returns what the merchant has of it.
+    async fn frozen(&self, purchase: &PurchaseId) -> StreamPapers {
+        match self.streams.get(purchase) {
+            Some(session) => {
+                let mut session = session.lock().await;
+                session.close();
+                session.papers().clone()
+            }
+            None => StreamPapers::default(),
+        }
     }
 
     /// Ends the streams at one escrow, several at once. Returns how many have ended, and how many wait for the escrow.
@@ -168,25 +214,11 @@ impl Merchant {
     pub(crate) async fn close(&self, contract: &Contract) -> Result<Outcome, Refusal> {
         let terms = &contract.terms;
         let purchase = terms.purchase_id();
-        let (voucher, raised) = match self.streams.get(&purchase) {
-            Some(session) => {
-                let mut session = session.lock().await;
-                // From here on no key is given for a voucher that the escrow is not shown.
-                session.close();
-                (session.voucher().cloned(), session.raised().cloned())
-            }
-            None => (None, None),
-        };
-        let now_ms = self.clock.now_ms();
-        let stored = self
-            .store
-            .transact(transactions::decided_sale_reads(contract), move |tx| {
-                transactions::close_stream(tx, &purchase, voucher.as_ref(), now_ms)
-            });
-        let voucher = stored.await.map_err(|e| unavailable(&e))?;
+        let papers = self.begin_close(contract).await;
         let escrow = terms.escrow;
         let close = Signed::sign(Close { purchase, escrow }, &self.key);
         let link = self.peers.link(RoleName::Escrow, &escrow)?;
+        let voucher = papers.voucher.clone();
         let answer = ask(&*link, CloseRequest { close, voucher }, REPLY_TIMEOUT).await;
         let outcome = match answer {
             Ok(outcome) => outcome,
@@ -200,8 +232,8 @@ impl Merchant {
         };
         self.complaints.clear(TOPIC_SILENT, &escrow);
         match &outcome {
-            Outcome::Streamed(stream) => self.keep_streamed(contract, stream, raised).await?,
-            Outcome::Aborted(abort) => self.keep_stream_abort(contract, abort, raised).await?,
+            Outcome::Streamed(stream) => self.keep_streamed(contract, stream, papers).await?,
+            Outcome::Aborted(abort) => self.keep_stream_abort(contract, abort, papers).await?,
             Outcome::Undecided | Outcome::Streaming(_) | Outcome::Committed(_) => {
                 return Err(self.close_does_not_fit(contract, "it is no end of a stream"));
             }
@@ -216,14 +248,12 @@ impl Merchant {
         &self,
         contract: &Contract,
         stream: &StreamCommit,
-        raised: Option<Signed<Raised>>,
+        papers: StreamPapers,
     ) -> Result<(), Refusal> {
         let last = self.secret.goods_key(&contract.offer.body.sale_id);
         let checked = check::streamed(contract, stream.clone(), &last);
         let checked = checked.map_err(|error| self.close_does_not_fit(contract, &error.to_string()))?;
-        let ticks = stream.voucher.body.ticks;
-        let broken = raised.filter(|raised| raised.body.ticks > ticks);
-        self.tell_broken(contract, broken.as_ref());
+        let broken = broken_promise(contract, papers, stream.voucher.body.ticks);
         let now_ms = self.clock.now_ms();
         let kept = self
             .store
@@ -241,7 +271,7 @@ impl Merchant {
         &self,
         contract: &Contract,
         abort: &Signed<Abort>,
-        raised: Option<Signed<Raised>>,
+        papers: StreamPapers,
     ) -> Result<(), Refusal> {
         let checked = check::aborted(&contract.terms, abort.clone());
         let checked = checked.map_err(|error| self.close_does_not_fit(contract, &error.to_string()))?;
@@ -251,27 +281,17 @@ impl Merchant {
                 "an escrow has aborted a stream without a cause; `farthing-merchant evidence` exports the proof"
             );
         }
-        self.tell_broken(contract, raised.as_ref());
+        let broken = broken_promise(contract, papers, 0);
         let now_ms = self.clock.now_ms();
         let kept = self
             .store
             .transact(transactions::decided_sale_reads(contract), move |tx| {
-                if let Some(raised) = &raised {
+                if let Some(raised) = &broken {
                     transactions::keep_promise(tx, raised)?;
                 }
                 transactions::abort_sale(tx, &checked, now_ms)
             });
         kept.await.map_err(|e| unavailable(&e))
-    }
-
-    fn tell_broken(&self, contract: &Contract, broken: Option<&Signed<Raised>>) {
-        if broken.is_some() {
-            tracing::error!(
-                purchase = %contract.terms.purchase_id(), escrow = %contract.terms.escrow,
-                "an escrow has committed fewer ticks of a stream than it has promised; `farthing-merchant evidence` exports the \
-                 proof"
-            );
-        }
     }
 
     /// Keeps a stream open whose end the escrow has refused. Long after its deadline it is forgotten.
@@ -317,4 +337,25 @@ impl Merchant {
         });
         Later::Unavailable("its escrow's answer does not fit the purchase".into()).into()
     }
+}
+
+/// The promise that an escrow has not kept which has committed `ticks` of a stream. The operator is told of it, and of a voucher
+/// that came too late.
+fn broken_promise(contract: &Contract, papers: StreamPapers, ticks: u32) -> Option<Signed<Raised>> {
+    let (purchase, escrow) = (contract.terms.purchase_id(), contract.terms.escrow);
+    let broken = papers.raised.filter(|raised| raised.body.ticks > ticks);
+    if broken.is_some() {
+        tracing::error!(
+            %purchase, %escrow,
+            "an escrow has committed fewer ticks of a stream than it has promised; `farthing-merchant evidence` exports the \
+             proof"
+        );
+    } else if papers.voucher.is_some_and(|voucher| voucher.body.ticks > ticks) {
+        tracing::warn!(
+            %purchase, %escrow,
+            "a stream was committed for fewer ticks than its voucher pays for: its escrow had decided before it was shown the \
+             voucher, or has forgotten it"
+        );
+    }
+    broken
 }

@@ -101,13 +101,12 @@ impl Merchant {
             let escrow = {
                 let session = shared.lock().await;
                 let voucher = match which {
+                    // The end of a stream shows its voucher too.
+                    Which::Due if session.is_closing() => None,
                     Which::Due => session.due_to_raise(self.settings.raise_above),
                     Which::All => session.to_raise(),
                 };
-                // The end of a stream shows its voucher too.
-                voucher
-                    .filter(|_| !session.is_closing())
-                    .map(|_| session.terms().escrow)
+                voucher.map(|_| session.terms().escrow)
             };
             if let Some(escrow) = escrow {
                 due.entry(escrow).or_default().push(shared);

@@ -67,7 +67,7 @@ impl Merchant {
         }
         let mut session = session.lock().await;
         session.begin(&state, now_ms)?;
-        Ok(session.voucher().cloned())
+        Ok(session.papers().voucher.clone())
     }
 
     /// Takes a voucher, and gives the key of its last tick and further ticks. The caller's `turn` is given back as soon as the
@@ -97,8 +97,9 @@ impl Merchant {
         let until = instant_after(wait_ms.min(WAIT_MAX_MS).into());
         loop {
             self.read_ahead(&session, window).await?;
-            let session = session.lock().await;
+            let mut session = session.lock().await;
             session.check_open(self.clock.now_ms())?;
+            session.answered();
             let ticks = Ticks {
                 key: key.clone(),
                 batch: session.batch(after, window, &self.key),
@@ -228,9 +229,16 @@ impl Merchant {
             source => source,
         };
         let now_ms = self.clock.now_ms();
-        let mut session = Session::new(sale.contract.terms.clone(), chain, source, now_ms);
-        session.begin(&sale.state, now_ms)?;
-        Ok(self.streams.add(session)?)
+        let session = Session::new(sale.contract.terms.clone(), chain, source, now_ms);
+        let session = self.streams.add(session)?;
+        // The sale may have ended, or begun to end, since it was looked up.
+        let sale = self.stream_sale_of(purchase)?;
+        if let Some(ended) = ended(*purchase, &sale.state) {
+            self.streams.forget(purchase);
+            return Err(ended.into());
+        }
+        session.lock().await.begin(&sale.state, now_ms)?;
+        Ok(session)
     }
 
     /// Where the data of a new session comes from.

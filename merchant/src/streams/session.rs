@@ -1,6 +1,6 @@
 //! One open stream: its keys, the encrypted ticks that are not paid for, and its highest voucher.
 
-use crate::rows::SaleState;
+use crate::rows::{SaleState, StreamPapers};
 use crate::streams::source::{ChunkedFile, LiveFeed, NextRecord};
 use farthing_coin::{SecretKey, Signed};
 use farthing_protocol::{
@@ -43,8 +43,7 @@ pub struct Session {
     purchase: PurchaseId,
     chain: KeyChain,
     source: Source,
-    voucher: Option<Signed<Voucher>>,
-    raised: Option<Signed<Raised>>,
+    papers: StreamPapers,
     /// The encrypted ticks after the ones that are paid for.
     unpaid: VecDeque<Vec<u8>>,
     unpaid_bytes: usize,
@@ -54,6 +53,8 @@ pub struct Session {
     is_stored: bool,
     /// The permit for its request that waits for a live record.
     waiting: Arc<Semaphore>,
+    /// Whether its customer has been given ticks, or told that there are none, after all that they have paid for was taken.
+    has_answered: bool,
     /// Whether the merchant ends it. Then no voucher is taken and no key given.
     is_closing: bool,
 }
@@ -66,13 +67,13 @@ impl Session {
             terms,
             chain,
             source,
-            voucher: None,
-            raised: None,
+            papers: StreamPapers::default(),
             unpaid: VecDeque::new(),
             unpaid_bytes: 0,
             used_ms: now_ms,
             is_stored: false,
             waiting: Arc::new(Semaphore::new(1)),
+            has_answered: false,
             is_closing: false,
         }
     }
@@ -90,13 +91,14 @@ impl Session {
     pub fn begin(&mut self, state: &SaleState, now_ms: u64) -> Result<(), Refusal> {
         self.is_stored = true;
         self.used_ms = now_ms;
-        if let Some(voucher) = state.closing() {
-            self.keep(voucher)?;
+        let Some(StreamPapers { voucher, raised }) = state.closing() else {
+            return Ok(());
+        };
+        self.close();
+        if let Some(raised) = raised {
+            self.keep_raised(raised.clone());
         }
-        if matches!(state, SaleState::Closing(_)) {
-            self.close();
-        }
-        Ok(())
+        voucher.as_ref().map_or(Ok(()), |voucher| self.keep(voucher))
     }
 
     /// Notes that the customer uses it.
@@ -114,26 +116,29 @@ impl Session {
         Arc::clone(&self.waiting)
     }
 
-    /// The highest voucher.
-    pub fn voucher(&self) -> Option<&Signed<Voucher>> {
-        self.voucher.as_ref()
-    }
-
-    /// The escrow's last promise.
-    pub fn raised(&self) -> Option<&Signed<Raised>> {
-        self.raised.as_ref()
+    /// The highest voucher, and the escrow's highest promise.
+    pub fn papers(&self) -> &StreamPapers {
+        &self.papers
     }
 
     /// How many ticks are paid for.
     pub fn paid(&self) -> u32 {
-        self.voucher.as_ref().map_or(0, |voucher| voucher.body.ticks)
+        let voucher = self.papers.voucher.as_ref();
+        voucher.map_or(0, |voucher| voucher.body.ticks)
+    }
+
+    /// How many ticks the escrow has promised to commit.
+    fn promised(&self) -> u32 {
+        let raised = self.papers.raised.as_ref();
+        raised.map_or(0, |raised| raised.body.ticks)
     }
 
     /// What the escrow has not acknowledged of a payment for `ticks`.
     fn unraised_of(&self, ticks: u32) -> Amount {
-        let raised = self.raised.as_ref().map_or(0, |raised| raised.body.ticks);
         let price = |ticks| price_of(ticks, self.chain.ticks(), self.terms.price);
-        price(ticks).checked_sub(price(raised)).unwrap_or_default()
+        price(ticks)
+            .checked_sub(price(self.promised()))
+            .unwrap_or_default()
     }
 
     /// What the escrow has not acknowledged of what is paid.
@@ -155,14 +160,14 @@ impl Session {
 
     /// The voucher that the escrow does not have, if there is one.
     pub fn to_raise(&self) -> Option<&Signed<Voucher>> {
-        self.voucher.as_ref().filter(|_| self.unraised() > Amount(0))
+        let voucher = self.papers.voucher.as_ref();
+        voucher.filter(|_| self.unraised() > Amount(0))
     }
 
     /// Keeps the escrow's promise.
     pub fn keep_raised(&mut self, raised: Signed<Raised>) {
-        let last = self.raised.as_ref().map_or(0, |last| last.body.ticks);
-        if raised.body.ticks > last {
-            self.raised = Some(raised);
+        if raised.body.ticks > self.promised() {
+            self.papers.raised = Some(raised);
         }
     }
 
@@ -189,6 +194,17 @@ impl Session {
     /// Whether no tick follows, and the customer has paid for all.
     pub fn is_done(&self) -> bool {
         self.is_ended() && self.unpaid.is_empty()
+    }
+
+    /// Notes that the customer has an answer after all that they have paid for was taken.
+    pub fn answered(&mut self) {
+        self.has_answered = true;
+    }
+
+    /// Whether nothing more is to come of its customer: nobody pays any more, or they have paid for all. A customer who comes
+    /// back after a restart brings a voucher first.
+    pub fn is_over(&self, now_ms: u64) -> bool {
+        self.has_answered && (self.is_done() || now_ms >= pay_until_ms(&self.terms))
     }
 
     /// Refuses whatever a stream does no longer give.
@@ -244,7 +260,7 @@ impl Session {
             }
         }
         if ticks > paid {
-            self.voucher = Some(voucher.clone());
+            self.papers.voucher = Some(voucher.clone());
         }
         Ok(())
     }
