@@ -264,20 +264,23 @@ async fn drive_purchases(
     resumed: &mut Resumed,
     driven: &mut BTreeSet<u64>,
 ) -> Result<(), WalletError> {
+    // In this order: a purchase that is aborted in between has released coins.
+    let purchases = wallet.purchases()?;
     let mut released = purchases_with_released_coins(wallet)?;
-    for (number, row) in wallet.purchases()? {
+    for (number, row) in purchases {
         if driven.contains(&number) {
             continue;
         }
-        let matter = format!("purchase {number}");
         if needs_driving(&row, released.contains(&number)) {
             driven.insert(number);
             let outcome = wallet.drive_purchase(number).await;
-            resumed.add(matter, outcome);
+            resumed.add(format!("purchase {number}"), outcome);
             // One purchase may show that the coins of another were released.
             released = purchases_with_released_coins(wallet)?;
         } else if let Err(error) = wallet.tidy_ticks(&row) {
-            resumed.open.push((matter, error));
+            resumed
+                .open
+                .push((format!("the held ticks of purchase {number}"), error));
         }
     }
     Ok(())

@@ -249,8 +249,15 @@ fn read_slot(file: &File, at: u64, seal: &Seal) -> io::Result<Option<Row>> {
         Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(None),
         read => read?,
     }
-    let row = sealing::open(&seal.key, &[LABEL], &sealed);
-    Ok(row.and_then(|row| wire::decode(&row, row.len()).ok()))
+    // What opens was written by a wallet with this seed.
+    let Some(row) = sealing::open(&seal.key, &[LABEL], &sealed) else {
+        return Ok(None);
+    };
+    let row = wire::decode(&row, row.len());
+    row.map(Some).map_err(|error| {
+        let why = format!("another version of this program has written it: {error}");
+        io::Error::new(ErrorKind::InvalidData, why)
+    })
 }
 
 #[cfg(test)]
@@ -359,6 +366,25 @@ mod tests {
         assert_eq!(disk.open_with([4; KEY_BYTES]).1, None);
         let bytes = std::fs::read(disk.0.path().join("held")).unwrap();
         assert!(!bytes.windows(32).any(|window| window == PURCHASE.0));
+    }
+
+    #[test]
+    fn what_another_version_has_written_is_not_taken_for_nothing() {
+        let disk = Disk::new();
+        let (mut file, _) = disk.open();
+        file.write(&held(2, true)).unwrap();
+        let sealed = sealing::seal(&[3; KEY_BYTES], &SeededEntropy::new(2), &[LABEL], b"?");
+        let length = u32::try_from(sealed.len()).unwrap().to_le_bytes();
+        let path = disk.0.path().join("held");
+        let other = OpenOptions::new().write(true).open(&path).unwrap();
+        other
+            .write_all_at(&[length.as_slice(), &sealed].concat(), 0)
+            .unwrap();
+        let seal = Seal {
+            key: Zeroizing::new([3; KEY_BYTES]),
+            entropy: Arc::new(SeededEntropy::new(1)),
+        };
+        assert!(HeldFile::at(path, seal).is_err());
     }
 
     #[test]
