@@ -27,11 +27,11 @@ use farthing_simulation::{
     machine::Death,
     party::Party,
     setting::{self, Setting, convicts},
+    shopping::UNTIL_AFTER_THE_DEADLINE,
     stream_cheats::{CommitsTheFirstVoucher, LiesAboutTicks, TickLie, price},
     streams::{Viewer, WANTED, WINDOW, limits, watch_once},
 };
 use serde_json::json;
-use std::time::Duration;
 use tokio::time::sleep;
 
 const ESCROW: Party = Party::Escrow(0);
@@ -39,9 +39,6 @@ const MERCHANT: Party = Party::Merchant(0);
 
 /// What the customer has. The whole price of the stream is held at first.
 const FUNDS: Amount = Amount(2000);
-
-/// More than the time until a stream's deadline.
-const UNTIL_AFTER_THE_DEADLINE: Duration = Duration::from_secs(13 * 60 * 60);
 
 fn streaming(seed: u64, test: impl AsyncFnOnce(Setting)) {
     setting::setting(seed, Population::streaming(), (FUNDS, FUNDS), test);

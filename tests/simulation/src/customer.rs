@@ -21,6 +21,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
+use tokio::time::sleep;
 
 /// The surroundings of a wallet without a password. Its store keeps no room free.
 pub fn environment(
@@ -142,6 +143,11 @@ impl CustomerMachine {
             // On the heap, as in [`local`](super::local).
             if self.machine.life().run(Box::pin(errand(&wallet))).await.is_some() {
                 return wallet;
+            }
+            drop(wallet);
+            let away = self.machine.away();
+            if !away.is_zero() {
+                sleep(away).await;
             }
         }
     }

@@ -147,6 +147,7 @@ pub struct Machine {
     on_death: OnceLock<OnDeath>,
     twin: AtomicBool,
     sync_takes_ms: AtomicU64,
+    away_ms: AtomicU64,
 }
 
 impl Machine {
@@ -180,6 +181,7 @@ impl Machine {
             on_death: OnceLock::new(),
             twin: AtomicBool::new(false),
             sync_takes_ms: AtomicU64::new(0),
+            away_ms: AtomicU64::new(0),
         })
     }
 
@@ -193,6 +195,16 @@ impl Machine {
     pub fn set_sync_takes(&self, time: Duration) {
         self.sync_takes_ms
             .store(time.as_millis() as u64, Ordering::SeqCst);
+    }
+
+    /// Sets how long its process is away after it has died by a fault.
+    pub fn set_away(&self, time: Duration) {
+        self.away_ms.store(time.as_millis() as u64, Ordering::SeqCst);
+    }
+
+    /// How long its process is away after it has died by a fault.
+    pub fn away(&self) -> Duration {
+        Duration::from_millis(self.away_ms.load(Ordering::SeqCst))
     }
 
     /// The time of every sync.
@@ -277,6 +289,7 @@ impl Machine {
         self.disk.set_capacity(None);
         self.clock.set_wrong_by_ms(0);
         self.set_sync_takes(Duration::ZERO);
+        self.set_away(Duration::ZERO);
     }
 
     /// Number of durable writes that were begun since [`arm`](Machine::arm).

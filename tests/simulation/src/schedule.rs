@@ -145,6 +145,8 @@ pub struct Morning {
     world: Arc<World>,
     customer: CustomerMachine,
     mode: Mode,
+    /// Whether whoever dies is away until the dates have passed.
+    is_late: bool,
 }
 
 impl Morning {
@@ -165,6 +167,15 @@ impl Morning {
             world,
             customer,
             mode,
+            is_late: false,
+        }
+    }
+
+    /// Whoever dies in the day is away until the dates have passed, and the customer waits for that.
+    pub fn late(self) -> Morning {
+        Morning {
+            is_late: true,
+            ..self
         }
     }
 
@@ -186,8 +197,15 @@ impl Morning {
             world.machine(*party).arm(of_party.map(|(_, crash)| *crash));
         }
         world.network.schedule(schedule.messages.clone());
+        if self.is_late {
+            let everyone = everyone.iter().map(|party| world.machine(*party));
+            everyone.for_each(|machine| machine.set_away(shopping::UNTIL_AFTER_THE_DEADLINE));
+        }
         let wallet = customer
-            .live(async |wallet| shopping::day(&world, wallet, self.mode, WITHDRAWN).await)
+            .live(async |wallet| match self.is_late {
+                true => shopping::late_day(&world, wallet).await,
+                false => shopping::day(&world, wallet, self.mode, WITHDRAWN).await,
+            })
             .await;
         let length = Length {
             messages: world.network.messages(),

@@ -32,6 +32,12 @@ const TRIES_MAX: usize = 40;
 /// How long a customer waits for a merchant before a cancel.
 const IMPATIENCE: Duration = Duration::from_millis(100);
 
+/// More than the time until a stream's deadline.
+pub const UNTIL_AFTER_THE_DEADLINE: Duration = Duration::from_secs(13 * 60 * 60);
+
+/// What a party that was away takes to be back at work, and more.
+const A_WHILE: Duration = Duration::from_secs(60 * 60);
+
 /// What the account of a story's customer has at first.
 pub(super) const FUNDS: Amount = Amount(5000);
 
@@ -322,6 +328,20 @@ pub async fn watch(world: &World, wallet: &Wallet) {
     })
     .await;
     see_the_rest(world, wallet).await;
+}
+
+/// Watches a part of the stream once, however that ends. What is under way then ends when the dates have passed. Needs coins.
+pub async fn late_day(world: &World, wallet: &Wallet) {
+    if wallet.purchases().expect("the purchases").is_empty() {
+        silent_at_worst(watch_once(world, wallet).await);
+    }
+    sleep(UNTIL_AFTER_THE_DEADLINE + A_WHILE).await;
+    for _ in 0..TRIES_MAX {
+        if resume(wallet).await.open.is_empty() {
+            return see_the_rest(world, wallet).await;
+        }
+    }
+    panic!("progress: the dates have passed, and the purchase does not get on");
 }
 
 /// Takes the ticks of ended streams that were paid for and not seen, as the customer had died.

@@ -405,7 +405,12 @@ impl World {
 struct Mains(Weak<World>);
 
 impl Mains {
+    /// Starts a server that has died, after it was away for its time.
     async fn start(&self, party: Party) {
+        let away = self.0.upgrade().map(|world| world.machine(party).away());
+        if let Some(away) = away.filter(|away| !away.is_zero()) {
+            sleep(away).await;
+        }
         if let Some(world) = self.0.upgrade() {
             world.start(party).await;
         }
@@ -415,9 +420,14 @@ impl Mains {
 #[async_trait]
 impl Power for Mains {
     async fn restart(&self, party: Party, death: Death) {
-        if let Some(world) = self.0.upgrade() {
-            world.restart(party, death).await;
+        let Some(world) = self.0.upgrade() else { return };
+        if world.machine(party).away().is_zero() {
+            return world.restart(party, death).await;
         }
+        world.stop(party);
+        world.machine(party).die(death);
+        let mains = self.clone();
+        tokio::spawn(async move { mains.start(party).await });
     }
 
     fn disk(&self, party: Party) -> MemoryDisk {

@@ -33,6 +33,9 @@ const PAYMENT_PAIRS: usize = 200;
 /// Pairs of faults of a stream in every run.
 const STREAM_PAIRS: usize = 200;
 
+/// About how many schedules of one fault are run in which the dates of a stream pass. Each takes a second or more.
+const LATE_SINGLES: usize = 20;
+
 /// About how many schedules of one fault with a relay are run of each longer mode.
 const RELAYED_SINGLES: usize = 300;
 
@@ -49,6 +52,8 @@ struct Row {
     with_coins: bool,
     /// Whether the customer uses a relay.
     relayed: bool,
+    /// Whether whoever dies is away until the dates have passed.
+    late: bool,
     what: &'static str,
     schedules: fn(&Length) -> Vec<Schedule>,
     which: Which,
@@ -107,10 +112,9 @@ impl Row {
             true => Morning::relayed(SEED, self.mode).await,
             false => Morning::new(SEED, self.mode).await,
         };
-        if self.with_coins {
-            morning.with_coins().await
-        } else {
-            morning
+        match self.with_coins {
+            true => morning.with_coins().await,
+            false => morning,
         }
     }
 
@@ -121,7 +125,10 @@ impl Row {
         let numbers = self.which.of(schedules.len());
         let (began, next) = (Instant::now(), AtomicUsize::new(0));
         let thread = async || {
-            let morning = self.morning().await;
+            let morning = match self.late {
+                true => self.morning().await.late(),
+                false => self.morning().await,
+            };
             loop {
                 let place = next.fetch_add(1, Ordering::Relaxed);
                 let Some(number) = numbers.get(place) else {
@@ -197,6 +204,7 @@ fn singles(mode: Mode) -> Row {
         mode,
         with_coins: false,
         relayed: false,
+        late: false,
         what: "one fault",
         schedules: Length::singles,
         which: Which::asked_or(Which::All),
@@ -208,6 +216,7 @@ fn pairs(mode: Mode) -> Row {
         mode,
         with_coins: true,
         relayed: false,
+        late: false,
         what: "two faults",
         schedules: Length::pairs,
         which: Which::asked_or(Which::Sample(PAIRS)),
@@ -275,6 +284,17 @@ fn pairs_of_faults_of_a_purchase_with_change() {
 #[test]
 fn every_single_fault_of_a_stream() {
     singles(Mode::Stream).run("every_single_fault_of_a_stream");
+}
+
+#[test]
+fn single_faults_of_a_stream_whose_dates_pass() {
+    let late = Row {
+        with_coins: true,
+        late: true,
+        which: Which::asked_or(Which::Sample(LATE_SINGLES)),
+        ..singles(Mode::Stream)
+    };
+    late.run("single_faults_of_a_stream_whose_dates_pass");
 }
 
 #[test]
