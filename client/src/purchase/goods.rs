@@ -155,7 +155,7 @@ async fn fetch_file(wallet: &Wallet, offer: &Offer, peer: &mut PeerClient<'_>) -
         Err(gone) if gone.kind() == io::ErrorKind::NotFound && path.exists() => {}
         renamed => renamed.map_err(WalletError::io(&path))?,
     }
-    sync_parent(&path).map_err(WalletError::io(&path))
+    files::sync_parent(&path).map_err(WalletError::io(&path))
 }
 
 /// Fetches the pieces that follow the bytes in `digest`, passes each to `keep`, and checks the digest of all. A merchant
@@ -412,11 +412,6 @@ fn read_all(mut source: impl Read, mut each: impl FnMut(&[u8]) -> io::Result<()>
             Some(bytes) => each(bytes)?,
         }
     }
-}
-
-fn sync_parent(path: &Path) -> io::Result<()> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 /// Judges a purchase offline, from its documents and its file of encrypted goods.
