@@ -30,7 +30,7 @@ struct Args {
     /// How long each run is measured, from when as many were completed as are under way.
     #[arg(long, default_value_t = 10, value_parser = value_parser!(u64).range(1..=600))]
     seconds: u64,
-    /// The worker threads of the mint. With as many as the machine has processors it often stalls.
+    /// The worker threads of the mint. With as many as the machine has processors it is slower.
     #[arg(long, default_value_t = 32)]
     workers: usize,
     /// The mint's program.
