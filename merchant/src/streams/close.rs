@@ -214,6 +214,7 @@ impl Merchant {
     pub(crate) async fn close(&self, contract: &Contract) -> Result<Outcome, Refusal> {
         let terms = &contract.terms;
         let purchase = terms.purchase_id();
+        // A customer may have brought a higher voucher since the stream began to end.
         let papers = self.begin_close(contract).await;
         let escrow = terms.escrow;
         let close = Signed::sign(Close { purchase, escrow }, &self.key);
