@@ -141,6 +141,10 @@ pub(crate) struct Init {
     /// Addresses where others reach it, if they differ: HOST:PORT, several with commas between them.
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) advertise: Option<Addresses>,
+    /// Keep the store in this PostgreSQL database instead of the directory: postgres://USER@HOST/DATABASE?schema=NAME. The
+    /// password comes from PGPASSWORD, or the file that FARTHING_STORE_PASSWORD_FILE names.
+    #[arg(long, value_name = "URL")]
+    pub(crate) store: Option<String>,
     /// The name of the currency: 1 to 12 printable ASCII characters.
     #[arg(long, default_value = "FTH")]
     pub(crate) currency: String,

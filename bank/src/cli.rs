@@ -22,6 +22,7 @@ use farthing_node::{
         self, Directory, OperatorError, Report, administer, all_pages,
         lifecycle::{made, with_port},
     },
+    store::parse_url,
     terminal::json_lines,
 };
 use farthing_store::clock::{Clock, SystemClock};
@@ -225,10 +226,12 @@ async fn make(init: Init) -> Result<Report> {
         name,
         listen,
         advertise,
+        store,
         currency,
         values,
         epoch_days,
     } = init;
+    let store = parse_url(store.as_deref())?;
     let listen = with_port(listen)?;
     if !is_currency(&currency) {
         bail!("`{currency}` is not a currency's name; it has 1 to 12 printable ASCII characters");
@@ -242,7 +245,7 @@ async fn make(init: Init) -> Result<Report> {
         },
         values: (0..values).map(|power| 1u64 << power).collect(),
     };
-    let home = create(&dir, &name, listen, settings)?;
+    let home = create(&dir, &name, listen, settings, store)?;
     // The first keys are made now, so that every command finds them and a node starts at once.
     BankNode::open(&dir).await?.close()?;
     let now_ms = i64::try_from(SystemClock.now_ms()).unwrap_or(i64::MAX);

@@ -20,11 +20,12 @@ use farthing_node::{
     probe::ProcessProbe,
     process::StopToken,
     quic::QuicNetwork,
-    serve::{Role, ServeError, make_store, open_store, serve},
+    serve::{Role, ServeError, serve},
     serve_args::ServeArgs,
+    store::{make_store, open_stopped, open_store},
 };
 use farthing_store::{
-    Store, StoreError,
+    DatabaseUrl, Store, StoreError,
     clock::{Clock, SystemClock},
     entropy::SystemEntropy,
 };
@@ -74,7 +75,7 @@ pub struct BankNode {
     probe: ProcessProbe,
 }
 
-/// Creates a bank in the directory `dir`, which must not exist or be empty.
+/// Creates a bank in the directory `dir`, which must not exist or be empty. Its store is in `store`, or in the directory.
 ///
 /// # Errors
 /// When the directory or the store cannot be made, the clock cannot be right, or the list of keys could not
@@ -84,13 +85,15 @@ pub fn create(
     name: &str,
     listen: SocketAddr,
     settings: BankSettings,
+    store: Option<DatabaseUrl>,
 ) -> Result<Home<BankSettings>, BankError> {
     settings.check_life()?;
     check_clock(SystemClock.now_ms())?;
     let entropy: &dyn farthing_store::entropy::Entropy = &SystemEntropy;
     let new = Home::create(dir, RoleName::Bank, name, listen, settings, &mut entropy.rng())?;
     Master::generate(&mut entropy.rng()).create(dir)?;
-    make_store(&dir.join(STORE_DIR), migrate)?;
+    let new = new.with_store(store);
+    make_store(&new, migrate)?;
     Ok(new.complete()?)
 }
 
@@ -100,20 +103,29 @@ impl BankNode {
     /// # Errors
     /// When its directory, its keys or its store cannot be used.
     pub async fn open(dir: &Path) -> Result<BankNode, BankError> {
-        Self::open_with(dir, ServeArgs::default()).await
+        Self::open_by(dir, ServeArgs::default(), |home, _| open_stopped(home, migrate)).await
     }
 
-    /// As [`open`](BankNode::open), with the settings of one run.
+    /// As [`open`](BankNode::open), to serve with the settings of one run. If its store is in a database, it waits as a standby
+    /// while another process has it.
     ///
     /// # Errors
     /// As [`open`](BankNode::open).
     pub async fn open_with(dir: &Path, args: ServeArgs) -> Result<BankNode, BankError> {
+        Self::open_by(dir, args, |home, probe| open_store(home, probe, migrate)).await
+    }
+
+    async fn open_by(
+        dir: &Path,
+        args: ServeArgs,
+        open: impl FnOnce(&Home<BankSettings>, &ProcessProbe) -> Result<Store, StoreError>,
+    ) -> Result<BankNode, BankError> {
         let home: Home<BankSettings> = args.over(Home::open(dir, RoleName::Bank)?);
         let master = Master::read(dir)?;
         let policy = Policy::read(dir, &home.config().settings.currency)?;
         let network = home.network()?;
         let probe = ProcessProbe::from_environment(RoleName::Bank.as_str());
-        let store = open_store(&dir.join(STORE_DIR), home.store_options(&probe), migrate)?;
+        let store = open(&home, &probe)?;
         let identity = farthing_coin::SecretKey::from_bytes(&home.identity().to_bytes())
             .map_err(|e| damaged_identity(dir, &e))?;
         let parts = BankParts {

@@ -297,7 +297,7 @@ fn a_refused_configuration_creates_no_directory() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("bank");
     let listen = "127.0.0.1:7001".parse().unwrap();
-    let error = create(&path, "central", listen, settings(40, 1)).unwrap_err();
+    let error = create(&path, "central", listen, settings(40, 1), None).unwrap_err();
     assert!(error.to_string().contains("full after 405 days"), "{error}");
     assert!(!path.exists());
 }

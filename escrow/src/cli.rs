@@ -18,14 +18,15 @@ use farthing_node::operator::lifecycle::{made, ready, with_port};
 use farthing_node::operator::{self, Directory, NodeCommand, Report, administer, all_pages, with_store};
 use farthing_node::probe::ProcessProbe;
 use farthing_node::quic::QuicNetwork;
-use farthing_node::serve::{make_store, open_store, serve};
+use farthing_node::serve::serve;
 use farthing_node::serve_args::ServeArgs;
+use farthing_node::store::{make_store, open_stopped, open_store, parse_url};
 use farthing_node::table::{Align, table};
 use farthing_node::terminal::json_lines;
 use farthing_protocol::documents::PurchaseId;
-use farthing_store::Store;
 use farthing_store::clock::{Clock, SystemClock};
 use farthing_store::entropy::{Entropy, SystemEntropy};
+use farthing_store::{DatabaseUrl, Store};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::ffi::OsString;
@@ -79,6 +80,10 @@ enum Command {
         /// Addresses where others reach it, if they differ: HOST:PORT, several with commas between them.
         #[arg(long, value_name = "HOST:PORT")]
         advertise: Option<Addresses>,
+        /// Keep the store in this PostgreSQL database instead of the directory: postgres://USER@HOST/DATABASE?schema=NAME. The
+        /// password comes from PGPASSWORD, or the file that FARTHING_STORE_PASSWORD_FILE names.
+        #[arg(long, value_name = "URL")]
+        store: Option<String>,
     },
     /// Answer requests and settle decisions, until stopped with ctrl-c.
     Serve {
@@ -124,7 +129,8 @@ async fn execute(cli: Cli) -> Result<Report> {
             name,
             listen,
             advertise,
-        } => init(&dir, &name, listen, advertise),
+            store,
+        } => init(&dir, &name, listen, advertise, parse_url(store.as_deref())?),
         Command::Serve {
             dir,
             accept_clock,
@@ -143,7 +149,13 @@ fn open(dir: &Path) -> Result<Home<Settings>> {
     Ok(Home::open(dir, RoleName::Escrow)?)
 }
 
-fn init(dir: &Path, name: &str, listen: SocketAddr, advertise: Option<Addresses>) -> Result<Report> {
+fn init(
+    dir: &Path,
+    name: &str,
+    listen: SocketAddr,
+    advertise: Option<Addresses>,
+    store: Option<DatabaseUrl>,
+) -> Result<Report> {
     let listen = with_port(listen)?;
     let entropy: &dyn Entropy = &SystemEntropy;
     let new = Home::create(
@@ -154,18 +166,19 @@ fn init(dir: &Path, name: &str, listen: SocketAddr, advertise: Option<Addresses>
         Settings {},
         &mut entropy.rng(),
     )?;
-    make_store(&dir.join(STORE_DIR), migrate)?;
+    let new = new.with_store(store);
+    make_store(&new, migrate)?;
     let home = new.complete()?;
     let note = "keep a copy of its files where nobody else can read it";
     Ok(made(home, advertise, note, "its bank")?)
 }
 
 async fn list_purchases(dir: &Path) -> Result<Report> {
-    open(dir)?;
+    let home = open(dir)?;
     let page = async |after: Option<PurchaseId>| {
         let request = AdminRequest::Purchases { after };
         let page: PurchasesPage = administer(dir, &request, async || {
-            with_store(dir, migrate, |store| {
+            with_store(open_stopped(&home, migrate)?, |store| {
                 purchases_page(&store.view(), after.as_ref())
             })
         })
@@ -204,7 +217,7 @@ async fn list_purchases(dir: &Path) -> Result<Report> {
 async fn evidence(dir: &Path, purchase: PurchaseId) -> Result<Report> {
     let home = open(dir)?;
     let papers: Value = administer(dir, &AdminRequest::Evidence { purchase }, async || {
-        with_store(dir, migrate, |store| {
+        with_store(open_stopped(&home, migrate)?, |store| {
             papers(&store.view(), &purchase, home.identity())
         })
     })
@@ -216,7 +229,7 @@ async fn serve_dir(dir: &Path, accept_clock: bool, args: ServeArgs, as_json: boo
     logging::init(if as_json { LogFormat::Json } else { LogFormat::Text })?;
     let home = args.over(open(dir)?);
     let probe = ProcessProbe::from_environment(RoleName::Escrow.as_str());
-    let store = open_store(&dir.join(STORE_DIR), home.store_options(&probe), migrate)?;
+    let store = open_store(&home, &probe, migrate)?;
     let escrow = Arc::new(
         Escrow::new(EscrowParts {
             key: SecretKey::from_bytes(&home.identity().to_bytes())?,

@@ -25,16 +25,17 @@ use farthing_node::home::files::{Existing, Mode, write_output};
 use farthing_node::logging::{self, LogFormat};
 pub use farthing_node::operator::STORE_DIR;
 use farthing_node::operator::lifecycle::{made, ready, with_port};
-use farthing_node::operator::{self, Directory, NodeCommand, Report};
+use farthing_node::operator::{self, Directory, NodeCommand, OperatorError, Report};
 use farthing_node::probe::ProcessProbe;
 use farthing_node::quic::QuicNetwork;
-use farthing_node::serve::{make_store, open_store, serve};
+use farthing_node::serve::serve;
 use farthing_node::serve_args::ServeArgs;
+use farthing_node::store::{make_store, make_store_in, open_store, parse_url};
 use farthing_node::terminal::json_lines;
 use farthing_protocol::{evidence::Papers, goods::SealingSecret, money::Amount};
 use farthing_store::clock::SystemClock;
 use farthing_store::entropy::{Entropy, SystemEntropy};
-use farthing_store::{Store, StoreError, StoreOptions};
+use farthing_store::{DatabaseUrl, Store, StoreError, StoreOptions};
 use serde_json::{Value, json};
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -89,6 +90,10 @@ enum Command {
         /// Addresses where others reach it, if they differ: HOST:PORT, several with commas between them.
         #[arg(long, value_name = "HOST:PORT")]
         advertise: Option<Addresses>,
+        /// Keep the store in this PostgreSQL database instead of the directory: postgres://USER@HOST/DATABASE?schema=NAME. The
+        /// password comes from PGPASSWORD, or the file that FARTHING_STORE_PASSWORD_FILE names.
+        #[arg(long, value_name = "URL")]
+        store: Option<String>,
         /// The currency of its prices.
         #[arg(long, default_value = "FTH")]
         currency: String,
@@ -193,8 +198,12 @@ async fn execute(cli: Cli) -> Result<Report> {
             name,
             listen,
             advertise,
+            store,
             currency,
-        } => init(&dir, &name, listen, advertise, currency),
+        } => {
+            let store = parse_url(store.as_deref())?;
+            init(&dir, &name, listen, advertise, store, currency)
+        }
         Command::Serve { dir, args } => {
             serve_dir(&dir, args, cli.json).await?;
             Ok(Report::said())
@@ -224,6 +233,7 @@ fn init(
     name: &str,
     listen: SocketAddr,
     advertise: Option<Addresses>,
+    store: Option<DatabaseUrl>,
     currency: String,
 ) -> Result<Report> {
     check_currency(&currency).map_err(anyhow::Error::msg)?;
@@ -241,7 +251,8 @@ fn init(
     let secret = MerchantSecret::generate(entropy);
     secret.save(dir)?;
     GoodsShelf::open(dir)?;
-    make_store(&dir.join(STORE_DIR), migrate)?;
+    let new = new.with_store(store);
+    make_store(&new, migrate)?;
     let home = new.complete()?;
     let account = secret.account_key().public().to_string();
     let note = format!("its account key is {account}");
@@ -255,10 +266,10 @@ fn init(
 /// Begins an empty store in the place of a lost one. A merchant may go on without its store: its escrows bring its commits
 /// to the banks, and nothing that it signs twice takes money from anybody. A bank and an escrow have no command like this.
 fn new_store(dir: &Path) -> Result<Report> {
-    open(dir)?;
+    OperatorError::refuse_database(&open(dir)?, "new-store")?;
     let store_dir = dir.join(STORE_DIR);
     match Store::open_existing(&store_dir, StoreOptions::default()) {
-        Err(StoreError::Absent { .. }) => make_store(&store_dir, migrate)?,
+        Err(StoreError::Absent { .. }) => make_store_in(&store_dir, migrate)?,
         Err(error) => return Err(error.into()),
         Ok((store, _)) => {
             store.close()?;
@@ -318,7 +329,7 @@ async fn serve_dir(dir: &Path, args: SellArgs, as_json: bool) -> Result<()> {
     let settings = args.over(home.config().settings.clone());
     settings.check().map_err(anyhow::Error::msg)?;
     let probe = ProcessProbe::from_environment(RoleName::Merchant.as_str());
-    let store = open_store(&dir.join(STORE_DIR), home.store_options(&probe), migrate)?;
+    let store = open_store(&home, &probe, migrate)?;
     let merchant = Arc::new(
         Merchant::new(MerchantParts {
             key: SecretKey::from_bytes(&home.identity().to_bytes())?,

@@ -9,6 +9,7 @@ use farthing_node::{
     card::RoleName,
     home::Home,
     operator::{OperatorError, administer, with_store},
+    store::open_stopped,
 };
 use serde::de::DeserializeOwned;
 use std::path::Path;
@@ -19,9 +20,12 @@ pub(crate) fn open(dir: &Path) -> Result<Home<Settings>> {
 
 /// Sends `request` to the running node, or executes it in the directory of a stopped one.
 pub(crate) async fn ask<R: DeserializeOwned>(dir: &Path, request: AdminRequest) -> Result<R, OperatorError> {
+    let home: Home<Settings> = Home::open(dir, RoleName::Merchant)?;
     administer(dir, &request, async || {
         let shelf = GoodsShelf::open(dir).map_err(|error| OperatorError::Role(Box::new(error)))?;
-        with_store(dir, migrate, |store| answer(store, &shelf, request.clone()))
+        with_store(open_stopped(&home, migrate)?, |store| {
+            answer(store, &shelf, request.clone())
+        })
     })
     .await
 }

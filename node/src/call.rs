@@ -9,7 +9,7 @@ use farthing_protocol::{
     },
     wire::WireError,
 };
-use farthing_store::{Reads, Store, StoreError, Transaction};
+use farthing_store::{DatabaseError, Reads, Store, StoreError, Transaction};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -156,6 +156,9 @@ pub fn unavailable(error: &StoreError) -> Refusal {
             retry_after_ms: RETRY_AFTER_MS,
         }
         .into(),
+        StoreError::Database(DatabaseError::Unreachable { .. }) => {
+            Later::Unavailable("its database does not answer".into()).into()
+        }
         StoreError::Full { .. } => Later::Unavailable("its disk is full".into()).into(),
         StoreError::Archived { .. } => {
             tracing::error!(%error, "a peer asks for a record whose hash is lost");

@@ -38,7 +38,7 @@ use crate::{
 };
 pub use config::{Config, read_settings};
 pub use error::HomeError;
-use farthing_store::{StoreOptions, limits::CACHE_BYTES};
+use farthing_store::{DatabaseUrl, StoreOptions, limits::CACHE_BYTES};
 use file_names::LOST_AND_FOUND;
 pub use file_names::{
     CONFIG_FILE, ENCRYPTION_KEYS_FILE, IDENTITY_KEY_FILE, OLD_CONFIG_FILE, STORE_DIR, TLS_CERTIFICATE_FILE,
@@ -156,6 +156,19 @@ impl<C> std::fmt::Debug for NewHome<C> {
     }
 }
 
+impl<C> NewHome<C> {
+    /// The directory, which is no node yet.
+    pub fn home(&self) -> &Home<C> {
+        &self.0
+    }
+
+    /// The same with the store in a database, if one is given.
+    pub fn with_store(mut self, store: Option<DatabaseUrl>) -> Self {
+        self.0.config.store = store;
+        self
+    }
+}
+
 impl<C: Serialize + DeserializeOwned> NewHome<C> {
     /// Makes the directory a node. Everything that the role needs in it is there and durable.
     ///
@@ -200,6 +213,7 @@ impl<C: Serialize + DeserializeOwned> Home<C> {
             cache_mib: None,
             metrics: None,
             metrics_open: false,
+            store: None,
             settings,
         };
         let home = Self {

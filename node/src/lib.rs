@@ -38,6 +38,7 @@ pub mod serve;
 pub mod serve_args;
 pub mod server;
 mod shares;
+pub mod store;
 pub mod table;
 pub mod tcp;
 pub mod terminal;

@@ -15,8 +15,13 @@ pub const LOG_VARIABLE: &str = "FARTHING_LOG";
 /// The log filter if the variable is not set.
 pub const LOG_DEFAULT: &str = "info";
 
-/// The filters of libraries that log the addresses of clients. Nodes keep no addresses, not even in a debug log.
-const SILENCED: [&str; 3] = ["quinn=off", "quinn_proto=off", "quinn_udp=off"];
+/// The filters of libraries that log the addresses of clients, or rows. Nodes keep no addresses, not even in a debug log.
+const SILENCED: [&str; 4] = [
+    "quinn=off",
+    "quinn_proto=off",
+    "quinn_udp=off",
+    "tokio_postgres=off",
+];
 
 /// The format of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -22,10 +22,9 @@ use crate::transport::{REQUESTS_PER_ADDRESS_MAX, ServerError, ServerLimits};
 use async_trait::async_trait;
 use farthing_coin::{SecretKey, SignatureError};
 use farthing_protocol::limits::REQUEST_MAX_BYTES;
-use farthing_store::{Migration, OpenReport, Store, StoreError, StoreOptions};
+use farthing_store::{Store, StoreError};
 use farthing_store::{clock::SystemClock, entropy::SystemEntropy};
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -116,41 +115,6 @@ pub enum ServeError {
     /// The operating system.
     #[error("cannot listen for signals: {0}")]
     Signal(std::io::Error),
-}
-
-/// Makes the empty store of a new node in `dir`, durably. A later start never makes one.
-///
-/// # Errors
-/// The errors of the disk.
-pub fn make_store(
-    dir: &Path,
-    migrate: impl FnOnce(&Migration<'_>) -> Result<(), StoreError>,
-) -> Result<(), StoreError> {
-    let (store, _) = Store::open(dir, StoreOptions::default())?;
-    let migrated = store.migrate(migrate);
-    store.close()?;
-    migrated
-}
-
-/// Opens a node's store and migrates its rows with `migrate`. The log says what was verified and rebuilt.
-///
-/// # Errors
-/// When there is no store, another process has the store open, the journal is damaged, or a newer program has used the store.
-pub fn open_store(
-    dir: &Path,
-    options: StoreOptions,
-    migrate: impl FnOnce(&Migration<'_>) -> Result<(), StoreError>,
-) -> Result<Store, StoreError> {
-    let (store, report): (Store, OpenReport) = Store::open_existing(dir, options)?;
-    let head = store.head();
-    tracing::info!(
-        records = head.sequence,
-        verified = report.verified,
-        rebuilt = report.rebuilt(),
-        "the store is open"
-    );
-    store.migrate(migrate)?;
-    Ok(store)
 }
 
 /// The service of a node: its role, which also answers what a relay brings. A relay answers only wallets. Work in the

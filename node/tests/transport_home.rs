@@ -337,6 +337,10 @@ listen = "127.0.0.1:7001"
 # metrics = "127.0.0.1:9101"
 # metrics_open = true
 
+# The PostgreSQL database with the store of the node, without a password. `init --store` sets it. Do not change it: no
+# command moves a store.
+# store = "postgres://bank@db.example/cash?schema=bank&sslrootcert=/etc/farthing/db.pem"
+
 # The settings of the role.
 [settings]
 # The name of the currency. Do not change this setting or the ones below: all coins depend on them.

@@ -1,10 +1,16 @@
 //! Durable commits a second at several batch sizes, on the disk that holds the given directory.
 //!
-//! `cargo run --release -p farthing-store --example bench -- <directory>`. The default is a temporary directory.
+//! `cargo run --release -p farthing-store --example bench -- <directory> [<url>]`. The default is a temporary directory. With the
+//! URL of a database, it measures a new store there instead.
 
 mod rows;
 
-use farthing_store::{Engine, Job, MemoryEngine, SledEngine, Store, StoreError, StoreOptions, Threading};
+use farthing_coin::PublicKey;
+use farthing_store::entropy::SystemEntropy;
+use farthing_store::{
+    Database, Engine, Job, MemoryEngine, SledEngine, Store, StoreError, StoreOptions, Threading, WhileInUse,
+    create_database_store,
+};
 use rows::{random_key, spend, spend_reads};
 use std::fmt::Debug;
 use std::path::PathBuf;
@@ -13,6 +19,8 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 const RUN: Duration = Duration::from_secs(3);
+
+const TASKS: [usize; 4] = [1, 16, 64, 256];
 
 /// A job that spends one coin and passes its result to `reply`.
 fn spend_one(reply: impl FnOnce(Result<bool, StoreError>) + Send + 'static) -> Job {
@@ -66,8 +74,8 @@ fn batches(
 }
 
 /// Runs `tasks` tasks over the store's own thread. Each has one transaction at a time.
-fn tasks(dir: PathBuf, tasks: usize) -> Result<(), StoreError> {
-    let (store, _) = Store::open(&dir, options(SledEngine, Threading::Thread))?;
+fn tasks(store: &Store, tasks: usize) -> Result<(), StoreError> {
+    let records_before = store.head().sequence;
     let runtime = tokio::runtime::Builder::new_multi_thread().build();
     let runtime = runtime.map_err(|error| StoreError::Refused(error.to_string()))?;
     let begin = Instant::now();
@@ -96,8 +104,25 @@ fn tasks(dir: PathBuf, tasks: usize) -> Result<(), StoreError> {
         done
     });
     let rate = done as f64 / begin.elapsed().as_secs_f64();
-    let records = store.head().sequence;
+    let records = store.head().sequence - records_before;
     println!("{tasks:3} tasks over the store's thread: {rate:8.0} commits/s, {done} in {records} records");
+    Ok(())
+}
+
+/// Measures a new store in a database.
+fn in_database(url: &str) -> Result<(), StoreError> {
+    let database = Database {
+        url: url.parse()?,
+        password: None,
+        owner: PublicKey([0; 32]),
+        name: "bench".to_owned(),
+    };
+    create_database_store(&database, &SystemEntropy)?;
+    let store = Store::open_database(&database, &StoreOptions::default(), WhileInUse::Refuse)?;
+    println!("in {url}, {} s each", RUN.as_secs());
+    for count in TASKS {
+        tasks(&store, count)?;
+    }
     store.close()
 }
 
@@ -124,6 +149,9 @@ fn rebuild(dir: PathBuf) -> Result<(), StoreError> {
 }
 
 fn main() -> Result<(), StoreError> {
+    if let Some(url) = std::env::args().nth(2) {
+        return in_database(&url);
+    }
     let given = std::env::args_os().nth(1).map(PathBuf::from);
     let base = given
         .unwrap_or_else(std::env::temp_dir)
@@ -140,8 +168,10 @@ fn main() -> Result<(), StoreError> {
     for batch in [1, 16, 64, 256] {
         batches(fresh(), SledEngine, batch)?;
     }
-    for count in [1, 16, 64, 256] {
-        tasks(fresh(), count)?;
+    for count in TASKS {
+        let (store, _) = Store::open(&fresh(), options(SledEngine, Threading::Thread))?;
+        tasks(&store, count)?;
+        store.close()?;
     }
     rebuild(fresh())?;
     drop(std::fs::remove_dir_all(&base));

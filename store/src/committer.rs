@@ -1,18 +1,18 @@
 //! The writer. It makes each batch of transactions durable in one record, and then sends the answers.
 
 use crate::background::Background;
+use crate::batch::Batch;
 use crate::disk::{DirectoryLock, Disk};
 use crate::error::StoreError;
 use crate::index::Writes;
 use crate::job::Job;
 use crate::journal::Journal;
-use crate::limits::BATCH_FULL_BYTES;
 use crate::probe::{self, Probe};
 use crate::record::encode_writes;
 use crate::shared::Shared;
 use crate::snapshots::Snapshots;
 use crate::state::{Left, State};
-use crate::transaction::{Done, Transaction};
+use crate::write_backend::WriteBackend;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -35,28 +35,22 @@ pub(crate) struct Committer {
     pub(crate) _lock: Box<dyn DirectoryLock>,
 }
 
-/// A batch that is being gathered: its writes, and the jobs that wait for them.
-#[derive(Default)]
-struct Batch {
-    writes: Writes,
-    bytes: usize,
-    waiting: Vec<(Job, Result<(), StoreError>)>,
-}
-
 impl Committer {
     /// Runs `jobs` in order, and makes their writes durable in one record, or in several if one is too small. Each job sees
     /// the writes of earlier jobs. Every job has its result before this returns.
     pub(crate) fn commit(&mut self, jobs: Vec<Job>) {
         let mut batch = Batch::default();
         self.check_shared_failures();
-        for mut job in jobs {
+        for job in jobs {
             if let Some(why) = &self.halted {
                 job.finish(Err(why.clone()));
                 continue;
             }
-            let outcome = self.run(&mut batch, &mut job);
-            batch.waiting.push((job, outcome));
-            if batch.bytes >= BATCH_FULL_BYTES || self.halted.is_some() {
+            let index = Arc::clone(&self.shared.index);
+            if let Err(why) = batch.run(job, &|key| index.get(key), self.runs_twice) {
+                self.halt_for_index(&why);
+            }
+            if batch.is_full() || self.halted.is_some() {
                 self.finish(std::mem::take(&mut batch));
             }
         }
@@ -74,44 +68,15 @@ impl Committer {
         }
     }
 
-    fn run(&mut self, batch: &mut Batch, job: &mut Job) -> Result<(), StoreError> {
-        let (mut outcome, mut done) = self.attempt(batch, job);
-        if self.runs_twice {
-            let (again, done_again) = self.attempt(batch, job);
-            if again != outcome || done_again.writes != done.writes {
-                return Err(StoreError::Unrepeatable);
-            }
-            (outcome, done) = (again, done_again);
-        }
-        if let Some(why) = done.index_failed {
-            // The closure may have missed a row and decided wrongly, so the store halts.
-            return Err(self.halt_for_index(&why));
-        }
-        outcome.and(done.refused.map_or(Ok(()), Err))?;
-        batch.writes.extend(done.writes);
-        batch.bytes = batch.bytes.saturating_add(done.bytes);
-        Ok(())
-    }
-
-    /// Runs `job` after the gathered writes. It does not add the job's writes to the batch.
-    fn attempt(&self, batch: &Batch, job: &mut Job) -> (Result<(), StoreError>, Done) {
-        let mut tx = Transaction::new(job.namespace(), &batch.writes, self.shared.index.as_ref());
-        let outcome = job.run(&mut tx);
-        (outcome, tx.done())
-    }
-
-    /// Makes a batch durable and sends the results. A job that failed or wrote nothing waits too: its result may depend on
-    /// writes of other jobs in the batch.
+    /// Makes a batch durable and sends the results.
     fn finish(&mut self, batch: Batch) {
         let durable = match &self.halted {
             Some(why) => Err(why.clone()),
-            None if batch.writes.is_empty() => Ok(()),
-            None => self.write(&batch.writes),
+            None if batch.writes().is_empty() => Ok(()),
+            None => self.write(batch.writes()),
         };
-        self.shared.count(batch.waiting.len() as u64);
-        for (job, outcome) in batch.waiting {
-            job.finish(durable.clone().and(outcome));
-        }
+        self.shared.count(batch.len());
+        batch.finish(&durable);
     }
 
     fn write(&mut self, writes: &Writes) -> Result<(), StoreError> {
@@ -181,6 +146,16 @@ impl Committer {
     }
 }
 
+impl WriteBackend for Committer {
+    fn commit(&mut self, jobs: Vec<Job>) {
+        Committer::commit(self, jobs);
+    }
+
+    fn close(self: Box<Self>) -> Result<(), StoreError> {
+        Committer::close(*self)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,7 +164,7 @@ mod tests {
     use crate::key::RowKey;
     use crate::namespace::Namespace;
     use crate::options::StoreOptions;
-    use crate::{IndexFound, Row, View, recovery};
+    use crate::{IndexFound, Row, Transaction, View, recovery};
     use std::ops::Bound;
     use std::path::Path;
     use std::sync::mpsc::channel;
@@ -250,7 +225,7 @@ mod tests {
             let index = Arc::new(Failing { reads });
             committer.shared = Arc::new(Shared::new(index, reader, committer.shared.head(), 0));
             if seen_by_view {
-                let failed = View::new(Arc::clone(&committer.shared), Namespace::default()).get(&[1]);
+                let failed = View::new(committer.shared.clone(), Namespace::default()).get(&[1]);
                 assert!(matches!(failed, Err(StoreError::Index(_))));
             }
             let halted = run(&mut committer).unwrap_err();

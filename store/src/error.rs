@@ -1,5 +1,6 @@
 //! The errors of a store.
 
+use crate::postgres::DatabaseError;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -83,6 +84,9 @@ pub enum StoreError {
         /// The directory.
         dir: PathBuf,
     },
+    /// The database of the store.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
     /// There is no store, and none is made.
     #[error(
         "there is no store in {dir}, and an empty one would have forgotten everything; is its disk mounted? if the store is \
@@ -217,6 +221,14 @@ impl fmt::Display for Damage {
 }
 
 impl StoreError {
+    /// Whether another process has the store open.
+    pub fn is_in_use(&self) -> bool {
+        matches!(
+            self,
+            Self::InUse { .. } | Self::Database(DatabaseError::InUse { .. })
+        )
+    }
+
     pub(crate) fn disk(doing: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let doing = doing.into();
         move |error| Self::Disk {

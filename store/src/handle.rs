@@ -1,21 +1,23 @@
 //! The store as the rest of a program holds it.
 
-use crate::committer::Committer;
+use crate::counts::StoreCounts;
 use crate::error::StoreError;
 use crate::index::Head;
 use crate::job::Job;
 use crate::namespace::Namespace;
 use crate::options::{StoreOptions, Threading};
+use crate::postgres::{self, Database, WhileInUse};
+use crate::read_backend::ReadBackend;
 use crate::read_only;
 use crate::reads::Reads;
 use crate::recovery::{self, OpenReport};
-use crate::shared::{Shared, StoreCounts};
 use crate::transaction::Transaction;
 use crate::view::View;
+use crate::write_backend::WriteBackend;
 use farthing_protocol::ids::RecordHash;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use tokio::sync::oneshot;
@@ -51,14 +53,14 @@ pub struct Store {
 }
 
 struct Inner {
-    shared: Arc<Shared>,
+    rows: Arc<dyn ReadBackend>,
     writer: Writer,
     closed: AtomicBool,
     queue_max: usize,
 }
 
 enum Writer {
-    Inline(Mutex<Option<Box<Committer>>>),
+    Inline(Mutex<Option<Box<dyn WriteBackend>>>),
     Thread {
         /// `None` only while this is dropped.
         sender: Option<SyncSender<Message>>,
@@ -91,12 +93,13 @@ impl Store {
     /// [`StoreError::InUse`], [`StoreError::Damaged`], [`StoreError::Disk`], [`StoreError::Index`].
     pub fn open(dir: &Path, options: StoreOptions) -> Result<(Self, OpenReport), StoreError> {
         let (committer, report) = recovery::open(dir, &options)?;
-        let shared = Arc::clone(&committer.shared);
+        let rows = Arc::clone(&committer.shared);
+        let writer: Box<dyn WriteBackend> = Box::new(committer);
         let writer = match options.threading {
-            Threading::Inline => Writer::Inline(Mutex::new(Some(Box::new(committer)))),
-            Threading::Thread => spawn(committer, &options)?,
+            Threading::Inline => Writer::Inline(Mutex::new(Some(writer))),
+            Threading::Thread => spawn(writer, &options)?,
         };
-        Ok((Self::with(shared, writer, options.queue_max), report))
+        Ok((Self::with(rows, writer, options.queue_max), report))
     }
 
     /// Reads the store in `dir` as it is now, without its lock: another process may have it open and write to it. The whole
@@ -110,9 +113,26 @@ impl Store {
         Ok(shared.map(|shared| Self::with(Arc::new(shared), Writer::None, options.queue_max)))
     }
 
-    fn with(shared: Arc<Shared>, writer: Writer, queue_max: usize) -> Self {
+    /// Takes over the store in a database, which is there: as [`Store::open_existing`]. With [`WhileInUse::Wait`] it waits as
+    /// a standby while another process has the store, and blocks for as long. The store always has a thread of its own.
+    ///
+    /// Of `options` it uses the bounds of the queue and of a batch, the probe, the entropy, and `runs_twice`.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] says what is wrong with the database, or that another process has the store.
+    pub fn open_database(
+        database: &Database,
+        options: &StoreOptions,
+        in_use: WhileInUse,
+    ) -> Result<Self, StoreError> {
+        let (writer, rows) = postgres::open(database, options, in_use)?;
+        let writer = spawn(Box::new(writer), options)?;
+        Ok(Self::with(rows, writer, options.queue_max))
+    }
+
+    fn with(rows: Arc<dyn ReadBackend>, writer: Writer, queue_max: usize) -> Self {
         let inner = Inner {
-            shared,
+            rows,
             writer,
             closed: AtomicBool::new(false),
             queue_max,
@@ -234,22 +254,22 @@ impl Store {
 
     /// The durable state, for reads outside transactions.
     pub fn view(&self) -> View {
-        View::new(Arc::clone(&self.inner.shared), self.namespace.clone())
+        View::new(Arc::clone(&self.inner.rows), self.namespace.clone())
     }
 
     /// Counters of the store, over all its namespaces.
     pub fn counts(&self) -> StoreCounts {
-        self.inner.shared.counts()
+        self.inner.rows.counts()
     }
 
     /// Why the store takes no more transactions, or will take no more. `None` while nothing is wrong.
     pub fn stopped(&self) -> Option<String> {
-        self.inner.shared.stopped()
+        self.inner.rows.stopped()
     }
 
     /// The last durable record of the journal. Its hash stands for the whole history.
     pub fn head(&self) -> Head {
-        self.inner.shared.head()
+        self.inner.rows.head()
     }
 
     /// The hash of the history at `sequence`, or `None` beyond the head. It reads 256 records, and many more where none was
@@ -262,7 +282,7 @@ impl Store {
         if sequence > self.head().sequence {
             return Ok(None);
         }
-        self.inner.shared.reader.hash_at(sequence).map(Some)
+        self.inner.rows.hash_at(sequence).map(Some)
     }
 
     /// Runs the waiting transactions, then closes the store for all clones and namespaces: a clean shutdown. Blocks. On the
@@ -309,12 +329,12 @@ impl Drop for Inner {
     }
 }
 
-fn spawn(committer: Committer, options: &StoreOptions) -> Result<Writer, StoreError> {
+fn spawn(writer: Box<dyn WriteBackend>, options: &StoreOptions) -> Result<Writer, StoreError> {
     let (sender, receiver) = sync_channel(options.queue_max);
     let batch_max = options.batch_max.max(1);
     let thread = std::thread::Builder::new()
         .name("store".into())
-        .spawn(move || run(committer, &receiver, batch_max))
+        .spawn(move || run(writer, &receiver, batch_max))
         .map_err(StoreError::disk("start the store's thread"))?;
     Ok(Writer::Thread {
         sender: Some(sender),
@@ -323,8 +343,8 @@ fn spawn(committer: Committer, options: &StoreOptions) -> Result<Writer, StoreEr
 }
 
 /// Commits the waiting jobs in a loop. While one batch is synced, the next one gathers in the queue.
-fn run(mut committer: Committer, receiver: &Receiver<Message>, batch_max: usize) {
-    while let Ok(first) = receiver.recv() {
+fn run(mut writer: Box<dyn WriteBackend>, receiver: &Receiver<Message>, batch_max: usize) {
+    while let Some(first) = next_message(writer.as_mut(), receiver) {
         let mut jobs = Vec::new();
         let mut next = Some(first);
         let mut close = None;
@@ -340,11 +360,25 @@ fn run(mut committer: Committer, receiver: &Receiver<Message>, batch_max: usize)
                 next = receiver.try_recv().ok();
             }
         }
-        committer.commit(jobs);
+        writer.commit(jobs);
         if let Some(reply) = close {
             // The caller may be gone. The store is closed anyway.
-            drop(reply.send(committer.close()));
+            drop(reply.send(writer.close()));
             return;
+        }
+    }
+}
+
+/// Waits for a message. Meanwhile the writer may have to look after its database. `None` if no handle is left.
+fn next_message(writer: &mut dyn WriteBackend, receiver: &Receiver<Message>) -> Option<Message> {
+    loop {
+        let Some(alone_max) = writer.alone_max() else {
+            return receiver.recv().ok();
+        };
+        match receiver.recv_timeout(alone_max) {
+            Ok(message) => return Some(message),
+            Err(RecvTimeoutError::Timeout) => writer.commit(Vec::new()),
+            Err(RecvTimeoutError::Disconnected) => return None,
         }
     }
 }

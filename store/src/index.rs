@@ -28,6 +28,9 @@ pub type Row = (Vec<u8>, Vec<u8>);
 /// Writes by key, in key order: a value, or `None` for a deletion. The last write of a key counts.
 pub type Writes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
+/// Reads the value at a key, for a transaction.
+pub(crate) type Lookup<'a> = dyn Fn(&[u8]) -> Result<Option<Vec<u8>>, IndexError> + 'a;
+
 /// A storage engine. It opens and removes indexes. The journal is durable before the index gets its rows, so an engine need
 /// not make anything durable before [`Index::close`].
 pub trait Engine: Send + Sync {

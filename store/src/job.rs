@@ -1,10 +1,12 @@
 //! A transaction in the queue, with the function that receives its result.
 
 use crate::error::StoreError;
+use crate::index::{Lookup, Writes};
+use crate::key::RowKey;
 use crate::namespace::Namespace;
 use crate::panics::panic_text;
 use crate::reads::{Reads, ReadyReads};
-use crate::transaction::Transaction;
+use crate::transaction::{Transaction, check_key};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// A transaction in the queue. It may run several times, and only the last run counts. Its caller gets the result once, when
@@ -58,6 +60,24 @@ impl Job {
         self.namespace.clone()
     }
 
+    /// The stored keys of the rows of its first stage.
+    pub(crate) fn first_keys(&self) -> impl Iterator<Item = Vec<u8>> {
+        stored(&self.namespace, self.reads.first())
+    }
+
+    /// The stored keys of the rows of its second stage, over the rows of `index`. Empty if it has none, or fails to name
+    /// them: [`run`](Job::run) then fails too.
+    pub(crate) fn second_keys(&mut self, index: &Lookup<'_>) -> Vec<Vec<u8>> {
+        let Self { reads, namespace, .. } = self;
+        let nothing = Writes::new();
+        let mut tx = Transaction::new(namespace.clone(), &nothing, index);
+        reads.lend(&mut tx);
+        let named = catch_unwind(AssertUnwindSafe(|| reads.second(&mut tx)));
+        reads.take_back(&mut tx);
+        let named = named.unwrap_or_else(|_| Ok(Vec::new())).unwrap_or_default();
+        stored(namespace, &named).collect()
+    }
+
     /// Runs the closure. A panic in it becomes an error of only this job.
     pub(crate) fn run(&mut self, tx: &mut Transaction<'_>) -> Result<(), StoreError> {
         let Self { step, reads, .. } = self;
@@ -78,6 +98,13 @@ impl Job {
     pub(crate) fn finish(self, outcome: Result<(), StoreError>) {
         self.step.finish(outcome);
     }
+}
+
+/// The stored keys of these rows. A key that no transaction may read is left out.
+fn stored(namespace: &Namespace, rows: &[RowKey]) -> impl Iterator<Item = Vec<u8>> {
+    let keys = rows.iter().map(RowKey::as_bytes);
+    keys.filter(|key| check_key(key, namespace).is_ok())
+        .map(|key| namespace.outer(key))
 }
 
 impl<F, T, R> Step for Pending<F, T, R>

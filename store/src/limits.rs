@@ -1,5 +1,7 @@
 //! Every bound of the store, by name.
 
+use std::time::Duration;
+
 /// The longest key (bytes, the table's prefix included).
 pub const KEY_MAX_BYTES: usize = 512;
 /// The longest value (bytes). sled moves a value over a quarter of its segment to a file of its own, and does not sync
@@ -64,3 +66,32 @@ pub const STATE_MAX_BYTES: usize = 8 * 1024;
 pub const LOCK_NOTE_MAX_BYTES: usize = 1024;
 /// The most that a cipher adds to a payload (bytes).
 pub const SEAL_MAX_BYTES: usize = 64;
+/// The pause between two tries to settle the outcome of a write, or to end an outage of the database.
+pub const DATABASE_UNSETTLED_PAUSE: Duration = Duration::from_millis(250);
+/// The interval at which an idle process looks whether its connections to the database and its lock still stand.
+pub const DATABASE_IDLE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The most bytes of the URL of a database.
+pub const DATABASE_URL_MAX_BYTES: usize = 1024;
+/// The sessions of a database that read outside transactions. Further reads wait for one.
+pub const DATABASE_READ_SESSIONS: usize = 4;
+/// The most keys of one question to a database. A batch with more keys takes several round trips.
+pub const DATABASE_READ_KEYS: usize = 4096;
+/// How long a connection to a database may take, its checks included.
+pub const DATABASE_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a database may take for one answer. Then the connection counts as lost.
+pub const DATABASE_REPLY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a statement waits for the lock of a row in the database.
+pub const DATABASE_LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long transactions and reads wait for a database that does not answer. Then they get an error that has changed
+/// nothing, and later ones get it after one try.
+pub const DATABASE_OUTAGE_WAIT: Duration = Duration::from_secs(10);
+/// The pause between two tries to reach a database.
+pub const DATABASE_RETRY_PAUSE: Duration = Duration::from_millis(100);
+/// The pause between two tries of a standby to take the place of the active process.
+pub const STANDBY_PAUSE: Duration = Duration::from_millis(200);
+/// The interval at which a standby says that it still waits.
+pub const STANDBY_NOTE_INTERVAL: Duration = Duration::from_secs(600);
+/// How long the other side of a connection to the database may be silent before it is probed. It is given up after three
+/// probes without an answer.
+pub const DATABASE_KEEPALIVE: Duration = Duration::from_secs(5);

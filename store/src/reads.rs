@@ -125,10 +125,21 @@ impl ReadyReads {
         self.first = tx.take_declared();
     }
 
+    /// The keys of the first stage.
+    pub(crate) fn first(&self) -> &[RowKey] {
+        &self.first
+    }
+
+    /// The rows of the second stage, over the first stage's rows in `tx`. None if there is no second stage.
+    pub(crate) fn second(&self, tx: &mut Transaction<'_>) -> Result<Vec<RowKey>, StoreError> {
+        let second = self.second.as_ref();
+        second.map_or(Ok(Vec::new()), |second| second(&mut FirstStage(tx)))
+    }
+
     /// Lets `tx` also read the second stage, if there is one.
     pub(crate) fn declare_second(&self, tx: &mut Transaction<'_>) -> Result<(), StoreError> {
-        if let Some(second) = &self.second {
-            let rows = second(&mut FirstStage(tx))?;
+        if self.second.is_some() {
+            let rows = self.second(tx)?;
             tx.declare_more(rows);
         }
         Ok(())

@@ -296,7 +296,8 @@ pub(crate) fn body<'a>(header: &Header, bytes: &'a [u8]) -> Option<(&'a [u8], He
     (mark == TRAILER_MARK && hash == head.hash).then_some((payload, head))
 }
 
-fn next_head(previous: &Head, payload: &[u8]) -> Head {
+/// The head after the record that follows `previous`.
+pub(crate) fn next_head(previous: &Head, payload: &[u8]) -> Head {
     let sequence = previous.sequence.saturating_add(1);
     let hash = Sha256::new()
         .chain_update(b"farthing journal record")

@@ -1,38 +1,15 @@
 //! The state that the writer shares with the readers.
 
+use crate::counts::StoreCounts;
 use crate::error::StoreError;
-use crate::index::{Head, Index, IndexError};
+use crate::index::{Head, Index, IndexError, Row};
+use crate::read_backend::ReadBackend;
 use crate::reader::Reader;
-use serde::{Deserialize, Serialize};
+use farthing_protocol::ids::RecordHash;
+use std::ops::Bound;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
-
-/// The counters of a store. Each record is one sync, and has the writes of all transactions of its batch.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StoreCounts {
-    /// Number of records in the journal since its start.
-    pub records: u64,
-    /// Length of the journal without preallocated room, archived files included (bytes).
-    pub journal_bytes: u64,
-    /// Number of old records that are not verified yet. A thread verifies them beside the work.
-    #[serde(default)]
-    pub unverified: u64,
-    /// Number of the journal's files in the directory.
-    #[serde(default)]
-    pub files: u64,
-    /// Number of archived records. Their files are not in the directory.
-    #[serde(default)]
-    pub archived: u64,
-    /// The record at which the newest snapshot begins. 0 if there is none.
-    #[serde(default)]
-    pub snapshot: u64,
-    /// Number of finished transactions since the store was opened.
-    pub transactions: u64,
-    /// Time that was spent on writing and syncing records since the store was opened (us).
-    #[serde(default)]
-    pub sync_us: u64,
-}
 
 /// The state that the writer shares with the readers.
 pub(crate) struct Shared {
@@ -113,10 +90,34 @@ impl Shared {
         self.index_failed.get().map(String::as_str)
     }
 
-    /// The counters of the store.
-    pub(crate) fn counts(&self) -> StoreCounts {
+    /// Records a failure of the index that a reader has found. The writer halts before its next batch.
+    pub(crate) fn index_failed(&self, error: &IndexError) -> StoreError {
+        self.index_failed.get_or_init(|| error.to_string());
+        StoreError::Index(error.to_string())
+    }
+}
+
+impl ReadBackend for Shared {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.index.get(key).map_err(|error| self.index_failed(&error))
+    }
+
+    fn scan(&self, prefix: &[u8], from: Bound<&[u8]>, limit: usize) -> Result<Vec<Row>, StoreError> {
+        let rows = self.index.scan(prefix, from, limit);
+        rows.map_err(|error| self.index_failed(&error))
+    }
+
+    fn head(&self) -> Head {
+        Shared::head(self)
+    }
+
+    fn hash_at(&self, sequence: u64) -> Result<RecordHash, StoreError> {
+        self.reader.hash_at(sequence)
+    }
+
+    fn counts(&self) -> StoreCounts {
         StoreCounts {
-            records: self.head().sequence,
+            records: Shared::head(self).sequence,
             journal_bytes: self.journal_bytes.load(Ordering::Relaxed),
             unverified: self.reader.unverified(),
             files: self.reader.files.count(),
@@ -124,12 +125,11 @@ impl Shared {
             snapshot: self.snapshot.load(Ordering::Relaxed),
             transactions: self.transactions.load(Ordering::Relaxed),
             sync_us: self.sync_us.load(Ordering::Relaxed),
+            unreachable: false,
         }
     }
 
-    /// Records a failure of the index that a reader has found. The writer halts before its next batch.
-    pub(crate) fn index_failed(&self, error: &IndexError) -> StoreError {
-        self.index_failed.get_or_init(|| error.to_string());
-        StoreError::Index(error.to_string())
+    fn stopped(&self) -> Option<String> {
+        Shared::stopped(self)
     }
 }

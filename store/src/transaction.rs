@@ -1,7 +1,7 @@
 //! A running transaction: its reads and its writes.
 
 use crate::error::StoreError;
-use crate::index::{Index, Writes};
+use crate::index::{Lookup, Writes};
 use crate::key::{NAMESPACES_PREFIX, RESERVED_PREFIX, RowKey};
 use crate::limits::{TRANSACTION_MAX_BYTES, VALUE_MAX_BYTES};
 use crate::namespace::Namespace;
@@ -12,7 +12,7 @@ use std::ops::Bound;
 pub struct Transaction<'a> {
     namespace: Namespace,
     batch: &'a Writes,
-    index: &'a dyn Index,
+    index: &'a Lookup<'a>,
     /// The rows that it may read.
     declared: Declared,
     own: Writes,
@@ -50,7 +50,7 @@ pub(crate) struct Done {
 }
 
 impl<'a> Transaction<'a> {
-    pub(crate) fn new(namespace: Namespace, batch: &'a Writes, index: &'a dyn Index) -> Self {
+    pub(crate) fn new(namespace: Namespace, batch: &'a Writes, index: &'a Lookup<'a>) -> Self {
         Self {
             namespace,
             batch,
@@ -100,7 +100,7 @@ impl<'a> Transaction<'a> {
         if let Some(written) = self.own.get(&key).or_else(|| self.batch.get(&key)) {
             return Ok(written.clone());
         }
-        self.index.get(&key).map_err(|error| {
+        (self.index)(&key).map_err(|error| {
             self.index_failed.get_or_insert_with(|| error.to_string());
             StoreError::Index(error.to_string())
         })

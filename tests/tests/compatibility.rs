@@ -23,7 +23,7 @@ use farthing_kit::{
 use farthing_node::{
     card::RoleName,
     home::{CONFIG_FILE, OLD_CONFIG_FILE},
-    serve::open_store,
+    store::open_store_in,
 };
 use farthing_protocol::{coins::CoinState, money::Amount};
 use farthing_store::{SCHEMA_VERSION, StoreOptions};
@@ -317,7 +317,7 @@ fn old_words_restore(again: &Path, nodes: &Nodes, has: u64) {
 fn exchanges_on_record_are_found_by_their_finish() {
     let old = unpacked(&["bank"]);
     let dir = old.path().join("bank").join("store");
-    let store = open_store(&dir, StoreOptions::default(), migrate).expect("the store of a bank");
+    let store = open_store_in(&dir, StoreOptions::default(), migrate).expect("the store of a bank");
     let exchanged = EXCHANGED
         .scan(&store.view(), Bound::Unbounded, 1000)
         .expect("the exchanges");

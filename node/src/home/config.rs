@@ -6,6 +6,7 @@ use super::files;
 use super::own_file::{self, FILE_MAX_BYTES, damaged, io_error};
 use crate::address::Addresses;
 use crate::card::{RoleName, check_name};
+use farthing_store::DatabaseUrl;
 use serde::de::{DeserializeOwned, IgnoredAny, IntoDeserializer};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -29,6 +30,10 @@ const COMMENTS: &[(&str, &str)] = &[
         "listen",
         "The UDP address where the node listens. After a change, everyone who pinned its card needs the new card.",
     ),
+    (
+        "store",
+        "The database with the store of the node, without a password. Do not change it: no command moves a store.",
+    ),
 ];
 
 /// The optional settings. A new file has them as comments.
@@ -44,6 +49,10 @@ const OPTIONAL: &str = "
 # and no encryption, so an address that other machines reach needs `metrics_open` too.
 # metrics = \"127.0.0.1:9101\"
 # metrics_open = true
+
+# The PostgreSQL database with the store of the node, without a password. `init --store` sets it. Do not change it: no
+# command moves a store.
+# store = \"postgres://bank@db.example/cash?schema=bank&sslrootcert=/etc/farthing/db.pem\"
 
 # The settings of the role.
 ";
@@ -103,6 +112,9 @@ pub struct Config<C> {
     /// Whether other machines may reach that address.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub metrics_open: bool,
+    /// The database with its store. Without it, the store is in the node's directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<DatabaseUrl>,
     /// The settings of the role.
     pub settings: C,
 }

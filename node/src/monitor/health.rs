@@ -41,6 +41,9 @@ fn status_lacks(status: &Status, now_ms: u64) -> Vec<&'static str> {
     if status.store.is_some_and(|store| store.unverified > 0) {
         lacks.push("its journal is still being verified");
     }
+    if status.store.is_some_and(|store| store.unreachable) {
+        lacks.push("its database does not answer");
+    }
     if status.draining {
         lacks.push("it drains");
     }

@@ -2,10 +2,10 @@
 
 use crate::admin::{ADMIN_WORK_TIMEOUT_MS, AdminError, admin_call_within};
 use crate::backup::BackupError;
-use crate::home::HomeError;
 pub use crate::home::STORE_DIR;
+use crate::home::{Home, HomeError};
 use crate::{card::RoleName, network_file::NetworkFileError};
-use farthing_store::{Migration, Store, StoreError, StoreOptions};
+use farthing_store::{Store, StoreError};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::net::SocketAddr;
@@ -69,6 +69,17 @@ pub enum OperatorError {
         /// The node's directory.
         dir: PathBuf,
     },
+    /// The command works on the files of a store in the directory.
+    #[error(
+        "`{command}` is for a store in the node's directory, and the store of this node is in {database}; use the tools of the \
+         database, such as `pg_basebackup`, and copy the other files of the directory yourself; nothing was changed"
+    )]
+    InDatabase {
+        /// The command.
+        command: &'static str,
+        /// The URL of the database.
+        database: String,
+    },
     /// The address has no free port.
     #[error("cannot listen on {listen}: {source}")]
     Listen {
@@ -90,6 +101,28 @@ impl OperatorError {
     pub fn refused(message: impl Into<String>) -> Self {
         AdminError::Refused(message.into()).into()
     }
+
+    /// The error for a store that stays in use, and no node answers in `dir`. A database knows by whom.
+    pub(super) fn in_use(dir: &Path, error: Option<StoreError>) -> Self {
+        match error {
+            Some(error @ StoreError::Database(_)) => error.into(),
+            _ => Self::InUse { dir: dir.to_owned() },
+        }
+    }
+
+    /// Refuses a command that works on the files of a store, for a node whose store is in a database.
+    ///
+    /// # Errors
+    /// [`OperatorError::InDatabase`].
+    pub fn refuse_database<C>(home: &Home<C>, command: &'static str) -> Result<(), Self> {
+        match &home.config().store {
+            Some(url) => Err(Self::InDatabase {
+                command,
+                database: url.to_string(),
+            }),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Sends `request` to the node that runs in `dir`. If no node runs, `alone` opens the directory and executes it.
@@ -104,31 +137,30 @@ pub async fn administer<R: DeserializeOwned>(
     alone: impl AsyncFn() -> Result<Value, OperatorError>,
 ) -> Result<R, OperatorError> {
     let request = serde_json::to_value(request)?;
+    let mut in_use = None;
     for _ in 0..TRIES {
         if let Some(reply) = admin_call_within(dir, &request, ADMIN_WORK_TIMEOUT_MS).await? {
             return Ok(serde_json::from_value(reply)?);
         }
         match alone().await {
-            Err(OperatorError::Store(StoreError::InUse { .. })) => tokio::time::sleep(PAUSE).await,
+            Err(OperatorError::Store(error)) if error.is_in_use() => in_use = Some(error),
             reply => return Ok(serde_json::from_value(reply?)?),
         }
+        tokio::time::sleep(PAUSE).await;
     }
-    Err(OperatorError::InUse { dir: dir.to_owned() })
+    Err(OperatorError::in_use(dir, in_use))
 }
 
-/// Opens the store of a stopped node, migrates its rows with `migrate`, and calls `work`.
+/// Calls `work` with the opened store of a stopped node, and closes it.
 ///
 /// # Errors
-/// When the store cannot be opened or closed, and the refusal of `work`.
+/// When the store cannot be closed, and the refusal of `work`.
 pub fn with_store(
-    dir: &Path,
-    migrate: impl FnOnce(&Migration<'_>) -> Result<(), StoreError>,
+    store: Store,
     work: impl FnOnce(&Store) -> Result<Value, String>,
 ) -> Result<Value, OperatorError> {
-    let (store, _) = Store::open_existing(&dir.join(STORE_DIR), StoreOptions::default())?;
-    let done = store.migrate(migrate).map(|()| work(&store));
+    let done = work(&store);
     store.close()?;
-    let done = done?;
     done.map_err(OperatorError::refused)
 }
 
@@ -157,6 +189,8 @@ pub async fn all_pages<L, C>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::open_store_in;
+    use farthing_store::StoreOptions;
     use serde_json::json;
     use std::cell::Cell;
 
@@ -164,6 +198,7 @@ mod tests {
     async fn a_command_waits_while_the_store_is_in_use() {
         let dir = tempfile::tempdir().unwrap();
         let (busy, _) = Store::open(&dir.path().join(STORE_DIR), StoreOptions::default()).unwrap();
+        let open = || open_store_in(&dir.path().join(STORE_DIR), StoreOptions::default(), |_| Ok(()));
         let busy = Cell::new(Some(busy));
         let tries = Cell::new(0);
         let alone = async || {
@@ -171,11 +206,11 @@ mod tests {
             if tries.get() == 3 {
                 busy.take().unwrap().close().unwrap();
             }
-            with_store(dir.path(), |_| Ok(()), |_| Ok(json!("done")))
+            with_store(open()?, |_| Ok(json!("done")))
         };
         let done: Value = administer(dir.path(), &json!({}), alone).await.unwrap();
         assert_eq!((done, tries.get()), (json!("done"), 3));
-        let refused = async || with_store(dir.path(), |_| Ok(()), |_| Err("no".into()));
+        let refused = async || with_store(open()?, |_| Err("no".into()));
         let error = administer::<Value>(dir.path(), &json!({}), refused)
             .await
             .unwrap_err();

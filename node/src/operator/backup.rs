@@ -53,6 +53,7 @@ pub(super) async fn backup(role: RoleName, args: &BackupArgs) -> Result<Report, 
         archive,
     } = args;
     let home: Home<Value> = Home::open(dir, role)?;
+    OperatorError::refuse_database(&home, "backup")?;
     let journal = journal(dir, &paths(archive), since.unwrap_or_default()).await?;
     let source = Source {
         dir,

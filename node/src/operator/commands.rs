@@ -106,20 +106,17 @@ impl NodeCommand {
         match self {
             NodeCommand::Common(command) => command.execute(role).await,
             NodeCommand::Verify(VerifyArgs { dir, archive }) => {
-                home(&dir, role)?;
+                OperatorError::refuse_database(&home(&dir, role)?, "verify")?;
                 let store = dir.join(STORE_DIR);
                 let found = verify_with_archives(&store, &paths(&archive), &FileDisk, &|_| {})?;
                 Ok(verified(&found))
             }
             NodeCommand::Archive(args) => {
-                home(&args.dir, role)?;
+                OperatorError::refuse_database(&home(&args.dir, role)?, "archive")?;
                 archive::archive(role, &args)
             }
             NodeCommand::Backup(args) => backup::backup(role, &args).await,
-            NodeCommand::Drain(args) => {
-                home(&args.dir, role)?;
-                drain::drain(&args).await
-            }
+            NodeCommand::Drain(args) => drain::drain(&home(&args.dir, role)?, &args).await,
             NodeCommand::RestoreBackup(args) => backup::restore_backup(role, &args),
         }
     }

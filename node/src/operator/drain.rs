@@ -6,9 +6,12 @@ use super::requests::NodeRequest;
 use crate::admin::admin_call;
 use crate::date;
 use crate::drain::{Drain, UnderWay};
+use crate::home::Home;
+use crate::store;
 use clap::Args;
 use farthing_store::clock::{Clock, SystemClock};
 use farthing_store::disk::{Disk, FileDisk};
+use farthing_store::{StoreError, StoreOptions, WhileInUse};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::io;
@@ -39,7 +42,7 @@ pub struct DrainStatus {
 }
 
 /// Executes `drain` in a running node, or in the directory of a stopped one.
-pub(super) async fn drain(args: &DrainArgs) -> Result<Report, OperatorError> {
+pub(super) async fn drain<C>(home: &Home<C>, args: &DrainArgs) -> Result<Report, OperatorError> {
     let DrainArgs { dir, off, status } = args;
     let on = match (off, status) {
         (true, _) => Some(false),
@@ -47,19 +50,37 @@ pub(super) async fn drain(args: &DrainArgs) -> Result<Report, OperatorError> {
         (false, false) => Some(true),
     };
     let request = serde_json::to_value(NodeRequest::Drain { on })?;
+    let mut in_use = None;
     for _ in 0..TRIES {
         if let Some(reply) = admin_call(dir, &request).await? {
             return running(serde_json::from_value(reply)?);
         }
         // A node that starts or stops holds the store. It reads the file after it has opened the store.
-        let store = dir.join(STORE_DIR);
-        match FileDisk.lock(&store) {
-            Ok(_lock) => return stopped(dir, on),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => tokio::time::sleep(PAUSE).await,
-            Err(source) => return Err(OperatorError::File { path: store, source }),
+        match hold_store(home) {
+            Ok(_held) => return stopped(dir, on),
+            Err(OperatorError::Store(error)) if error.is_in_use() => in_use = Some(error),
+            Err(error) => return Err(error),
         }
+        tokio::time::sleep(PAUSE).await;
     }
-    Err(OperatorError::InUse { dir: dir.clone() })
+    Err(OperatorError::in_use(dir, in_use))
+}
+
+/// Keeps every process from opening the store of a node, until the result is dropped.
+fn hold_store<C>(home: &Home<C>) -> Result<Box<dyn Send>, OperatorError> {
+    if home.config().store.is_some() {
+        return Ok(Box::new(store::open(
+            home,
+            StoreOptions::default(),
+            WhileInUse::Refuse,
+        )?));
+    }
+    let dir = home.dir().join(STORE_DIR);
+    match FileDisk.lock(&dir) {
+        Ok(lock) => Ok(Box::new(lock)),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(StoreError::InUse { dir }.into()),
+        Err(source) => Err(OperatorError::File { path: dir, source }),
+    }
 }
 
 fn running(status: DrainStatus) -> Result<Report, OperatorError> {

@@ -160,8 +160,12 @@ impl Status {
                 0 => String::new(),
                 records => format!(", {records} of them archived"),
             };
+            let unreachable = match store.unreachable {
+                true => "THE DATABASE DOES NOT ANSWER; transactions are refused until it does, and the log says why\n",
+                false => "",
+            };
             format!(
-                "{} records in the journal, {} MiB{archived}{unverified}; {} transactions since the start\n",
+                "{unreachable}{} records in the journal, {} MiB{archived}{unverified}; {} transactions since the start\n",
                 store.records,
                 mib(store.journal_bytes),
                 store.transactions

@@ -64,6 +64,8 @@ pub struct Layout {
     pub dialled: Dialled,
     /// The disks of nodes that are not on the market's own disk.
     pub disks: BTreeMap<RoleName, PathBuf>,
+    /// The URLs of the databases of nodes that have their stores there.
+    pub stores: BTreeMap<RoleName, String>,
     /// The machines of nodes that are not on this machine.
     pub hosts: BTreeMap<RoleName, Host>,
     /// The socket that is told of every point that the nodes reach, if there is a listener.
@@ -394,7 +396,8 @@ async fn init(program: &Path, dir: &Path, layout: &Layout, role: RoleName) -> Re
     let host = layout.hosts.get(&role);
     let program = host.map_or(program, |host| &host.program);
     let listen = host.map(|host| SocketAddr::new(host.address, HOST_PORT));
-    let node = Node::init(program, role, &disk.join(role.as_str()), listen).await?;
+    let store = layout.stores.get(&role).map(String::as_str);
+    let node = Node::init_in(program, role, &disk.join(role.as_str()), listen, store).await?;
     let node = node.with_probe(layout.probe.clone());
     Ok(node.with_log_level(layout.log_level.clone()))
 }

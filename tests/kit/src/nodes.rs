@@ -105,11 +105,31 @@ impl Node {
         dir: &Path,
         listen: Option<SocketAddr>,
     ) -> Result<Node, ProcessError> {
+        Self::init_in(program, role, dir, listen, None).await
+    }
+
+    /// As [`init`](Node::init), with the store in the database of this URL, if there is one.
+    ///
+    /// # Errors
+    /// When `init` fails.
+    pub async fn init_in(
+        program: &Path,
+        role: RoleName,
+        dir: &Path,
+        listen: Option<SocketAddr>,
+        store: Option<&str>,
+    ) -> Result<Node, ProcessError> {
         let listen = match listen {
             Some(listen) => listen,
             None => (Ipv4Addr::LOCALHOST, ports::free().map_err(io("a port"))?).into(),
         };
-        Self::printed(program, role, "init", dir, &["--listen", &listen.to_string()]).await
+        let listen = listen.to_string();
+        let store = store.map(|store| ["--store", store]);
+        let options: Vec<&str> = ["--listen", &listen]
+            .into_iter()
+            .chain(store.into_iter().flatten())
+            .collect();
+        Self::printed(program, role, "init", dir, &options).await
     }
 
     /// Opens an existing node in `dir`, which may be running.

@@ -16,6 +16,7 @@
 //! | machines of their own, and a network that is parted | `parted` |
 //! | impostors | `pinned` |
 //! | goods whose file cannot be written, is gone, or is another program's | `delivered` |
+//! | stores in a PostgreSQL database, and standbys | `database` |
 //! | disks that are full | `full` |
 //! | files that are damaged | `damaged` |
 //! | commands that a party refuses, or does not answer | `refused` |
@@ -47,6 +48,7 @@ mod coins;
 mod counted;
 mod cut;
 mod damaged;
+mod database;
 mod delivered;
 mod demo;
 mod free;
