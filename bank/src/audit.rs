@@ -10,7 +10,7 @@
 use crate::bank::Bank;
 use crate::keys::Keys;
 use crate::rows::{
-    ACCOUNTS, COINS, Direction, EXCHANGED, KEY_TOTALS, KeyTotals, MOVEMENTS, RECOVERY_RECORDS,
+    ACCOUNTS, COINS, Direction, EXCHANGED, FORGOTTEN, KEY_TOTALS, KeyTotals, MOVEMENTS, RECOVERY_RECORDS,
     RESERVE_CREDITS, RESERVE_DEBITS, RESERVES_TOTAL, TOTALS, Totals, WITHDRAWN,
 };
 use crate::statement::wrong_ends;
@@ -134,7 +134,7 @@ fn kept(tx: &mut Transaction<'_>, ids: &[KeyId]) -> Result<Books, StoreError> {
     Ok(books)
 }
 
-/// Counts the books from every row, without the stored sums.
+/// Counts the books from every row, without the stored sums. Rows that were forgotten have been counted.
 fn count_rows(view: &View) -> Result<Books, StoreError> {
     let mut books = Books::default();
     let totals = &mut books.totals;
@@ -160,6 +160,9 @@ fn count_rows(view: &View) -> Result<Books, StoreError> {
     })?;
     books.reserves = Amount(credited.0.saturating_sub(debited.0));
     let keys = &mut books.keys;
+    each_row(&FORGOTTEN, view, SCAN_MAX_ROWS, |id, sums| {
+        keys.insert(id, sums);
+    })?;
     let mut issue = |issued: &Issued| {
         for id in &issued.outputs {
             let key = keys.entry(*id).or_default();

@@ -2,7 +2,7 @@
 
 use crate::keys::{BankSettings, Keys, KeysError, Master, Trust};
 use crate::policy::Policy;
-use crate::rows::{HEADS, HOLDS, KeyRoot};
+use crate::rows::{HEADS, HOLDS, KeyRoot, PURGE, Purge};
 use farthing_coin::{BootId, PublicKey, SecretKey};
 use farthing_node::{
     card::{Card, RoleName},
@@ -21,6 +21,7 @@ use farthing_protocol::{
 };
 use farthing_store::{Store, StoreError, clock::Clock, entropy::Entropy, limits::SCAN_MAX_ROWS};
 use std::ops::Bound;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 /// The parts of a [`Bank`].
@@ -68,6 +69,10 @@ pub struct Bank {
     pub(crate) scan_record_allowances: Mutex<Allowances<PublicKey>>,
     /// The hold after which the next round of overdue holds begins.
     pub(crate) overdue_after: Mutex<Option<(u64, PurchaseId, PublicKey)>>,
+    /// How far it has forgotten what is of closed epochs. `None` before the first round.
+    pub(crate) purge: Mutex<Option<Purge>>,
+    /// Until when the coins that it has forgotten were taken (ms since 1970).
+    pub(crate) closed_until_ms: AtomicU64,
     /// What its background work has found wrong.
     pub(crate) complaints: Complaints,
     /// Whether it begins nothing new.
@@ -119,6 +124,7 @@ impl Bank {
         // After the history has read the head: keys follow from the calendar, so losing their record forgets nothing.
         let trust = Trust::Doubting;
         let keys = Keys::open(&parts.store, &root, &parts.master, &identity, now_ms, trust).await?;
+        let closed = PURGE.peek(&parts.store.view(), &())?.unwrap_or_default();
         let bank = Bank {
             self_id,
             identity,
@@ -131,6 +137,8 @@ impl Bank {
             owner_allowances: OwnerAllowances::default(),
             scan_record_allowances: Mutex::new(Allowances::new(MEMOS_AT_ONCE_MAX, MEMO_EVERY_MS)),
             overdue_after: Mutex::default(),
+            purge: Mutex::default(),
+            closed_until_ms: AtomicU64::new(keys.taken_until_ms(closed.before_ms)),
             complaints: Complaints::default(),
             policy: Arc::default(),
             drain: Drain::default(),

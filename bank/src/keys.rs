@@ -5,14 +5,14 @@
 
 use crate::rows::{EPOCHS, KEY_ROOT, KeyRoot};
 use farthing_coin::{
-    Calendar, DenominationSecret, EpochKeys, KeyBook, KeyId, KeyList, KeyListError, MAX_EPOCHS, MasterSecret,
-    SecretKey, Signed,
+    Calendar, Denomination, DenominationSecret, EpochKeys, KeyBook, KeyId, KeyList, KeyListError, MAX_EPOCHS,
+    MasterSecret, SecretKey, Signed,
 };
 use farthing_node::{
     home::files,
     operator::status::{ClockDoubt, KeyListStatus},
 };
-use farthing_protocol::limits::KEY_LIST_MAX_BYTES;
+use farthing_protocol::limits::{CLOSED_AFTER_EPOCHS, KEY_LIST_MAX_BYTES, RELEASED_GRACE_MS};
 use farthing_store::{Reads, Store, StoreError, View, limits::SCAN_MAX_ROWS};
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
@@ -37,7 +37,7 @@ pub const AHEAD_MAX_MS: u64 = 30 * DAY_MS;
 
 /// How many epochs may be missing before the bank doubts its clock. Both bounds must be exceeded. So a bank with short epochs
 /// may rest for 30 days, and one with long epochs for four of them.
-pub const AHEAD_MAX_EPOCHS: usize = 4;
+pub const AHEAD_MAX_EPOCHS: usize = CLOSED_AFTER_EPOCHS as usize;
 
 /// The earliest clock that `init` believes (ms since 1970): 2026-01-01. No program is older.
 pub const CLOCK_LEAST_MS: u64 = 1_767_225_600_000;
@@ -364,6 +364,19 @@ impl Keys {
             .map(|(id, denomination)| (*id, master.derive(denomination.value, denomination.epoch)))
             .collect();
         Ok(Keys { book, secrets })
+    }
+
+    /// The keys of epochs that began before `before_ms`.
+    pub(crate) fn closed(&self, before_ms: u64) -> impl Iterator<Item = (&KeyId, &Denomination)> {
+        let keys = self.book.denominations();
+        keys.filter(move |(_, key)| key.issue_from_ms < before_ms)
+    }
+
+    /// Until when coins of these keys were taken, in any way (ms since 1970). 0 if there are none.
+    pub(crate) fn taken_until_ms(&self, before_ms: u64) -> u64 {
+        let closed = self.closed(before_ms);
+        let until = closed.map(|(_, key)| key.redeem_until_ms.saturating_add(RELEASED_GRACE_MS));
+        until.max().unwrap_or(0)
     }
 
     /// The list.

@@ -15,6 +15,7 @@
 //! | `denying` | signs final refusals, with their proof |
 //! | [`restore`] | pages for wallets that are restored from their seed |
 //! | [`overdue`] | background work: overdue holds, keys, journals |
+//! | [`purge`] | background work: what the bank forgets |
 //! | [`movement`] | a movement of money on an account |
 //! | [`ledger`] | the movements of each account, with their dates, and the reports about them |
 //! | [`policy`] | which movements are reported |
@@ -47,6 +48,7 @@ pub mod node;
 mod output;
 pub mod overdue;
 pub mod policy;
+pub mod purge;
 pub mod replies;
 pub mod reserves;
 pub mod restore;

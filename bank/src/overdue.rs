@@ -1,10 +1,11 @@
-//! The background work of the bank: it compares journals with its escrows, makes the keys of the next epoch, and asks
-//! about overdue holds.
+//! The background work of the bank: it compares journals with its escrows, makes the keys of the next epoch, asks about
+//! overdue holds, and forgets what is long past.
 //!
 //! For an overdue hold the bank signs that it is overdue, asks its escrow for the decision, and applies the decision.
 //! Silence decides nothing: the coins stay held until the escrow answers.
 
 use crate::bank::Bank;
+use crate::purge::Round;
 use crate::rows::{HOLDS, PURCHASES};
 use farthing_coin::{PublicKey, Signed};
 use farthing_node::{
@@ -39,9 +40,16 @@ const KEYS_PAUSE: Duration = Duration::from_secs(30);
 /// How often the bank looks for overdue holds.
 const OVERDUE_PAUSE: Duration = Duration::from_secs(2);
 
+/// How long the bank waits between two rounds of a pass that forgets. A pass must not slow requests down.
+const PURGE_PAUSE: Duration = Duration::from_secs(1);
+
+/// How often the bank looks whether an epoch more is closed.
+const PURGE_LOOK_PAUSE: Duration = Duration::from_secs(60 * 60);
+
 /// The topics of the bank's complaints.
 const TOPIC_KEYS: &str = "keys";
 const TOPIC_UNREADABLE: &str = "unreadable";
+const TOPIC_PURGE: &str = "purge";
 const TOPIC_UNPINNED: &str = "unpinned";
 const TOPIC_SILENT: &str = "silent";
 const TOPIC_ANSWER: &str = "answer";
@@ -75,12 +83,38 @@ impl Bank {
                 }
             }
         };
+        let purge = async {
+            let mut pause = PURGE_LOOK_PAUSE;
+            loop {
+                tokio::time::sleep(pause).await;
+                pause = self.purge().await;
+            }
+        };
         // Each loop can be dropped at any point. It has begun a transaction, or a question that is asked again.
         tokio::select! {
             biased;
             () = Arc::clone(&self.history).watch(stop) => {}
             () = keys => {}
             () = overdue => {}
+            () = purge => {}
+        }
+    }
+
+    /// Runs one round of forgetting, and returns how long to wait for the next one.
+    async fn purge(&self) -> Duration {
+        match self.purge_round().await {
+            Ok(Round { forgotten, more }) => {
+                if forgotten > 0 {
+                    tracing::info!(forgotten, "forgot rows of closed epochs");
+                }
+                if more { PURGE_PAUSE } else { PURGE_LOOK_PAUSE }
+            }
+            Err(error) => {
+                self.complaints.tell(TOPIC_PURGE, &"", |times| {
+                    tracing::error!(%error, times, "cannot forget the rows of closed epochs; it is tried again");
+                });
+                PURGE_LOOK_PAUSE
+            }
         }
     }
 

@@ -90,6 +90,13 @@ pub const REFUNDS: Table<(PurchaseId, PublicKey), Amount> = Table::new(26, "refu
 /// The sum of the balances of all reserves.
 pub const RESERVES_TOTAL: Table<(), Amount> = Table::new(27, "sum of the reserves");
 
+/// How far the bank has forgotten what is of closed epochs.
+pub const PURGE: Table<(), Purge> = Table::new(31, "the pass that forgets");
+/// What the bank has forgotten under each key: coins that were issued in exchanges, and states of coins.
+pub const FORGOTTEN: Table<KeyId, KeyTotals> = Table::new(32, "forgotten coins");
+/// The finishes of withdrawals from reserves, which prove debits. They are noted before anything that was issued is forgotten.
+pub const RESERVE_FINISHES: Table<StatementDigest, ()> = Table::new(33, "withdrawals from reserves");
+
 /// When the bank stopped to issue coins (ms since 1970). Absent while it issues.
 pub const ISSUING_STOPPED: Table<(), u64> = Table::new(28, "end of issuing");
 
@@ -149,6 +156,28 @@ pub struct RecoveryRecordRow {
     /// The sealed record.
     #[serde(with = "serde_bytes")]
     pub bytes: Vec<u8>,
+}
+
+/// How far the bank has forgotten what is of closed epochs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Purge {
+    /// Epochs that began earlier are closed (ms since 1970).
+    pub before_ms: u64,
+    /// Where the pass over the rows goes on. `None` once it has ended.
+    pub place: Option<Place>,
+}
+
+/// A place in the pass over the rows: the row after which it goes on, or the begin of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Place {
+    /// In [`RECOVERY_RECORDS`].
+    Records(Option<(RecoveryRecordId, u8)>),
+    /// In [`COINS`].
+    Coins(Option<(KeyId, PublicKey)>),
+    /// In [`RESERVE_DEBITS`], whose finishes are noted.
+    Debits(Option<(PublicKey, StatementDigest)>),
+    /// In [`FINISHED`], which leads to [`EXCHANGED`].
+    Exchanges(Option<StatementDigest>),
 }
 
 /// The sums over all rows. Each is updated in the same write as the rows that it counts.

@@ -204,6 +204,7 @@ impl Bank {
     }
 
     async fn exchange_begin(&self, request: Authorized<ExchangeBegin>) -> Result<Begun, Refusal> {
+        self.check_clock()?;
         let keys = self.keys();
         let request = exchange::verify_begin(request, &self.self_id, keys.book(), &mut self.entropy.rng())?;
         let coins = request.coins().row_keys();
@@ -225,6 +226,7 @@ impl Bank {
     }
 
     async fn exchange_finish(&self, request: Authorized<ExchangeFinish>) -> Result<Signed<Issued>, Refusal> {
+        self.check_clock()?;
         let keys = self.keys();
         let request = exchange::verify_finish(request, &self.self_id, keys.book(), &mut self.entropy.rng())?;
         let coins = request.coins().row_keys();
@@ -293,6 +295,7 @@ impl Bank {
     }
 
     async fn deposit(&self, request: Authorized<Deposit>) -> Result<Signed<Deposited>, Refusal> {
+        self.check_clock()?;
         let keys = self.keys();
         let request = verify_deposit(request, &self.self_id, keys.book(), &mut self.entropy.rng())?;
         let denying = self.denying(RequestKind::Deposit, request.id().into(), request.coins());
@@ -325,6 +328,7 @@ impl Bank {
         let escrow = request.terms.escrow;
         // The cheapest check comes first. It refuses purchases at escrows that the bank does not know.
         self.peers.link(RoleName::Escrow, &escrow)?;
+        self.check_clock()?;
         let keys = self.keys();
         let request = verify_bank_hold(request, &self.self_id, keys.book(), &mut self.entropy.rng())?;
         if let Err(draining) = self.drain.check()

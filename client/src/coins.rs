@@ -9,7 +9,10 @@ use crate::{
 };
 use farthing_coin::{Coin, Denomination, KeyBook, KeyId, PublicKey, SecretKey, Seed};
 use farthing_node::card::RoleName;
-use farthing_protocol::{money::Amount, restore::Origin};
+use farthing_protocol::{
+    money::Amount,
+    restore::{Origin, closed_before},
+};
 use farthing_store::{RowKey, StoreError, Transaction, View};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -85,7 +88,8 @@ pub struct Balance {
     pub in_payments: Amount,
     /// In an exchange, or waiting for one.
     pub in_exchanges: Amount,
-    /// The bank does not take it any more.
+    /// The bank does not take it any more. It is shown for a year: of older coins the bank may have forgotten whether they
+    /// were used, so a restored wallet cannot tell.
     pub lost: Amount,
     /// In withdrawals that are under way. The bank may not have debited the account yet.
     pub in_withdrawals: Amount,
@@ -127,8 +131,13 @@ impl Balance {
         now_ms: u64,
     ) -> Balance {
         let mut balance = Balance::empty(bank, keys.map(|keys| keys.list().currency.clone()));
+        let closed_before_ms = keys.map_or(0, |keys| closed_before(keys, now_ms));
         for row in rows {
             let key = keys.and_then(|keys| keys.get(&row.coin.key_id));
+            let is_unused = matches!(row.status, CoinStatus::Available | CoinStatus::Released(_));
+            if is_unused && key.is_some_and(|key| key.issue_from_ms < closed_before_ms) {
+                continue;
+            }
             balance.add(row, key, is_past_redeem(keys, row, now_ms), now_ms);
         }
         balance

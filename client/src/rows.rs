@@ -57,6 +57,9 @@ pub const COUNTERS: Table<(PublicKey, u8), u64> = Table::new(1, "counters");
 /// version has no row until its first scan record.
 pub const BRIDGED: Table<(PublicKey, u8), u64> = Table::new(21, "bridged numbers");
 
+/// When the scan record at a bank was last written, or first looked at (ms since 1970).
+pub const SCAN_RECORD_TIMES: Table<PublicKey, u64> = Table::new(24, "times of scan records");
+
 /// The placeholder bank under which purchases and payments are numbered for the customer. No bank has this key: it is not
 /// valid.
 pub const NO_BANK: PublicKey = PublicKey([0; 32]);

@@ -9,7 +9,7 @@ use crate::{
     accounts::{account_key, account_keys},
     counters::{bridged_reads, mark_bridged, next_number},
     error::WalletError,
-    rows::{BRIDGED, Counter},
+    rows::{BRIDGED, Counter, SCAN_RECORD_TIMES},
     wallet::Wallet,
 };
 use farthing_coin::{PublicKey, RecoveryRecordId, SecretKey, Signed};
@@ -21,7 +21,7 @@ use farthing_protocol::{
     restore::{KeptMemo, Memo, MemoRequest, ScanRecord},
     seal::{open_record, seal_record},
 };
-use farthing_store::{StoreError, Transaction};
+use farthing_store::{Reads, StoreError, Transaction};
 
 /// How many numbers after the next one are reserved at a time.
 const RESERVED_AHEAD: u64 = 64;
@@ -32,6 +32,12 @@ pub(crate) const GAP_MAX: u64 = RESTORE_GAP - 36;
 
 /// The gap at which numbers are reserved if the bank learns this wallet's account anyway.
 pub(crate) const GAP_EARLY: u64 = GAP_MAX / 2;
+
+/// The age at which the record is written again, when the wallet next withdraws or carries on (ms): 90 days.
+///
+/// A bank forgets recovery records, but none before it is more than a year old. A record of this age then names the numbers
+/// of all that it may have forgotten, so that a restore does not take them for the end.
+const AGE_MAX_MS: u64 = 90 * 24 * 60 * 60 * 1000;
 
 /// How often the record is written again when copies of this wallet write it at the same time.
 const TRIES_MAX: usize = 16;
@@ -94,10 +100,29 @@ pub(crate) async fn bridge_gaps_early(wallet: &Wallet, bank: &Card) -> Result<()
     for counter in [Counter::Exchanges, Counter::Orders] {
         bridge_gap(wallet, bank, counter, 0, GAP_EARLY).await?;
     }
+    refresh(wallet, bank).await?;
     // A wallet that has had reserves needs the next number soon, perhaps for a gift that no name must stand beside.
     match next_number(&wallet.rows(), &bank.identity, Counter::Reserves)? {
         0 => Ok(()),
         _ => reserve_next(wallet, bank, Counter::Reserves).await,
+    }
+}
+
+/// Reserves numbers if the record is older than [`AGE_MAX_MS`].
+async fn refresh(wallet: &Wallet, bank: &Card) -> Result<(), WalletError> {
+    let (identity, now_ms) = (bank.identity, wallet.now_ms());
+    let Some(written_ms) = SCAN_RECORD_TIMES.peek(&wallet.rows(), &identity)? else {
+        let begin = move |tx: &mut Transaction<'_>| SCAN_RECORD_TIMES.put(tx, &identity, &now_ms);
+        return wallet.transact(Reads::none(), begin).await;
+    };
+    // A time that is far ahead was a wrong clock's.
+    if now_ms.abs_diff(written_ms) < AGE_MAX_MS {
+        return Ok(());
+    }
+    match reserve_numbers(wallet, bank, Counter::Orders, 0).await {
+        // Nothing at this bank can be restored from the words.
+        Err(WalletError::NoAccount { .. }) => Ok(()),
+        outcome => outcome,
     }
 }
 
@@ -154,11 +179,13 @@ pub(crate) async fn extend_scan_record(
                 bank: bank.name.clone(),
             })?;
         if kept == wanted {
-            let bank = bank.identity;
+            let (bank, now_ms) = (bank.identity, wallet.now_ms());
             let reads = COUNTED.map(|counter| bridged_reads(&bank, counter));
-            return wallet
-                .transact(reads, move |tx| mark_record(tx, &bank, &record))
-                .await;
+            let mark = move |tx: &mut Transaction<'_>| {
+                SCAN_RECORD_TIMES.put(tx, &bank, &now_ms)?;
+                mark_record(tx, &bank, &record)
+            };
+            return wallet.transact(reads, mark).await;
         }
     }
     Err(WalletError::Silent {

@@ -70,6 +70,13 @@ pub const RESTORE_GAP: u64 = 100;
 /// for long costs nobody a coin.
 pub const RELEASED_GRACE_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 
+/// How long a bank keeps the rows of an epoch after its coins are not taken back any more (ms): a year, and
+/// [`CLOSED_AFTER_EPOCHS`].
+pub const CLOSED_AFTER_MS: u64 = 365 * 24 * 60 * 60 * 1000;
+
+/// How many epochs longer the rows of an epoch are kept. A bank that does not doubt its clock can be so many epochs ahead.
+pub const CLOSED_AFTER_EPOCHS: u32 = 4;
+
 /// The largest encrypted goods that a merchant sends with their offer (bytes). A wallet fetches larger goods in pieces.
 pub const GOODS_WITH_OFFER_MAX_BYTES: u64 = 16 * 1024;
 

@@ -18,11 +18,11 @@ use crate::{
     rows::{CoinStatus, Counter},
     wallet::Wallet,
 };
-use farthing_coin::{KeyBook, PublicKey};
+use farthing_coin::{KeyBook, KeyId};
 use farthing_node::card::Card;
 use farthing_protocol::{
     limits::RESTORE_GAP,
-    restore::{CoinUsed, Origin, ScanRecord},
+    restore::{CoinUsed, Origin, ScanRecord, closed_before},
 };
 use std::collections::BTreeSet;
 
@@ -53,7 +53,7 @@ pub(crate) async fn search_beyond(
 ) -> Result<FromReserves, WalletError> {
     loop {
         let by_reserves = from_reserves(wallet, &bank.identity, records, issued, asked)?;
-        let missing = missing(wallet, &bank.identity, records, &by_reserves.numbers)?;
+        let missing = missing(wallet, keys, records, &by_reserves.numbers)?;
         let mut found = false;
         if missing.exchanges {
             found |= exchanges_beyond(wallet, bank, keys, issued, asked).await?;
@@ -74,7 +74,7 @@ pub(crate) async fn search_beyond(
 /// `by_reserves` are the numbers of exchanges under which reserves have paid for coins.
 fn missing(
     wallet: &Wallet,
-    bank: &PublicKey,
+    keys: &KeyBook,
     records: &[FoundRecord],
     by_reserves: &BTreeSet<u64>,
 ) -> Result<Missing, WalletError> {
@@ -84,7 +84,14 @@ fn missing(
         .collect();
     let (mut taken_in, mut issued) = (0u64, 0u64);
     let mut orders = false;
-    for row in wallet.coins()?.into_iter().filter(|row| row.bank == *bank) {
+    // The bank may have forgotten the records of such old coins.
+    let closed_before_ms = closed_before(keys, wallet.now_ms());
+    let is_kept = |id: &KeyId| {
+        keys.get(id)
+            .is_some_and(|key| key.issue_from_ms >= closed_before_ms)
+    };
+    let bank = keys.list().bank;
+    for row in wallet.coins()?.into_iter().filter(|row| row.bank == bank) {
         if row
             .origin
             .exchange()
@@ -96,7 +103,9 @@ fn missing(
             CoinStatus::FoundUsed(CoinUsed::Exchanged) => taken_in = taken_in.saturating_add(row.value),
             // A payment leaves nothing at the bank that a restore could find.
             CoinStatus::FoundUsed(CoinUsed::Deposited) => {}
-            CoinStatus::FoundUsed(_) => orders |= !claimed.contains(&row.origin),
+            CoinStatus::FoundUsed(_) => {
+                orders |= is_kept(&row.coin.key_id) && !claimed.contains(&row.origin);
+            }
             _ => {}
         }
     }

@@ -38,6 +38,7 @@ pub mod gifts;
 pub mod hostile_relay;
 pub mod keys;
 pub mod life;
+pub mod long_past;
 pub mod machine;
 pub mod money;
 pub mod network;

@@ -10,7 +10,7 @@ use farthing_protocol::money::Amount;
 use farthing_simulation::{
     customer::CustomerMachine,
     fault::Fault,
-    hostile_relay,
+    hostile_relay, long_past,
     machine::Death,
     numbers, recovered,
     shopping::{Mode, day},
@@ -357,6 +357,15 @@ pub(crate) const CHECKS: &[Check] = &[
         recovered::an_escrow_that_holds_and_is_silent
     ),
     story!("a full list of keys", lists::a_full_list_of_keys),
+    story!("years that pass", long_past::what_is_long_past_is_forgotten),
+    story!(
+        "a clock that goes back for years",
+        long_past::a_clock_that_goes_back_brings_no_spent_coin_back
+    ),
+    story!(
+        "an old scan record",
+        long_past::an_old_scan_record_is_written_again
+    ),
     story!(
         "two banks and one customer",
         numbers::no_two_banks_know_one_account_key

@@ -15,6 +15,7 @@
 //! | prices and the number of coins | `small_coins` |
 //! | stories | `stories` |
 //! | upkeep of a wallet | `upkeep` |
+//! | what the bank forgets | `long_past` |
 //! | the numbers of a wallet, and restores that find all of them | `numbers` |
 //! | purchases whose escrow gives no decision | `recovered` |
 //! | wallets that use a relay | `relayed` |
@@ -41,6 +42,7 @@ mod hostile_relay;
 mod key_lists;
 mod late;
 mod life;
+mod long_past;
 mod numbers;
 mod payments;
 mod recovered;

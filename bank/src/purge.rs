@@ -1,0 +1,313 @@
+//! What the bank forgets, so that no purchase costs it most of its rows for ever.
+//!
+//! A year and four epochs after the last coin of an epoch could come back in any way, it is *closed*, with all earlier ones.
+//! A pass over the rows then forgets:
+//!
+//! 1. the recovery records of purchases whose deadline lies before the first epoch that is not closed;
+//! 2. the states of coins of closed epochs;
+//! 3. what was issued for coins, if all of it is of closed epochs. What was issued from a reserve proves a debit of the
+//!    reserve, so it stays.
+//!
+//! Nothing is forgotten of coins that are still held. The states go before what was issued, so that no state lacks its
+//! proof. What is forgotten is counted for the audit.
+//!
+//! Nothing that is forgotten can be decided again, as the dates of such coins have passed. A bank whose clock lies before
+//! these dates takes no coins at all (`check_clock`).
+
+use crate::bank::Bank;
+use crate::keys::Keys;
+use crate::rows::{
+    COINS, EXCHANGED, FINISHED, FORGOTTEN, KeyTotals, PURCHASES, PURGE, Place, Purge, RECOVERY_RECORDS,
+    RESERVE_DEBITS, RESERVE_FINISHES, TOTALS,
+};
+use farthing_coin::{KeyId, PublicKey, RecoveryRecordId, RequestId, StatementDigest};
+use farthing_protocol::{
+    coins::CoinState, documents::Issued, ids::PurchaseId, refusal::Later, restore::closed_before,
+    settle::BankPurchase,
+};
+use farthing_store::{Reads, RowKey, StoreError, Transaction, View, limits::SCAN_MAX_ROWS};
+use std::collections::BTreeSet;
+use std::ops::Bound;
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+
+/// The most rows that one round looks at.
+pub const ROUND_MAX: usize = 256;
+
+/// The result of a round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Round {
+    /// How many rows were forgotten.
+    pub forgotten: usize,
+    /// Whether the pass goes on.
+    pub more: bool,
+}
+
+/// A row that may be forgotten, or that is noted so that it is not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Old {
+    Record((RecoveryRecordId, u8), PurchaseId),
+    Coin((KeyId, PublicKey)),
+    /// The finish of a withdrawal from a reserve, which is noted.
+    Debit(StatementDigest),
+    Exchange(StatementDigest, RequestId, Vec<KeyId>),
+}
+
+/// What a round has found: the old rows, and where the next round begins.
+type Found = (Vec<Old>, Option<Place>);
+
+impl Bank {
+    /// Whether the clock stands after the dates of all coins that the bank has forgotten.
+    ///
+    /// # Errors
+    /// When it does not. A coin that was used could then be taken again.
+    pub(crate) fn check_clock(&self) -> Result<(), Later> {
+        match self.clock.now_ms() >= self.closed_until_ms.load(Ordering::SeqCst) {
+            true => Ok(()),
+            false => Err(Later::Unavailable(
+                "the bank's clock is years behind; its operator has to set it right".into(),
+            )),
+        }
+    }
+
+    /// Looks at the next [`ROUND_MAX`] rows of a pass, and forgets the old ones. A pass begins each time that an epoch more is
+    /// closed. It goes on where it was after a restart.
+    ///
+    /// A bank that doubts its clock, or waits for a witness, forgets nothing.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn purge_round(&self) -> Result<Round, StoreError> {
+        let (keys, now_ms) = (self.keys(), self.clock.now_ms());
+        let is_sure = self.history.standing().is_ok() && keys.status(now_ms).doubt.is_none();
+        let view = self.store.view();
+        let pass = match is_sure {
+            true => self.pass(&view, closed_before(keys.book(), now_ms))?,
+            false => None,
+        };
+        let Some((before_ms, place)) = pass else {
+            return Ok(Round {
+                forgotten: 0,
+                more: false,
+            });
+        };
+        // From now on, coins of these epochs are refused by their dates alone.
+        let closed_until_ms = keys.taken_until_ms(before_ms);
+        self.closed_until_ms.fetch_max(closed_until_ms, Ordering::SeqCst);
+        let (old, place) = find(&view, &keys, before_ms, place)?;
+        let next = Purge { before_ms, place };
+        let more = place.is_some();
+        // Rounds that find nothing are not written down.
+        let forgotten = match old.is_empty() && more {
+            true => 0,
+            false => {
+                let reads = forget_reads(&old);
+                let forgetting = self.store.transact(reads, move |tx| forget(tx, &old, &next));
+                forgetting.await?
+            }
+        };
+        *self.purge.lock().unwrap_or_else(PoisonError::into_inner) = Some(next);
+        Ok(Round { forgotten, more })
+    }
+
+    /// The pass that is under way, or a new one if an epoch more is closed than in the last one.
+    fn pass(&self, view: &View, before_ms: u64) -> Result<Option<(u64, Place)>, StoreError> {
+        let known = *self.purge.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = match known {
+            Some(last) => last,
+            None => PURGE.peek(view, &())?.unwrap_or_default(),
+        };
+        Ok(match last.place {
+            Some(place) => Some((last.before_ms, place)),
+            None => (before_ms > last.before_ms).then_some((before_ms, Place::Records(None))),
+        })
+    }
+}
+
+/// Finds old rows in the next page from `place`.
+fn find(view: &View, keys: &Keys, before_ms: u64, place: Place) -> Result<Found, StoreError> {
+    let closed: BTreeSet<KeyId> = keys.closed(before_ms).map(|(id, _)| *id).collect();
+    match place {
+        Place::Records(after) => find_records(view, before_ms, after),
+        Place::Coins(after) => find_coins(view, &closed, after),
+        Place::Debits(after) => find_debits(view, after),
+        Place::Exchanges(after) => find_exchanges(view, &closed, after),
+    }
+}
+
+/// The begin of a page.
+fn after_bound<K>(after: Option<&K>) -> Bound<&K> {
+    after.map_or(Bound::Unbounded, Bound::Excluded)
+}
+
+/// The last key of a page that is full. A page that is not full is the last one.
+fn full<K: Copy, V>(rows: &[(K, V)]) -> Option<K> {
+    rows.last()
+        .filter(|_| rows.len() == ROUND_MAX)
+        .map(|(key, _)| *key)
+}
+
+fn find_records(
+    view: &View,
+    before_ms: u64,
+    after: Option<(RecoveryRecordId, u8)>,
+) -> Result<Found, StoreError> {
+    let rows = RECOVERY_RECORDS.scan(view, after_bound(after.as_ref()), ROUND_MAX)?;
+    let next = full(&rows).map_or(Place::Coins(None), |last| Place::Records(Some(last)));
+    let mut old = Vec::new();
+    for (place, record) in rows {
+        if has_ended_before(view, &record.purchase, before_ms)? {
+            old.push(Old::Record(place, record.purchase));
+        }
+    }
+    Ok((old, Some(next)))
+}
+
+/// Whether a purchase has ended, and had a deadline before `before_ms`. A purchase that the bank does not know has not.
+fn has_ended_before(view: &View, purchase: &PurchaseId, before_ms: u64) -> Result<bool, StoreError> {
+    let rows = PURCHASES.scan_under(view, purchase, Bound::Unbounded, SCAN_MAX_ROWS)?;
+    let is_held = |row: &BankPurchase| matches!(row, BankPurchase::Held { .. });
+    if rows.iter().any(|(_, row)| is_held(row)) {
+        return Ok(false);
+    }
+    // The id is the digest of the terms, so all rows have the same deadline.
+    let deadline_ms = rows
+        .iter()
+        .find_map(|(_, row)| row.terms())
+        .map(|terms| terms.deadline_ms);
+    Ok(deadline_ms.is_some_and(|deadline_ms| deadline_ms < before_ms))
+}
+
+/// Pages of one key after the other.
+fn find_coins(
+    view: &View,
+    closed: &BTreeSet<KeyId>,
+    after: Option<(KeyId, PublicKey)>,
+) -> Result<Found, StoreError> {
+    let first = after.map_or(Bound::Unbounded, |(key_id, _)| Bound::Included(key_id));
+    for key_id in closed.range((first, Bound::Unbounded)) {
+        let under = after.filter(|(last, _)| last == key_id);
+        let rows = COINS.scan_under(view, key_id, after_bound(under.as_ref()), ROUND_MAX)?;
+        if let Some((last, _)) = rows.last() {
+            let next = Place::Coins(Some(*last));
+            let is_old = |state: &CoinState| !matches!(state, CoinState::Held(_));
+            let old = rows.into_iter().filter(|(_, state)| is_old(state));
+            return Ok((old.map(|(coin, _)| Old::Coin(coin)).collect(), Some(next)));
+        }
+    }
+    Ok((Vec::new(), Some(Place::Debits(None))))
+}
+
+/// Debits that are not noted yet. A debit that comes later is of a key that is not closed.
+fn find_debits(view: &View, after: Option<(PublicKey, StatementDigest)>) -> Result<Found, StoreError> {
+    let rows = RESERVE_DEBITS.scan(view, after_bound(after.as_ref()), ROUND_MAX)?;
+    let next = full(&rows).map_or(Place::Exchanges(None), |last| Place::Debits(Some(last)));
+    let mut old = Vec::new();
+    for ((_, finish), _) in rows {
+        if RESERVE_FINISHES.peek(view, &finish)?.is_none() {
+            old.push(Old::Debit(finish));
+        }
+    }
+    Ok((old, Some(next)))
+}
+
+fn find_exchanges(
+    view: &View,
+    closed: &BTreeSet<KeyId>,
+    after: Option<StatementDigest>,
+) -> Result<Found, StoreError> {
+    let rows = FINISHED.scan(view, after_bound(after.as_ref()), ROUND_MAX)?;
+    let next = full(&rows).map(|last| Place::Exchanges(Some(last)));
+    let mut old = Vec::new();
+    for (finish, id) in rows {
+        if RESERVE_FINISHES.peek(view, &finish)?.is_some() {
+            continue;
+        }
+        let is_closed = |issued: &Issued| issued.outputs.iter().all(|output| closed.contains(output));
+        if let Some(issued) = EXCHANGED.peek(view, &id)?.filter(is_closed) {
+            old.push(Old::Exchange(finish, id, issued.outputs));
+        }
+    }
+    Ok((old, next))
+}
+
+/// The rows that [`forget`] reads.
+fn forget_reads(old: &[Old]) -> Reads {
+    let rows = |old: &Old| -> Vec<RowKey> {
+        match old {
+            Old::Record(place, _) => vec![RECOVERY_RECORDS.key(place)],
+            Old::Coin(coin) => vec![COINS.key(coin), FORGOTTEN.key(&coin.0)],
+            Old::Debit(_) => Vec::new(),
+            Old::Exchange(_, id, outputs) => {
+                let sums = outputs.iter().map(|output| FORGOTTEN.key(output));
+                sums.chain([EXCHANGED.key(id)]).collect()
+            }
+        }
+    };
+    Reads::from([TOTALS.key(&())]).and(old.iter().flat_map(rows))
+}
+
+/// Forgets the rows, counts them, and writes how far the pass has come. Returns how many were forgotten.
+fn forget(tx: &mut Transaction<'_>, old: &[Old], next: &Purge) -> Result<usize, StoreError> {
+    let mut totals = TOTALS.get(tx, &())?.unwrap_or_default();
+    let mut forgotten = 0usize;
+    for row in old {
+        let is_forgotten = match row {
+            Old::Record(place, purchase) => {
+                let record = RECOVERY_RECORDS.get(tx, place)?;
+                let is_there = record.is_some_and(|record| record.purchase == *purchase);
+                if is_there {
+                    RECOVERY_RECORDS.delete(tx, place)?;
+                    totals.recovery_records = totals.recovery_records.saturating_sub(1);
+                }
+                is_there
+            }
+            Old::Coin(coin) => forget_coin(tx, coin)?,
+            Old::Debit(finish) => {
+                RESERVE_FINISHES.put(tx, finish, &())?;
+                false
+            }
+            Old::Exchange(finish, id, outputs) => {
+                let is_there = EXCHANGED.get(tx, id)?.is_some();
+                if is_there {
+                    EXCHANGED.delete(tx, id)?;
+                    FINISHED.delete(tx, finish)?;
+                    totals.exchanges = totals.exchanges.saturating_sub(1);
+                    for output in outputs {
+                        count_forgotten(tx, output, |sums| sums.issued = sums.issued.saturating_add(1))?;
+                    }
+                }
+                is_there
+            }
+        };
+        forgotten = forgotten.saturating_add(is_forgotten.into());
+    }
+    TOTALS.put(tx, &(), &totals)?;
+    PURGE.put(tx, &(), next)?;
+    Ok(forgotten)
+}
+
+fn forget_coin(tx: &mut Transaction<'_>, coin: &(KeyId, PublicKey)) -> Result<bool, StoreError> {
+    match COINS.get(tx, coin)? {
+        None | Some(CoinState::Held(_)) => Ok(false),
+        Some(state) => {
+            COINS.delete(tx, coin)?;
+            count_forgotten(tx, &coin.0, |sums| {
+                if let Some(sum) = sums.in_state(&state) {
+                    *sum = sum.saturating_add(1);
+                }
+            })?;
+            Ok(true)
+        }
+    }
+}
+
+fn count_forgotten(
+    tx: &mut Transaction<'_>,
+    key_id: &KeyId,
+    count: impl FnOnce(&mut KeyTotals),
+) -> Result<(), StoreError> {
+    let mut sums = FORGOTTEN.get(tx, key_id)?.unwrap_or_default();
+    count(&mut sums);
+    FORGOTTEN.put(tx, key_id, &sums)
+}
