@@ -159,6 +159,8 @@ const KNOWN_BY_BYTES: u64 = 4096;
 struct Sink {
     path: Option<PathBuf>,
     existing: Existing,
+    /// Whether the stream was begun before.
+    goes_on: bool,
     /// The file, while a stream is watched.
     file: Option<File>,
     stop: Arc<AtomicBool>,
@@ -182,6 +184,7 @@ impl Sink {
         Ok(Sink {
             path: watch.output.clone(),
             existing,
+            goes_on: watch.on.is_some(),
             file: None,
             stop: Arc::default(),
             has_no_reader: false,
@@ -197,6 +200,13 @@ impl Sink {
     fn open(&self, path: &Path, begun: &Begun) -> io::Result<File> {
         if let Some(place) = begun.place
             && let Some(file) = opened_at(path, &place, begun.repeats)?
+        {
+            return Ok(file);
+        }
+        // A process that died before its first record has left an empty file.
+        if self.goes_on
+            && begun.place.is_none()
+            && let Some(file) = empty_at(path)?
         {
             return Ok(file);
         }
@@ -296,6 +306,16 @@ fn opened_at(path: &Path, place: &Place, repeats: bool) -> io::Result<Option<Fil
     Ok(Some(file))
 }
 
+/// The file at `path`, if it is there and empty.
+fn empty_at(path: &Path) -> io::Result<Option<File>> {
+    let file = match OpenOptions::new().read(true).write(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file?,
+    };
+    let found = file.metadata()?;
+    Ok((found.is_file() && found.len() == 0).then_some(file))
+}
+
 /// SHA-256 of the last bytes of a file before this place.
 fn bytes_before(file: &File, place: u64) -> io::Result<[u8; 32]> {
     let first = place.saturating_sub(KNOWN_BY_BYTES);
@@ -321,6 +341,18 @@ mod tests {
             bytes,
             before: bytes_before(&file, bytes).unwrap(),
         }
+    }
+
+    #[test]
+    fn records_begin_in_an_empty_file_and_in_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("records");
+        assert!(empty_at(&path).unwrap().is_none(), "no file");
+        fs::write(&path, b"").unwrap();
+        assert!(empty_at(&path).unwrap().is_some());
+        fs::write(&path, b"1").unwrap();
+        assert!(empty_at(&path).unwrap().is_none(), "somebody's file");
+        assert_eq!(fs::read(&path).unwrap(), b"1");
     }
 
     #[test]
