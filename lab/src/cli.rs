@@ -29,7 +29,8 @@ enum Command {
     #[command(after_long_help = "Examples:\n  \
         farthing-lab demo                                an engraving is sold, and everything goes wrong\n  \
         farthing-lab demo --all                          and people pay each other, give, get refunds, buy postage\n  \
-        farthing-lab demo --goods FILE --keep DIR        sell this file, and keep nodes, wallets and logs\n\n\
+        farthing-lab demo --goods FILE --keep DIR        sell this file, and keep nodes, wallets and logs\n  \
+        farthing-lab demo --store postgres://ME@HOST/DB  keep the stores of the nodes in this database\n\n\
         Exit codes: 0 every sum agrees, 1 it could not be run, 3 something is broken, 130 interrupted.")]
     Demo(DemoOptions),
     /// Run a purchase under every fault at every message and every durable write, and write a page that shows it.

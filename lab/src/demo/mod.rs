@@ -90,6 +90,9 @@ pub struct DemoOptions {
     /// Show everything: also payments between people, refunds, donations, gifts and postage.
     #[arg(long)]
     pub all: bool,
+    /// Keep the stores of bank, escrow and merchant in this PostgreSQL database, in new schemas: postgres://USER@HOST/NAME.
+    #[arg(long, value_name = "URL")]
+    pub store: Option<String>,
     /// Sell this file instead of the sample.
     #[arg(long, value_name = "FILE")]
     pub goods: Option<PathBuf>,
@@ -147,7 +150,7 @@ async fn in_the_scene(
     let program = std::env::current_exe().map_err(RunError::io("this program"))?;
     let goods = goods(options.goods.as_deref(), dir)?;
     let trifle = sample(TRIFLE, "A postcard", TRIFLE_PRICE, dir)?;
-    let scene = Scene::build(&program, dir, goods, trifle).await?;
+    let scene = Scene::build(&program, dir, options.store.as_deref(), (goods, trifle)).await?;
     report.say(&format!(
         "A bank on {}, an escrow on {}, a merchant on {}, and a relay on {}: four processes on this machine.\n\
          Customers reach them through the relay, which sees who asks and not what. Only withdrawals go to the bank directly.\n\

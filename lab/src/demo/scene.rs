@@ -5,7 +5,7 @@ use farthing_coin::Seed;
 use farthing_kit::{
     error::RunError,
     lines::Lines,
-    market::{Layout, Market, Offers, WalletRoute},
+    market::{Layout, Market, Offers, WalletRoute, stores_in},
 };
 use farthing_protocol::money::Amount;
 use farthing_store::entropy::{Entropy, SystemEntropy};
@@ -47,13 +47,20 @@ impl Deref for Scene {
 }
 
 impl Scene {
-    /// Creates the nodes in `dir`, starts them, and adds the goods to the catalogue.
+    /// Creates the nodes in `dir`, with their stores in the database `store` if there is one. Starts them, and adds goods and
+    /// trifle to the catalogue.
     ///
     /// # Errors
     /// When a node fails.
-    pub async fn build(program: &Path, dir: &Path, goods: Goods, trifle: Goods) -> Result<Scene, RunError> {
+    pub async fn build(
+        program: &Path,
+        dir: &Path,
+        store: Option<&str>,
+        (goods, trifle): (Goods, Goods),
+    ) -> Result<Scene, RunError> {
         let layout = Layout {
             route: WalletRoute::Relayed,
+            stores: store.map(stores_in).unwrap_or_default(),
             ..Layout::default()
         };
         let market = Market::make(program, dir, layout).await?;

@@ -62,6 +62,9 @@ pub struct FaultsOptions {
     /// Run N purchases at the same time, each with its own nodes, 2 to 64 [default: 4 for each processor].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(2..=64))]
     pub jobs: Option<u16>,
+    /// Keep the stores of bank, escrow and merchant in this PostgreSQL database, in new schemas: postgres://USER@HOST/NAME.
+    #[arg(long, value_name = "URL")]
+    pub store: Option<String>,
     /// The seed of the losses on lossy lines [default: a random one, which is printed].
     #[arg(long)]
     pub seed: Option<u64>,
@@ -101,6 +104,7 @@ async fn in_theatres(options: &FaultsOptions, dir: &Path, reader: Reader) -> Res
         jobs: options.jobs.map_or(JOBS_PER_PROCESSOR * processors, usize::from),
         seed,
         only: options.only.clone(),
+        store: options.store.clone(),
     };
     let results = run::run(plan, Arc::new(Bar::new())).await?;
     let page = page::page(&results, &page::RunInfo::here(seed));

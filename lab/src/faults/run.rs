@@ -111,6 +111,8 @@ pub struct MatrixOptions {
     /// The patterns of the cells to run. A cell matches a pattern if its name has every word of it. Without patterns
     /// all cells run.
     pub only: Vec<String>,
+    /// The database of the nodes' stores. `None` if they are in their directories.
+    pub store: Option<String>,
 }
 
 /// An observer of a run of the matrix.
@@ -211,7 +213,7 @@ impl Shared {
     async fn theatre(&self, disks: bool) -> Result<Theatre, RunError> {
         let number = self.theatres.fetch_add(1, Ordering::Relaxed);
         let dir = self.plan.dir.join(number.to_string());
-        let mut theatre = Theatre::build(&self.plan.program, &dir, disks).await?;
+        let mut theatre = Theatre::build(&self.plan.program, &dir, disks, self.plan.store.as_deref()).await?;
         once(self, &mut theatre, Route::Bought, None, usize::MAX).await?;
         Ok(theatre)
     }

@@ -8,7 +8,7 @@ use farthing_kit::{
     error::RunError,
     line::Line,
     lines::Lines,
-    market::{Dialled, Layout, Market, Offers},
+    market::{Dialled, Layout, Market, Offers, stores_in},
     points::{Party, Points},
 };
 use farthing_node::card::RoleName;
@@ -174,11 +174,16 @@ pub struct Theatre {
 
 impl Theatre {
     /// Creates a theatre in `dir`, which must not exist, and starts its nodes. With `disks`, each party has a disk that
-    /// can be filled.
+    /// can be filled. With `store`, the stores of the nodes are in this database.
     ///
     /// # Errors
     /// When a node fails, or a disk cannot be mounted.
-    pub async fn build(program: &Path, dir: &Path, disks: bool) -> Result<Theatre, RunError> {
+    pub async fn build(
+        program: &Path,
+        dir: &Path,
+        disks: bool,
+        store: Option<&str>,
+    ) -> Result<Theatre, RunError> {
         fs::create_dir_all(dir).map_err(RunError::io(dir.display()))?;
         let socket = dir.join("points");
         let points = Points::listen(&socket).map_err(RunError::io(socket.display()))?;
@@ -189,6 +194,7 @@ impl Theatre {
                 .map(|role| (role, home(dir, Party::Node(role))))
                 .into(),
             probe: Some(socket),
+            stores: store.map(stores_in).unwrap_or_default(),
             ..Layout::default()
         };
         let market = Market::make(program, dir, layout).await?;

@@ -151,7 +151,7 @@ impl Cluster {
         guard.arg("-D").arg(self.data()).arg("-k").arg(self.dir.path());
         for setting in [
             "listen_addresses=",
-            "max_connections=80",
+            "max_connections=400",
             "shared_buffers=16MB",
             "log_min_messages=fatal",
         ] {
@@ -247,6 +247,11 @@ impl Cluster {
         ended.parse().unwrap()
     }
 
+    /// The URL of the database `postgres`, without a schema.
+    pub fn database(&self) -> String {
+        database(self.dir.path())
+    }
+
     /// The URL of a store in this schema.
     pub fn url(&self, schema: &str) -> String {
         url(self.dir.path(), schema)
@@ -255,8 +260,12 @@ impl Cluster {
 
 /// The URL of a store in this schema, of the server with its Unix socket in `dir`.
 pub(crate) fn url(dir: &Path, schema: &str) -> String {
+    format!("{}?schema={schema}", database(dir))
+}
+
+fn database(dir: &Path) -> String {
     let dir = dir.to_str().unwrap().replace('/', "%2F");
-    format!("postgres://{USER}@{dir}/postgres?schema={schema}")
+    format!("postgres://{USER}@{dir}/postgres")
 }
 
 impl Drop for Cluster {

@@ -12,6 +12,7 @@ use crate::{
 use farthing_client::purchase::Parties;
 use farthing_node::card::{Card, RoleName};
 use farthing_protocol::money::Amount;
+use farthing_store::entropy::{Entropy, SystemEntropy};
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
@@ -72,6 +73,16 @@ pub struct Layout {
     pub probe: Option<PathBuf>,
     /// The level of the nodes' logs, if it is not the usual one.
     pub log_level: Option<String>,
+}
+
+/// Stores of a bank, an escrow and a merchant in the database at `url`, each in a new schema.
+pub fn stores_in(url: &str) -> BTreeMap<RoleName, String> {
+    let mut number = [0; 8];
+    SystemEntropy.fill(&mut number);
+    let number = hex::encode(number);
+    let separator = if url.contains('?') { '&' } else { '?' };
+    let store = |role: RoleName| format!("{url}{separator}schema={}_{number}", role.as_str());
+    RoleName::PARTIES.map(|role| (role, store(role))).into()
 }
 
 /// The kind of offers for goods.

@@ -6,17 +6,21 @@ use super::{
     run::{Wait, until},
 };
 use farthing_client::purchase::STREAM_OUTPUT;
+use farthing_database::Cluster;
 use farthing_kit::{
     books::decisions,
     lines::Lines,
-    market::{Dialled, Layout, Market, Offers},
+    market::{Dialled, Layout, Market, Offers, stores_in},
 };
 use farthing_protocol::money::Amount;
 use std::{
     fs,
     ops::Deref,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 use tempfile::TempDir;
 
@@ -25,6 +29,28 @@ pub const WITHDRAWN: &str = "20.00";
 
 /// The first balance of each customer's account.
 const PAID_IN: Amount = Amount(5000);
+
+/// The environment variable that chooses the stores of the nodes: `postgres`, or none for their directories.
+pub const STORE_VARIABLE: &str = "FARTHING_STORE";
+
+/// The PostgreSQL server of all testbeds of this program, if they have their stores there.
+fn server() -> Option<&'static Cluster> {
+    static SERVER: OnceLock<Option<Cluster>> = OnceLock::new();
+    let is_wanted = std::env::var(STORE_VARIABLE).is_ok_and(|store| store == "postgres");
+    let started = is_wanted.then(|| SERVER.get_or_init(Cluster::start));
+    started.and_then(Option::as_ref)
+}
+
+/// The layout, with stores in the database if [`STORE_VARIABLE`] says so. Nodes on machines of their own do not reach it.
+fn in_database(layout: Layout) -> Layout {
+    match server() {
+        Some(server) if layout.stores.is_empty() && layout.hosts.is_empty() => Layout {
+            stores: stores_in(&server.database()),
+            ..layout
+        },
+        _ => layout,
+    }
+}
 
 /// A testbed.
 #[derive(Debug)]
@@ -56,11 +82,16 @@ impl Testbed {
             probe: Some(dir.path().join("points")),
             ..Layout::default()
         };
-        Self::build(program, dir, layout)
+        Self::build(program, dir, in_database(layout))
     }
 
     /// As [`new`](Testbed::new), with another layout. Nodes on machines of their own dial each other directly.
     pub fn laid_out(program: &str, layout: Layout) -> Testbed {
+        Self::with_files(program, in_database(layout))
+    }
+
+    /// As [`laid_out`](Testbed::laid_out), for a test of what is in the nodes' directories. Their stores are there in any case.
+    pub fn with_files(program: &str, layout: Layout) -> Testbed {
         Self::build(program, tempfile::tempdir().expect("a directory"), layout)
     }
 

@@ -1,11 +1,12 @@
 //! Damaged files: an index is rebuilt from the journal, and a damaged journal is never repaired by guessing.
 
-use crate::{in_parallel, testbed};
-use farthing_kit::{nodes::Node, process::ProcessError};
+use crate::{PROGRAM, in_parallel};
+use farthing_kit::{market::Layout, nodes::Node, process::ProcessError};
 use farthing_node::card::RoleName::Merchant;
 use farthing_tests::processes::{
     goods::POSTCARD,
     run::{Wait, does_not_start, runtime, until},
+    testbed::Testbed,
 };
 use std::{
     fs::{self, OpenOptions},
@@ -90,7 +91,7 @@ const DAMAGES: [Damage; 6] = [
 
 #[test]
 fn a_damaged_index_is_rebuilt_from_the_journal() {
-    let testbed = testbed();
+    let testbed = Testbed::with_files(PROGRAM, Layout::default());
     let alice = testbed.customer("alice");
     alice.buys(POSTCARD, "goods");
     testbed.check(&[&alice]);
@@ -127,7 +128,7 @@ fn flip(bank: &Node, offset: u64) {
 
 #[test]
 fn a_flipped_bit_in_the_journal_stops_the_bank_and_is_named() {
-    let testbed = testbed();
+    let testbed = Testbed::with_files(PROGRAM, Layout::default());
     let alice = testbed.customer("alice");
     alice.buys(POSTCARD, "goods");
     testbed.check(&[&alice]);
@@ -159,7 +160,7 @@ fn a_flipped_bit_in_the_journal_stops_the_bank_and_is_named() {
 
 #[test]
 fn a_flipped_bit_that_the_start_does_not_read_is_found_in_the_background() {
-    let testbed = testbed();
+    let testbed = Testbed::with_files(PROGRAM, Layout::default());
     let alice = testbed.customer("alice");
     alice.buys(POSTCARD, "goods");
     // More records than every start reads.
@@ -214,7 +215,7 @@ fn a_flipped_bit_that_the_start_does_not_read_is_found_in_the_background() {
 
 #[test]
 fn a_node_whose_store_is_gone_does_not_begin_a_new_one() {
-    let testbed = testbed();
+    let testbed = Testbed::with_files(PROGRAM, Layout::default());
     let alice = testbed.customer("alice");
     alice.buys(POSTCARD, "goods");
     until("the sale is settled", || testbed.is_settled().then_some(()));

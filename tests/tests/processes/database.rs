@@ -9,7 +9,9 @@ use farthing_tests::processes::{
     run::{Wait, runtime, until},
     testbed::Testbed,
 };
+use serde_json::Value;
 use std::path::Path;
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -106,4 +108,32 @@ fn commands_on_the_files_of_a_store_are_refused_and_other_commands_work_on_a_sto
     testbed.merchant.start().wait();
     alice.buys(POSTCARD, "again");
     testbed.check(&[&alice]);
+}
+
+/// Runs a command of the lab with the stores in a database, and returns what it prints.
+fn in_the_lab(cluster: &Cluster, args: &[&str]) -> Value {
+    let mut lab = Command::new(PROGRAM);
+    let said = lab.args(args).args(["--json", "--store", &cluster.database()]);
+    let said = said.output().unwrap();
+    let printed = String::from_utf8_lossy(&said.stdout);
+    assert!(said.status.success(), "{printed}");
+    serde_json::from_str(&printed).unwrap()
+}
+
+#[test]
+fn every_step_of_the_demo_ends_well_in_a_database() {
+    let Some(cluster) = Cluster::start() else { return };
+    let report = in_the_lab(&cluster, &["demo", "--all"]);
+    assert_eq!(report["ok"], true);
+}
+
+#[test]
+#[ignore = "the whole matrix takes some minutes"]
+fn no_cell_of_the_fault_matrix_is_violated_in_a_database() {
+    let Some(cluster) = Cluster::start() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let page = dir.path().join("faults.html");
+    let matrix = in_the_lab(&cluster, &["faults", "--out", page.to_str().unwrap()]);
+    let cells = matrix["cells"].as_array().unwrap();
+    println!("{} cells, {} s", cells.len(), matrix["seconds"]);
 }

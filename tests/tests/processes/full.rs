@@ -31,7 +31,7 @@ fn testbed_on(disk: &SmallDisk, role: RoleName) -> Testbed {
         disks: [(role, disk.path().to_owned())].into(),
         ..Layout::default()
     };
-    Testbed::laid_out(PROGRAM, layout)
+    Testbed::with_files(PROGRAM, layout)
 }
 
 #[test]

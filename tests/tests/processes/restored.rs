@@ -1,7 +1,7 @@
 //! A bank or an escrow that is started from an older copy of its directory, and the operator's repair.
 
-use crate::testbed;
-use farthing_kit::{nodes::Node, scratch::copy_dir};
+use crate::PROGRAM;
+use farthing_kit::{market::Layout, nodes::Node, scratch::copy_dir};
 use farthing_node::{
     card::RoleName::{self, Bank, Escrow},
     history::witness::COMPARE_MS,
@@ -9,6 +9,7 @@ use farthing_node::{
 use farthing_tests::processes::{
     goods::POSTCARD,
     run::{Wait, until, until_log_says},
+    testbed::Testbed,
 };
 use serde_json::Value;
 use std::{fs, path::Path, time::Duration};
@@ -51,7 +52,7 @@ fn restore(node: &Node, aside: &Path, files: &[&Path]) {
 }
 
 fn older_copy(role: RoleName, by: By) {
-    let testbed = testbed();
+    let testbed = Testbed::with_files(PROGRAM, Layout::default());
     let alice = testbed.customer("alice");
     let node = testbed.node(role);
     until_it_stands(node, "up", 0);

@@ -130,7 +130,7 @@ fn a_wallet_reaches_its_relay_through_a_proxy_and_no_node_keeps_its_address() {
         log_level: Some("trace".into()),
         ..Layout::default()
     };
-    let testbed = Testbed::laid_out(PROGRAM, layout);
+    let testbed = Testbed::with_files(PROGRAM, layout);
     let host = |card: &Card| format!("{}.farthing.invalid", card.role);
     let nodes = testbed.nodes().into_iter().chain([testbed.node(Relay)]);
     let nodes: Vec<&Node> = nodes.collect();
