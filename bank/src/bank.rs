@@ -69,8 +69,8 @@ pub struct Bank {
     pub(crate) scan_record_allowances: Mutex<Allowances<PublicKey>>,
     /// The hold after which the next round of overdue holds begins.
     pub(crate) overdue_after: Mutex<Option<(u64, PurchaseId, PublicKey)>>,
-    /// How far it has forgotten what is of closed epochs. `None` before the first round.
-    pub(crate) purge: Mutex<Option<Purge>>,
+    /// How far it has forgotten what is of closed epochs. Rounds that find nothing are only here.
+    pub(crate) purge: Mutex<Purge>,
     /// Until when the coins that it has forgotten were taken (ms since 1970).
     pub(crate) closed_until_ms: AtomicU64,
     /// What its background work has found wrong.
@@ -137,7 +137,7 @@ impl Bank {
             owner_allowances: OwnerAllowances::default(),
             scan_record_allowances: Mutex::new(Allowances::new(MEMOS_AT_ONCE_MAX, MEMO_EVERY_MS)),
             overdue_after: Mutex::default(),
-            purge: Mutex::default(),
+            purge: Mutex::new(closed),
             closed_until_ms: AtomicU64::new(keys.taken_until_ms(closed.before_ms)),
             complaints: Complaints::default(),
             policy: Arc::default(),

@@ -17,8 +17,8 @@
 use crate::bank::Bank;
 use crate::keys::Keys;
 use crate::rows::{
-    COINS, EXCHANGED, FINISHED, FORGOTTEN, KeyTotals, PURCHASES, PURGE, Place, Purge, RECOVERY_RECORDS,
-    RESERVE_DEBITS, RESERVE_FINISHES, TOTALS,
+    COINS, EXCHANGED, FINISHED, FORGOTTEN, PURCHASES, PURGE, Place, Purge, RECOVERY_RECORDS, RESERVE_DEBITS,
+    RESERVE_FINISHES, TOTALS, count,
 };
 use farthing_coin::{KeyId, PublicKey, RecoveryRecordId, RequestId, StatementDigest};
 use farthing_protocol::{
@@ -80,12 +80,8 @@ impl Bank {
     pub async fn purge_round(&self) -> Result<Round, StoreError> {
         let (keys, now_ms) = (self.keys(), self.clock.now_ms());
         let is_sure = self.history.standing().is_ok() && keys.status(now_ms).doubt.is_none();
-        let view = self.store.view();
-        let pass = match is_sure {
-            true => self.pass(&view, closed_before(keys.book(), now_ms))?,
-            false => None,
-        };
-        let Some((before_ms, place)) = pass else {
+        let pass = is_sure.then(|| self.pass(closed_before(keys.book(), now_ms)));
+        let Some((before_ms, place)) = pass.flatten() else {
             return Ok(Round {
                 forgotten: 0,
                 more: false,
@@ -94,7 +90,7 @@ impl Bank {
         // From now on, coins of these epochs are refused by their dates alone.
         let closed_until_ms = keys.taken_until_ms(before_ms);
         self.closed_until_ms.fetch_max(closed_until_ms, Ordering::SeqCst);
-        let (old, place) = find(&view, &keys, before_ms, place)?;
+        let (old, place) = find(&self.store.view(), &keys, before_ms, place)?;
         let next = Purge { before_ms, place };
         let more = place.is_some();
         // Rounds that find nothing are not written down.
@@ -106,32 +102,28 @@ impl Bank {
                 forgetting.await?
             }
         };
-        *self.purge.lock().unwrap_or_else(PoisonError::into_inner) = Some(next);
+        *self.purge.lock().unwrap_or_else(PoisonError::into_inner) = next;
         Ok(Round { forgotten, more })
     }
 
     /// The pass that is under way, or a new one if an epoch more is closed than in the last one.
-    fn pass(&self, view: &View, before_ms: u64) -> Result<Option<(u64, Place)>, StoreError> {
-        let known = *self.purge.lock().unwrap_or_else(PoisonError::into_inner);
-        let last = match known {
-            Some(last) => last,
-            None => PURGE.peek(view, &())?.unwrap_or_default(),
-        };
-        Ok(match last.place {
+    fn pass(&self, before_ms: u64) -> Option<(u64, Place)> {
+        let last = *self.purge.lock().unwrap_or_else(PoisonError::into_inner);
+        match last.place {
             Some(place) => Some((last.before_ms, place)),
             None => (before_ms > last.before_ms).then_some((before_ms, Place::Records(None))),
-        })
+        }
     }
 }
 
 /// Finds old rows in the next page from `place`.
 fn find(view: &View, keys: &Keys, before_ms: u64, place: Place) -> Result<Found, StoreError> {
-    let closed: BTreeSet<KeyId> = keys.closed(before_ms).map(|(id, _)| *id).collect();
+    let closed = || keys.closed(before_ms).map(|(id, _)| *id).collect();
     match place {
         Place::Records(after) => find_records(view, before_ms, after),
-        Place::Coins(after) => find_coins(view, &closed, after),
+        Place::Coins(after) => find_coins(view, &closed(), after),
         Place::Debits(after) => find_debits(view, after),
-        Place::Exchanges(after) => find_exchanges(view, &closed, after),
+        Place::Exchanges(after) => find_exchanges(view, &closed(), after),
     }
 }
 
@@ -274,7 +266,9 @@ fn forget(tx: &mut Transaction<'_>, old: &[Old], next: &Purge) -> Result<usize, 
                     FINISHED.delete(tx, finish)?;
                     totals.exchanges = totals.exchanges.saturating_sub(1);
                     for output in outputs {
-                        count_forgotten(tx, output, |sums| sums.issued = sums.issued.saturating_add(1))?;
+                        count(tx, &FORGOTTEN, output, |sums| {
+                            sums.issued = sums.issued.saturating_add(1)
+                        })?;
                     }
                 }
                 is_there
@@ -292,7 +286,7 @@ fn forget_coin(tx: &mut Transaction<'_>, coin: &(KeyId, PublicKey)) -> Result<bo
         None | Some(CoinState::Held(_)) => Ok(false),
         Some(state) => {
             COINS.delete(tx, coin)?;
-            count_forgotten(tx, &coin.0, |sums| {
+            count(tx, &FORGOTTEN, &coin.0, |sums| {
                 if let Some(sum) = sums.in_state(&state) {
                     *sum = sum.saturating_add(1);
                 }
@@ -300,14 +294,4 @@ fn forget_coin(tx: &mut Transaction<'_>, coin: &(KeyId, PublicKey)) -> Result<bo
             Ok(true)
         }
     }
-}
-
-fn count_forgotten(
-    tx: &mut Transaction<'_>,
-    key_id: &KeyId,
-    count: impl FnOnce(&mut KeyTotals),
-) -> Result<(), StoreError> {
-    let mut sums = FORGOTTEN.get(tx, key_id)?.unwrap_or_default();
-    count(&mut sums);
-    FORGOTTEN.put(tx, key_id, &sums)
 }

@@ -291,7 +291,7 @@ pub fn move_coins(
     for (coin, (before, after)) in coins.iter().zip(before.iter().zip(after)) {
         COINS.put(tx, coin, after)?;
         // A sum stays within its bounds. The audit finds the difference, and no request fails because of it.
-        count(tx, &coin.0, |totals| {
+        count(tx, &KEY_TOTALS, &coin.0, |totals| {
             if let Some(left) = totals.in_state(before) {
                 *left = left.saturating_sub(1);
             }
@@ -309,7 +309,7 @@ pub fn move_coins(
 /// When the store refuses.
 pub fn count_issued(tx: &mut Transaction<'_>, issued: &Issued) -> Result<(), StoreError> {
     issued.outputs.iter().try_for_each(|key_id| {
-        count(tx, key_id, |totals| {
+        count(tx, &KEY_TOTALS, key_id, |totals| {
             totals.issued = totals.issued.saturating_add(1);
         })
     })
@@ -338,12 +338,14 @@ pub fn put_exchanged(
     TOTALS.put(tx, &(), &totals)
 }
 
-fn count(
+/// Changes the sums of a key in `table`.
+pub(crate) fn count(
     tx: &mut Transaction<'_>,
+    table: &Table<KeyId, KeyTotals>,
     key_id: &KeyId,
     change: impl FnOnce(&mut KeyTotals),
 ) -> Result<(), StoreError> {
-    let mut totals = KEY_TOTALS.get(tx, key_id)?.unwrap_or_default();
+    let mut totals = table.get(tx, key_id)?.unwrap_or_default();
     change(&mut totals);
-    KEY_TOTALS.put(tx, key_id, &totals)
+    table.put(tx, key_id, &totals)
 }
