@@ -286,12 +286,19 @@ impl TickSink for Sink {
     }
 }
 
+/// The file at `path`, if it is there.
+fn opened(path: &Path) -> io::Result<Option<File>> {
+    match OpenOptions::new().read(true).write(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        file => file.map(Some),
+    }
+}
+
 /// The file at `path`, cut at `place`. `None` if it is another file, or has less or other bytes. If no record `repeats`, it must
 /// end there.
 fn opened_at(path: &Path, place: &Place, repeats: bool) -> io::Result<Option<File>> {
-    let file = match OpenOptions::new().read(true).write(true).open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        file => file?,
+    let Some(mut file) = opened(path)? else {
+        return Ok(None);
     };
     let found = file.metadata()?;
     let is_same = (found.dev(), found.ino()) == (place.device, place.inode)
@@ -301,16 +308,14 @@ fn opened_at(path: &Path, place: &Place, repeats: bool) -> io::Result<Option<Fil
         return Ok(None);
     }
     file.set_len(place.bytes)?;
-    let mut file = file;
     file.seek(SeekFrom::Start(place.bytes))?;
     Ok(Some(file))
 }
 
 /// The file at `path`, if it is there and empty.
 fn empty_at(path: &Path) -> io::Result<Option<File>> {
-    let file = match OpenOptions::new().read(true).write(true).open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        file => file?,
+    let Some(file) = opened(path)? else {
+        return Ok(None);
     };
     let found = file.metadata()?;
     Ok((found.is_file() && found.len() == 0).then_some(file))
