@@ -75,7 +75,7 @@ impl Committer {
             None if batch.writes().is_empty() => Ok(()),
             None => self.write(batch.writes()),
         };
-        self.shared.count(batch.len());
+        self.shared.work.count(batch.len());
         batch.finish(&durable);
     }
 
@@ -84,7 +84,7 @@ impl Committer {
         let began = Instant::now();
         let head = match self.journal.append(&payload, self.probe.as_ref()) {
             Ok(head) => {
-                self.shared.count_sync(began.elapsed());
+                self.shared.work.count_sync(began.elapsed());
                 head
             }
             Err(full @ StoreError::Full { .. }) => {

@@ -1,6 +1,6 @@
 //! The state that the writer shares with the readers.
 
-use crate::counts::StoreCounts;
+use crate::counts::{StoreCounts, Work};
 use crate::error::StoreError;
 use crate::index::{Head, Index, IndexError, Row};
 use crate::read_backend::ReadBackend;
@@ -9,7 +9,6 @@ use farthing_protocol::ids::RecordHash;
 use std::ops::Bound;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
 
 /// The state that the writer shares with the readers.
 pub(crate) struct Shared {
@@ -20,10 +19,7 @@ pub(crate) struct Shared {
     journal_bytes: AtomicU64,
     /// The record at which the newest snapshot begins.
     snapshot: AtomicU64,
-    /// Number of finished transactions since the store was opened.
-    transactions: AtomicU64,
-    /// Time that was spent on writing and syncing records since the store was opened (us).
-    sync_us: AtomicU64,
+    pub(crate) work: Work,
     /// Why the writer has halted.
     halted: OnceLock<String>,
     /// The first failure of the index in a read outside transactions.
@@ -38,8 +34,7 @@ impl Shared {
             head: Mutex::new(head),
             journal_bytes: AtomicU64::new(journal_bytes),
             snapshot: AtomicU64::new(0),
-            transactions: AtomicU64::new(0),
-            sync_us: AtomicU64::new(0),
+            work: Work::default(),
             halted: OnceLock::new(),
             index_failed: OnceLock::new(),
         }
@@ -59,17 +54,6 @@ impl Shared {
     /// Sets the record at which the newest snapshot begins.
     pub(crate) fn set_snapshot(&self, record: u64) {
         self.snapshot.store(record, Ordering::Relaxed);
-    }
-
-    /// Adds finished transactions to the counter.
-    pub(crate) fn count(&self, transactions: u64) {
-        self.transactions.fetch_add(transactions, Ordering::Relaxed);
-    }
-
-    /// Adds the time of a record's write and sync to the counter.
-    pub(crate) fn count_sync(&self, took: Duration) {
-        let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        self.sync_us.fetch_add(took_us, Ordering::Relaxed);
     }
 
     /// Records why the writer has halted. The first reason stays.
@@ -123,9 +107,7 @@ impl ReadBackend for Shared {
             files: self.reader.files.count(),
             archived: self.reader.begin().head.sequence,
             snapshot: self.snapshot.load(Ordering::Relaxed),
-            transactions: self.transactions.load(Ordering::Relaxed),
-            sync_us: self.sync_us.load(Ordering::Relaxed),
-            unreachable: false,
+            ..self.work.counts()
         }
     }
 

@@ -1,6 +1,6 @@
 //! The state that the writer shares with the readers.
 
-use crate::counts::StoreCounts;
+use crate::counts::{StoreCounts, Work};
 use crate::error::StoreError;
 use crate::index::{Head, Row};
 use crate::limits::DATABASE_OUTAGE_WAIT;
@@ -13,7 +13,6 @@ use farthing_protocol::ids::RecordHash;
 use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
 
 /// The durable rows, the head and the counters.
 pub(crate) struct Rows {
@@ -25,8 +24,7 @@ pub(crate) struct Rows {
     head: Mutex<Head>,
     /// Length of all batches (bytes).
     bytes: AtomicU64,
-    transactions: AtomicU64,
-    sync_us: AtomicU64,
+    pub(crate) work: Work,
     unreachable: AtomicBool,
     halted: OnceLock<StoreError>,
 }
@@ -41,8 +39,7 @@ impl Rows {
             name,
             head: Mutex::new(head),
             bytes: AtomicU64::new(bytes),
-            transactions: AtomicU64::new(0),
-            sync_us: AtomicU64::new(0),
+            work: Work::default(),
             unreachable: AtomicBool::new(false),
             halted: OnceLock::new(),
         }
@@ -52,17 +49,6 @@ impl Rows {
     pub(crate) fn advance(&self, head: Head, bytes: u64) {
         *self.head.lock().unwrap_or_else(PoisonError::into_inner) = head;
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    /// Adds finished transactions to the counter.
-    pub(crate) fn count(&self, transactions: u64) {
-        self.transactions.fetch_add(transactions, Ordering::Relaxed);
-    }
-
-    /// Adds the time of a batch's write to the counter.
-    pub(crate) fn count_sync(&self, took: Duration) {
-        let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        self.sync_us.fetch_add(took_us, Ordering::Relaxed);
     }
 
     /// Records whether the writer waits for the database.
@@ -127,10 +113,8 @@ impl ReadBackend for Rows {
         StoreCounts {
             records: self.head().sequence,
             journal_bytes: self.bytes.load(Ordering::Relaxed),
-            transactions: self.transactions.load(Ordering::Relaxed),
-            sync_us: self.sync_us.load(Ordering::Relaxed),
             unreachable: self.unreachable.load(Ordering::Relaxed),
-            ..StoreCounts::default()
+            ..self.work.counts()
         }
     }
 

@@ -264,14 +264,14 @@ impl Writer {
         } = pending;
         self.head = head;
         self.rows.advance(head, bytes);
-        self.rows.count_sync(began.elapsed());
+        self.rows.work.count_sync(began.elapsed());
         self.rows.flight.settled();
         self.probe.reached(probe::AFTER_INDEX);
         self.answer(batch);
     }
 
     fn answer(&self, batch: Batch) {
-        self.rows.count(batch.len());
+        self.rows.work.count(batch.len());
         batch.finish(&Ok(()));
     }
 
@@ -300,7 +300,7 @@ impl Writer {
 
     /// Refuses all waiting transactions.
     fn refuse(&mut self, why: &StoreError) {
-        self.rows.count(self.queue.len() as u64);
+        self.rows.work.count(self.queue.len() as u64);
         self.queue.drain(..).for_each(|job| job.finish(Err(why.clone())));
     }
 
