@@ -131,7 +131,7 @@ impl Bank {
                 terms,
                 commit: stream.commit,
             }),
-            BankPurchase::Held { .. } | BankPurchase::Aborted { .. } => None,
+            BankPurchase::Held { .. } | BankPurchase::Aborted { .. } | BankPurchase::NotHeld { .. } => None,
         }))
     }
 }

@@ -96,6 +96,10 @@ impl Bank {
                 let settled = Settled::aborted(row.0, row.1);
                 (SignedDecision::Abort(abort), terms, settled)
             }
+            Some(BankPurchase::NotHeld { abort, .. }) => {
+                let settled = Settled::not_held(row.0, row.1);
+                (SignedDecision::Abort(abort), None, settled)
+            }
             Some(BankPurchase::Streamed { terms, stream }) => {
                 let settled = Settled::committed(&terms, stream.commit.body.amount);
                 (SignedDecision::Stream(Box::new(stream)), Some(terms), settled)

@@ -6,23 +6,24 @@
 //! 1. the recovery records of purchases whose deadline lies before the first epoch that is not closed;
 //! 2. the states of coins of closed epochs;
 //! 3. what was issued for coins, if all of it is of closed epochs. What was issued from a reserve proves a debit of the
-//!    reserve, so it stays.
+//!    reserve, so it stays;
+//! 4. these purchases themselves, and aborts that came before a hold in that time.
 //!
-//! Nothing is forgotten of coins that are still held. The states go before what was issued, so that no state lacks its
-//! proof. What is forgotten is counted for the audit.
+//! Nothing is forgotten of coins that are still held. The states go before what proves them: what was issued, and purchases.
+//! What is forgotten is counted for the audit.
 //!
 //! Nothing that is forgotten can be decided again, as the dates of such coins have passed. A bank whose clock lies before
-//! these dates takes no coins at all (`check_clock`).
+//! these dates takes no coins at all (`check_clock`). A judge hears no claim about such purchases any more.
 
 use crate::bank::Bank;
 use crate::keys::Keys;
 use crate::rows::{
-    COINS, EXCHANGED, FINISHED, FORGOTTEN, PURCHASES, PURGE, Place, Purge, RECOVERY_RECORDS, RESERVE_DEBITS,
-    RESERVE_FINISHES, TOTALS, count,
+    COINS, CONTRADICTIONS, EXCHANGED, FINISHED, FORGOTTEN, PURCHASES, PURGE, Place, Purge, RECOVERY_RECORDS,
+    REFUNDS, RESERVE_DEBITS, RESERVE_FINISHES, TOTALS, count,
 };
 use farthing_coin::{KeyId, PublicKey, RecoveryRecordId, RequestId, StatementDigest};
 use farthing_protocol::{
-    coins::CoinState, documents::Issued, ids::PurchaseId, refusal::Later, restore::closed_before,
+    coins::CoinState, documents::Issued, forgetting::closed_before, ids::PurchaseId, refusal::Later,
     settle::BankPurchase,
 };
 use farthing_store::{Reads, RowKey, StoreError, Transaction, View, limits::SCAN_MAX_ROWS};
@@ -51,6 +52,7 @@ enum Old {
     /// The finish of a withdrawal from a reserve, which is noted.
     Debit(StatementDigest),
     Exchange(StatementDigest, RequestId, Vec<KeyId>),
+    Purchase((PurchaseId, PublicKey)),
 }
 
 /// What a round has found: the old rows, and where the next round begins.
@@ -124,6 +126,7 @@ fn find(view: &View, keys: &Keys, before_ms: u64, place: Place) -> Result<Found,
         Place::Coins(after) => find_coins(view, &closed(), after),
         Place::Debits(after) => find_debits(view, after),
         Place::Exchanges(after) => find_exchanges(view, &closed(), after),
+        Place::Purchases(after) => find_purchases(view, before_ms, after),
     }
 }
 
@@ -155,19 +158,24 @@ fn find_records(
     Ok((old, Some(next)))
 }
 
-/// Whether a purchase has ended, and had a deadline before `before_ms`. A purchase that the bank does not know has not.
+/// Whether a purchase has ended, and had a deadline before `before_ms`. A record is written with its purchase, so a purchase
+/// that is not there is forgotten.
 fn has_ended_before(view: &View, purchase: &PurchaseId, before_ms: u64) -> Result<bool, StoreError> {
     let rows = PURCHASES.scan_under(view, purchase, Bound::Unbounded, SCAN_MAX_ROWS)?;
-    let is_held = |row: &BankPurchase| matches!(row, BankPurchase::Held { .. });
-    if rows.iter().any(|(_, row)| is_held(row)) {
-        return Ok(false);
-    }
-    // The id is the digest of the terms, so all rows have the same deadline.
-    let deadline_ms = rows
-        .iter()
-        .find_map(|(_, row)| row.terms())
-        .map(|terms| terms.deadline_ms);
-    Ok(deadline_ms.is_some_and(|deadline_ms| deadline_ms < before_ms))
+    // The id is the digest of the terms, so all rows with terms have the same deadline.
+    let with_terms = rows.iter().filter(|(_, row)| row.terms().is_some());
+    Ok(with_terms.map(|(_, row)| row).all(|row| is_old(row, before_ms)))
+}
+
+/// Whether a purchase has ended, and had a deadline before `before_ms`. An abort that came before a hold has no deadline, so
+/// the time counts at which it came.
+fn is_old(purchase: &BankPurchase, before_ms: u64) -> bool {
+    let dated_ms = match purchase {
+        BankPurchase::Held { .. } => None,
+        BankPurchase::NotHeld { at_ms, .. } => Some(*at_ms),
+        ended => ended.terms().map(|terms| terms.deadline_ms),
+    };
+    dated_ms.is_some_and(|dated_ms| dated_ms < before_ms)
 }
 
 /// Pages of one key after the other.
@@ -209,7 +217,7 @@ fn find_exchanges(
     after: Option<StatementDigest>,
 ) -> Result<Found, StoreError> {
     let rows = FINISHED.scan(view, after_bound(after.as_ref()), ROUND_MAX)?;
-    let next = full(&rows).map(|last| Place::Exchanges(Some(last)));
+    let next = full(&rows).map_or(Place::Purchases(None), |last| Place::Exchanges(Some(last)));
     let mut old = Vec::new();
     for (finish, id) in rows {
         if RESERVE_FINISHES.peek(view, &finish)?.is_some() {
@@ -220,7 +228,18 @@ fn find_exchanges(
             old.push(Old::Exchange(finish, id, issued.outputs));
         }
     }
-    Ok((old, next))
+    Ok((old, Some(next)))
+}
+
+fn find_purchases(
+    view: &View,
+    before_ms: u64,
+    after: Option<(PurchaseId, PublicKey)>,
+) -> Result<Found, StoreError> {
+    let rows = PURCHASES.scan(view, after_bound(after.as_ref()), ROUND_MAX)?;
+    let next = full(&rows).map(|last| Place::Purchases(Some(last)));
+    let old = rows.into_iter().filter(|(_, row)| is_old(row, before_ms));
+    Ok((old.map(|(key, _)| Old::Purchase(key)).collect(), next))
 }
 
 /// The rows that [`forget`] reads.
@@ -234,6 +253,7 @@ fn forget_reads(old: &[Old]) -> Reads {
                 let sums = outputs.iter().map(|output| FORGOTTEN.key(output));
                 sums.chain([EXCHANGED.key(id)]).collect()
             }
+            Old::Purchase(key) => vec![PURCHASES.key(key)],
         }
     };
     Reads::from([TOTALS.key(&())]).and(old.iter().flat_map(rows))
@@ -270,6 +290,17 @@ fn forget(tx: &mut Transaction<'_>, old: &[Old], next: &Purge) -> Result<usize, 
                             sums.issued = sums.issued.saturating_add(1)
                         })?;
                     }
+                }
+                is_there
+            }
+            Old::Purchase(key) => {
+                let is_there = PURCHASES
+                    .get(tx, key)?
+                    .is_some_and(|row| is_old(&row, next.before_ms));
+                if is_there {
+                    PURCHASES.delete(tx, key)?;
+                    REFUNDS.delete(tx, key)?;
+                    CONTRADICTIONS.delete(tx, key)?;
                 }
                 is_there
             }

@@ -32,7 +32,7 @@ pub const WITHDRAWN: Table<(PublicKey, RequestId), Issued> = Table::new(3, "with
 pub const EXCHANGED: Table<RequestId, Issued> = Table::new(4, "exchanges");
 /// Every coin that the bank has seen, by key id and coin key, never by signature bytes.
 pub const COINS: Table<(KeyId, PublicKey), CoinState> = Table::new(5, "coins");
-/// Purchases, by id and escrow. Their rows are never deleted.
+/// Purchases, by id and escrow.
 pub const PURCHASES: Table<(PurchaseId, PublicKey), BankPurchase> = Table::new(6, "purchases");
 /// Recovery records of customers, by note id and in the order of arrival.
 pub const RECOVERY_RECORDS: Table<(RecoveryRecordId, u8), RecoveryRecordRow> = Table::new(7, "notes");
@@ -178,6 +178,8 @@ pub enum Place {
     Debits(Option<(PublicKey, StatementDigest)>),
     /// In [`FINISHED`], which leads to [`EXCHANGED`].
     Exchanges(Option<StatementDigest>),
+    /// In [`PURCHASES`].
+    Purchases(Option<(PurchaseId, PublicKey)>),
 }
 
 /// The sums over all rows. Each is updated in the same write as the rows that it counts.

@@ -463,7 +463,7 @@ pub fn settle(
     let deadline_ms = stored.as_ref().and_then(|p| p.terms()).map(|t| t.deadline_ms);
     let states = coin_states(tx, &coins)?;
     let is_legacy = HELD_BEFORE_CAUSES.get(tx, &row)?.is_some();
-    match decision.respond(stored, &states, worth(&coins, keys), !is_legacy)? {
+    match decision.respond(stored, &states, worth(&coins, keys), !is_legacy, now_ms)? {
         SettleDecision::Before(settled) => Ok(Settling::Settled(settled)),
         SettleDecision::Opposed(earlier) => {
             if CONTRADICTIONS.get(tx, &row)?.is_none() {

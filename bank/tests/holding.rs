@@ -315,7 +315,7 @@ async fn an_opposite_decision_and_a_decision_without_a_hold_are_refused() {
         fixture.refused(opposite).await;
     }
     let papers = fixture.bank.evidence(&About::Contradictions).unwrap();
-    let convictions = judge(&papers);
+    let convictions = judge(&papers, 0);
     assert_eq!(convictions.len(), 2, "{convictions:?}");
     for conviction in convictions {
         assert_eq!(conviction.culprit, Culprit::Escrow(fixture.escrow.public()));

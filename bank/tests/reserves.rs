@@ -259,7 +259,7 @@ async fn verdicts(fixture: &BankFixture, reserve: &PublicKey, accusing: &Papers)
     let own = fixture.bank.administer(asked).await.unwrap();
     let own: Vec<Papers> = serde_json::from_value(own).unwrap();
     let charged = |papers: &[Papers]| {
-        let convictions = judge(papers);
+        let convictions = judge(papers, 0);
         for conviction in &convictions {
             assert_eq!(conviction.culprit, Culprit::Bank(fixture.bank.self_id()));
             assert_eq!(conviction.charge, Charge::ReserveDenied(*reserve));
@@ -349,7 +349,7 @@ async fn a_bank_that_keeps_a_reserve_is_convicted_and_an_honest_one_clears_itsel
     let without = |forget: fn(&mut Papers)| {
         let mut papers = forgot.clone();
         forget(&mut papers);
-        judge(&[papers, own[0].clone()]).len()
+        judge(&[papers, own[0].clone()], 0).len()
     };
     assert_eq!(without(|_| {}), 1);
     assert_eq!(without(|papers| papers.coins.clear()), 0);

@@ -100,7 +100,10 @@ fn earlier(refused: Result<Signed<Settled>, Refusal>) -> SignedDecision {
 
 #[track_caller]
 fn convicts_the_escrow(fixture: &BankFixture, papers: &[Papers]) {
-    let convicted: Vec<(Culprit, Charge)> = judge(papers).iter().map(|it| (it.culprit, it.charge)).collect();
+    let convicted: Vec<(Culprit, Charge)> = judge(papers, 0)
+        .iter()
+        .map(|it| (it.culprit, it.charge))
+        .collect();
     let escrow = Culprit::Escrow(fixture.escrow.public());
     assert_eq!(convicted, [(escrow, Charge::DecidedTwice)]);
 }
@@ -141,7 +144,7 @@ async fn a_stream_pays_the_merchant_the_voucher_and_the_customer_the_rest() {
         assert_eq!(papers.len(), 1);
         assert_eq!(papers[0].commit.as_ref(), Some(&stream.commit));
         assert_eq!(papers[0].voucher.as_ref(), Some(&stream.voucher));
-        assert_eq!(judge(&papers), []);
+        assert_eq!(judge(&papers, 0), []);
         fixture.refused(bought.hold()).await;
     }
 }
@@ -243,7 +246,7 @@ async fn a_hold_that_arrives_meanwhile_does_not_skip_the_check_of_the_voucher() 
         let mut verified =
             verify_settle(request, &fixture.bank.self_id(), |_| Ok(None), &mut entropy.rng()).unwrap();
         let verified = verified.pop().unwrap().unwrap();
-        verified.respond(row.clone(), &states, Amount(16), true)
+        verified.respond(row.clone(), &states, Amount(16), true, fixture.now_ms())
     };
     let forged = Signed::sign(voucher(&bought, 5).body, &fixture.escrow);
     let refused = answer(forged).unwrap_err();

@@ -9,10 +9,7 @@ use crate::{
 };
 use farthing_coin::{Coin, Denomination, KeyBook, KeyId, PublicKey, SecretKey, Seed};
 use farthing_node::card::RoleName;
-use farthing_protocol::{
-    money::Amount,
-    restore::{Origin, closed_before},
-};
+use farthing_protocol::{forgetting::closed_before, money::Amount, restore::Origin};
 use farthing_store::{RowKey, StoreError, Transaction, View};
 use std::collections::{BTreeMap, BTreeSet};
 

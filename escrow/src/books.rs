@@ -1,7 +1,7 @@
 //! The escrow's books as sums for its metrics, counted from its rows.
 
 use crate::escrow::Escrow;
-use crate::rows::{ACKNOWLEDGED, DECISIONS, OUTBOX};
+use crate::rows::{ACKNOWLEDGED, DECISIONS, FORGOTTEN, OUTBOX};
 use farthing_node::books::{Books, Figure, each_row};
 use farthing_protocol::decision::Decision;
 use farthing_store::{StoreError, View};
@@ -23,7 +23,10 @@ impl Escrow {
 }
 
 fn count(view: &View) -> Result<Books, StoreError> {
-    let [mut committed, mut aborted, mut waiting, mut acknowledged] = [0u64; 4];
+    // Those that were forgotten are counted too. Their banks have acknowledged them.
+    let forgotten = FORGOTTEN.peek(view, &())?.unwrap_or_default();
+    let (mut committed, mut aborted, mut waiting) = (forgotten.committed, forgotten.aborted, 0u64);
+    let mut acknowledged = committed.saturating_add(aborted);
     each_row(&DECISIONS, view, PAGE_MAX, |_, decision| match decision {
         Decision::Committed { .. } | Decision::Streamed { .. } => committed = committed.saturating_add(1),
         Decision::Aborted { .. } => aborted = aborted.saturating_add(1),

@@ -126,6 +126,11 @@ impl Escrow {
         Ok(under_way.and("decisions wait for their bank", &waiting, SCAN_MAX_ROWS))
     }
 
+    /// The store of its decisions.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// The identity key.
     pub fn self_id(&self) -> PublicKey {
         self.key.public()

@@ -13,6 +13,7 @@
 //! | [`service`] | the answers to requests |
 //! | `streams` | opens, raises and closes streams |
 //! | [`settle`] | pushes decisions to the bank until it acknowledges them |
+//! | [`purge`] | forgets what is long past |
 //! | `books` | the books as sums, for the metrics |
 //! | [`admin`] | the operator's requests |
 //! | [`cli`] | the command line |
@@ -24,6 +25,7 @@ mod books;
 pub mod cli;
 pub mod escrow;
 pub mod migrate;
+pub mod purge;
 pub mod rows;
 pub mod service;
 pub mod settle;

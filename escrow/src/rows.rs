@@ -1,6 +1,6 @@
 //! The tables of the escrow.
 
-use farthing_coin::{PublicKey, Signed};
+use farthing_coin::{KeyId, PublicKey, Signed};
 use farthing_node::history::HeadsTable;
 use farthing_node::key_lists::{KeyListEpochsTable, KeyListRootsTable, KeyListTables};
 use farthing_protocol::{
@@ -12,7 +12,7 @@ use farthing_protocol::{
 use farthing_store::Table;
 use serde::{Deserialize, Serialize};
 
-/// The one final decision of each purchase, by purchase id. A row is never changed and never removed.
+/// The one final decision of each purchase, by purchase id. A row is never changed.
 pub const DECISIONS: Table<PurchaseId, Decision> = Table::new(1, "decisions");
 
 /// The committed purchase of each single-sale offer, by merchant and sale id.
@@ -31,15 +31,14 @@ pub const LATEST_MS: Table<(), u64> = Table::new(5, "latest time");
 /// The longest journal head of each bank.
 pub const HEADS: HeadsTable = Table::new(6, "heads of banks' journals");
 
-/// The committed purchases of each merchant's sealed offers, by merchant and number. Numbers start at 0 and have no gap.
-/// Each row is written with its decision. The merchant takes no part in these purchases and learns of them from this list.
+/// The committed purchases of each merchant's sealed offers, by merchant and number. Numbers start at 0 and have no gap. Each row is written with its decision. The merchant takes no part in these purchases and learns of them from this list.
 pub const SEALED_SALES: Table<(PublicKey, u64), SealedSaleRow> = Table::new(7, "sealed sales");
 
 /// How many sealed sales each merchant has.
 pub const SEALED_SALE_COUNTS: Table<PublicKey, u64> = Table::new(8, "counts of sealed sales");
 
-/// How many undecided purchases each coin has cancelled, by the coin's key.
-pub const CANCELS: Table<PublicKey, u64> = Table::new(9, "cancels by coin");
+/// How many undecided purchases each coin has cancelled, by its denomination and its key. Table 9 had them by the key alone.
+pub const CANCELS: Table<(KeyId, PublicKey), u64> = Table::new(11, "cancels by coin");
 
 /// The open streams, by purchase id. A decision takes the place of the row.
 pub const STREAMS: Table<PurchaseId, OpenStream> = Table::new(10, "open streams");
@@ -51,6 +50,37 @@ pub struct SealedSaleRow {
     pub contract: Contract,
     /// The bank's signed word that the coins are held.
     pub bank_hold: Signed<BankHold>,
+}
+
+/// By bank: purchases with an earlier deadline are not decided any more (ms since 1970).
+pub const CLOSED_BEFORE: Table<PublicKey, u64> = Table::new(12, "closed deadlines");
+
+/// Where the pass goes on that forgets. Absent while there is none.
+pub const PURGE: Table<(), Place> = Table::new(13, "the pass that forgets");
+
+/// The numbers of decisions that were forgotten.
+pub const FORGOTTEN: Table<(), Forgotten> = Table::new(14, "forgotten decisions");
+
+/// A place in the pass over the rows: the row after which it goes on, or the begin of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Place {
+    /// In [`SEALED_SALES`].
+    Sales(Option<(PublicKey, u64)>),
+    /// In [`DECISIONS`].
+    Decisions(Option<PurchaseId>),
+    /// In [`SINGLE_SALES`].
+    SingleSales(Option<(PublicKey, SaleId)>),
+    /// In [`CANCELS`].
+    Cancels(Option<(KeyId, PublicKey)>),
+}
+
+/// How many decisions were forgotten.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forgotten {
+    /// Commits.
+    pub committed: u64,
+    /// Aborts.
+    pub aborted: u64,
 }
 
 /// The roots of the banks' lists of keys.

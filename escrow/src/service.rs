@@ -1,7 +1,7 @@
 //! The escrow's answers to requests.
 
 use crate::escrow::Escrow;
-use crate::rows::{DECISIONS, SEALED_SALES, SealedSaleRow};
+use crate::rows::{CLOSED_BEFORE, DECISIONS, SEALED_SALES, SealedSaleRow};
 use crate::transactions::{self, BankKnown, Push};
 use async_trait::async_trait;
 use farthing_coin::{KeyBook, PublicKey, Signed};
@@ -206,7 +206,7 @@ impl Escrow {
     }
 
     /// Aborts a purchase, unless it is decided, and returns the outcome. It accepts any terms that the customer has signed
-    /// and shows a coin for. Nobody is asked for the keys of the coin.
+    /// and shows a coin for, with a deadline that a hold could have. Nobody is asked for the keys of the coin.
     ///
     /// # Errors
     /// When the request is for another escrow, or the purchase key did not sign it. For an undecided purchase also when it
@@ -221,8 +221,13 @@ impl Escrow {
         if let Some(open) = self.open_stream(&purchase)? {
             return Ok(self.streaming(open));
         }
+        // Cancels are carried out at any time of the clock. So one that cannot be right bounds nothing.
+        if let Ok(now_ms) = self.now_ms() {
+            signed.check_deadline(now_ms)?;
+        }
         let book = self.keys.kept(&bank)?;
-        let verified = signed.paid(book.as_deref(), &mut self.entropy.rng())?;
+        let closed_before_ms = self.closed_before(&bank)?;
+        let verified = signed.paid(book.as_deref(), closed_before_ms, &mut self.entropy.rng())?;
         // A bank without a pinned card still applies the abort when the customer brings it.
         let push = match self.bank_known(&bank) {
             Ok(()) => Push::Yes,
@@ -234,6 +239,12 @@ impl Escrow {
             })
             .await?;
         Ok(decision.outcome(&self.key))
+    }
+
+    /// Purchases of this bank with an earlier deadline are not decided any more (ms since 1970).
+    fn closed_before(&self, bank: &PublicKey) -> Result<u64, Refusal> {
+        let closed = CLOSED_BEFORE.peek(&self.store.view(), bank);
+        Ok(closed.map_err(|e| unavailable(&e))?.unwrap_or_default())
     }
 
     /// Returns the outcome of a purchase.

@@ -95,7 +95,13 @@ impl Role for Escrow {
     async fn background(self: Arc<Self>, stop: StopToken) {
         let watching = Arc::clone(&self.history).watch(stop.clone());
         // In a fixed order, so that a simulation can be repeated.
-        tokio::join!(biased; watching, self.learn_keys(&stop), self.settle(stop.clone()));
+        tokio::join!(
+            biased;
+            watching,
+            self.learn_keys(&stop),
+            self.settle(stop.clone()),
+            self.keep_purged(&stop)
+        );
     }
 }
 

@@ -2,11 +2,12 @@
 //! the outbox and its other rows in one step.
 //!
 //! The decision's row is read before the time and the bank's card are checked. A repeated question about a decided
-//! purchase gets the same answer, at any time of the clock.
+//! purchase gets the same answer, at any time of the clock. A purchase without a row is not decided if its decision may be
+//! forgotten.
 
 use crate::rows::{
-    ACKNOWLEDGED, CANCELS, DECISIONS, LATEST_MS, OUTBOX, SEALED_SALE_COUNTS, SEALED_SALES, SINGLE_SALES,
-    STREAMS, SealedSaleRow,
+    ACKNOWLEDGED, CANCELS, CLOSED_BEFORE, DECISIONS, LATEST_MS, OUTBOX, SEALED_SALE_COUNTS, SEALED_SALES,
+    SINGLE_SALES, STREAMS, SealedSaleRow,
 };
 use crate::time;
 use farthing_coin::Signed;
@@ -15,7 +16,7 @@ use farthing_protocol::{
     decide::{VerifiedCancel, VerifiedOverdue, VerifiedRelease},
     decision::{Decided, Decision},
     documents::{PurchaseId, Settled, Terms},
-    refusal::{Later, Refusal},
+    refusal::{Later, PurchaseFault, Refusal},
     stream::{PreparedEnding, VerifiedOpen, VerifiedRaise},
 };
 use farthing_store::{Reads, RowKey, StoreError, Transaction};
@@ -37,7 +38,25 @@ pub fn release_reads(release: &VerifiedRelease) -> Reads {
 
 /// The rows that every decision reads.
 pub fn decide_reads(terms: &Terms) -> Reads {
-    Reads::from([DECISIONS.key(&terms.purchase_id()), LATEST_MS.key(&())])
+    Reads::from([
+        DECISIONS.key(&terms.purchase_id()),
+        CLOSED_BEFORE.key(&terms.bank),
+        LATEST_MS.key(&()),
+    ])
+}
+
+/// The decision of a purchase, if there is one.
+///
+/// # Errors
+/// [`PurchaseFault::Closed`] if there is none and the deadline is so long past that it may be forgotten.
+fn decided(tx: &mut Transaction<'_>, terms: &Terms) -> Result<Option<Decision>, TxError> {
+    let purchase = terms.purchase_id();
+    let existing = DECISIONS.get(tx, &purchase)?;
+    let closed_before_ms = CLOSED_BEFORE.get(tx, &terms.bank)?.unwrap_or_default();
+    match existing.is_none() && terms.deadline_ms < closed_before_ms {
+        true => Err(PurchaseFault::Closed(purchase).into()),
+        false => Ok(existing),
+    }
 }
 
 /// Commits a purchase, unless it is decided, and writes the time of the commit. A sale on a sealed offer is also added to
@@ -54,7 +73,7 @@ pub fn release(
 ) -> Result<Decision, TxError> {
     let purchase = release.purchase();
     let sale = release.single_sale();
-    let existing = DECISIONS.get(tx, &purchase)?;
+    let existing = decided(tx, release.terms())?;
     let now_ms = match existing {
         Some(_) => 0,
         None => time_to_decide(tx, bank, clock)?,
@@ -98,7 +117,7 @@ pub fn cancel_reads(cancel: &VerifiedCancel) -> Reads {
 /// Those of [`VerifiedCancel::respond`], or when the store fails.
 pub fn cancel(tx: &mut Transaction<'_>, cancel: &VerifiedCancel, push: Push) -> Result<Decision, TxError> {
     let purchase = cancel.terms().purchase_id();
-    let existing = DECISIONS.get(tx, &purchase)?;
+    let existing = decided(tx, cancel.terms())?;
     // The stream was opened since it was looked up.
     if STREAMS.get(tx, &purchase)?.is_some() {
         return Err(Later::NotYet.into());
@@ -125,7 +144,7 @@ pub fn overdue(
     clock: &ClockReading,
 ) -> Result<Decision, TxError> {
     let purchase = overdue.terms().purchase_id();
-    let existing = DECISIONS.get(tx, &purchase)?;
+    let existing = decided(tx, overdue.terms())?;
     // The stream was opened since it was looked up.
     if STREAMS.get(tx, &purchase)?.is_some() {
         return Err(Later::NotYet.into());
@@ -163,7 +182,7 @@ pub fn open(
     clock: &ClockReading,
 ) -> Result<(), TxError> {
     let (purchase, sale) = (open.purchase(), open.single_sale());
-    if DECISIONS.get(tx, &purchase)?.is_some() {
+    if decided(tx, open.terms())?.is_some() {
         return Ok(());
     }
     let now_ms = time_to_decide(tx, bank, clock)?;

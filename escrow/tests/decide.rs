@@ -134,9 +134,9 @@ async fn only_the_purchase_key_cancels_and_collects() {
 }
 
 #[tokio::test]
-async fn a_cancel_aborts_a_purchase_with_any_deadline() {
+async fn a_cancel_aborts_a_purchase_with_any_deadline_that_a_hold_could_have() {
     let mut fixture = EscrowFixture::new();
-    for deadline_ms in [0, fixture.now_ms(), fixture.now_ms() + 25 * HOUR_MS, u64::MAX] {
+    for deadline_ms in [0, fixture.now_ms(), fixture.now_ms() + 25 * HOUR_MS] {
         let mut offer = fixture.offer(24);
         offer.expires_ms = u64::MAX;
         let bought = fixture.order_of(offer, &[16, 8], deadline_ms);

@@ -222,7 +222,7 @@ pub fn evidence(data: &[u8]) {
     let Ok(papers) = serde_json::from_slice::<Papers>(data) else {
         return;
     };
-    let _proven = judge(&[papers.clone(), papers.clone()]);
+    let _proven = judge(&[papers.clone(), papers.clone()], 0);
     if let Ok(mut judge) = Judge::new(&papers) {
         let mut goods = Vec::new();
         judge.update(data, &mut goods);

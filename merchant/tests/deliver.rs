@@ -211,7 +211,7 @@ async fn an_abort_that_answers_a_release_is_kept_and_convicts_an_escrow_without_
         assert_eq!(fixture.escrow.asked(), asked);
         let answer = fixture.merchant.admin(evidence_of(purchase)).await.unwrap();
         let papers: Papers = serde_json::from_value(answer["evidence"].clone()).unwrap();
-        let convicted: Vec<_> = judge(&[papers])
+        let convicted: Vec<_> = judge(&[papers], 0)
             .iter()
             .map(|it| (it.culprit, it.charge))
             .collect();

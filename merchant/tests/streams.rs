@@ -131,7 +131,7 @@ async fn a_file_is_watched_to_its_end_credited_refunded_and_proven() {
     let papers = evidence(&fixture, purchase).await;
     assert!(papers.opened.is_some() && papers.voucher.is_some() && papers.settled.is_some());
     assert!(papers.hold.is_none() && papers.raised.is_none());
-    assert!(judge(&[papers]).is_empty());
+    assert!(judge(&[papers], 0).is_empty());
 }
 
 #[tokio::test]
@@ -583,7 +583,7 @@ async fn proven_guilty(dies: bool) {
     assert_eq!(kept.unwrap().body.ticks, 4);
     let papers = evidence(&fixture, purchase).await;
     assert!(papers.raised.is_some() && papers.abort.is_some());
-    let convictions = judge(&[papers]);
+    let convictions = judge(&[papers], 0);
     assert!(
         convictions
             .iter()

@@ -287,7 +287,7 @@ fn settle(bank: &Bank, held: &Held, request: SettleRequest) -> Done<Signed<Settl
     // The coins are worth the price, so there is no change.
     let worth = held.purchase.terms().ok_or("a held purchase has terms")?.price;
     let SettleDecision::Now(writes, settled) =
-        decision.respond(Some(held.purchase.clone()), &held.states, worth, true)?
+        decision.respond(Some(held.purchase.clone()), &held.states, worth, true, NOW_MS)?
     else {
         return Err("the decision is new".into());
     };
@@ -341,9 +341,9 @@ pub(crate) fn main() -> Done<()> {
         settled: Some(settled),
         ..Papers::default()
     };
-    println!("judge: {:?}", judge(&[papers.clone()]));
+    println!("judge: {:?}", judge(&[papers.clone()], 0));
     let lie = Settled::aborted(order.purchase(), escrow.public());
     papers.settled = Some(Signed::sign(lie, &bank.identity));
-    println!("judge, after a lie of the bank: {:?}", judge(&[papers]));
+    println!("judge, after a lie of the bank: {:?}", judge(&[papers], 0));
     Ok(())
 }

@@ -19,12 +19,12 @@ use crate::{
     documents::{AbortReason, CoinUse, Contract, Hold, Offer, Overdue, PurchaseKeyUse, SaleLimit, Terms},
     goods::GoodsKey,
     ids::{PurchaseId, SaleId, SealingContext},
-    limits::{CANCELS_PER_COIN_MAX, CURRENCY_MAX_BYTES},
+    limits::{CANCEL_HORIZON_MS, CANCELS_PER_COIN_MAX, CURRENCY_MAX_BYTES},
     refusal::{CoinFault, CoinsFault, ContractFault, Later, PurchaseFault, Refusal, RequestFault},
     request::check_recipient,
     seal::{SealedKey, seal_goods_key},
 };
-use farthing_coin::{Coin, KeyBook, PublicKey, SecretKey, Signature, Signed, is_currency};
+use farthing_coin::{Coin, KeyBook, KeyId, PublicKey, SecretKey, Signature, Signed, is_currency};
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 
@@ -238,13 +238,13 @@ pub struct SignedCancel(CancelRequest);
 pub struct VerifiedCancel {
     terms: Terms,
     signature: Signature,
-    coin: PublicKey,
+    coin: (KeyId, PublicKey),
 }
 
 /// Verifies a cancel.
 ///
-/// It does not check the deadline or the rest of the terms. The customer may have put coins to any terms that they
-/// signed, and only an abort gives the coins back with certainty.
+/// It does not check the rest of the terms. The customer may have put coins to any terms that they signed, and only an abort
+/// gives the coins back with certainty.
 ///
 /// # Errors
 /// When it is for another escrow, is not signed by the purchase key, or has no valid currency.
@@ -294,13 +294,32 @@ impl SignedCancel {
         &self.0.terms
     }
 
-    /// Verifies the coin under the bank's keys. `keys` is the list that the escrow has, if it has one.
-    ///
-    /// It need not be the newest: an escrow has asked for a hold of no coin whose key it does not know. Dates are not checked.
+    /// Checks that coins can be held for this deadline. Without that bound, an abort could be a row for ever. No coins are held
+    /// for a later deadline.
     ///
     /// # Errors
-    /// When there is no coin, its key is unknown, or it or its authorization is invalid.
-    pub fn paid(self, keys: Option<&KeyBook>, rng: &mut impl CryptoRng) -> Result<VerifiedCancel, Refusal> {
+    /// When the deadline is more than [`CANCEL_HORIZON_MS`] from now.
+    pub fn check_deadline(&self, now_ms: u64) -> Result<(), ContractFault> {
+        match self.0.terms.deadline_ms > now_ms.saturating_add(CANCEL_HORIZON_MS) {
+            true => Err(ContractFault::DeadlineTooFar),
+            false => Ok(()),
+        }
+    }
+
+    /// Verifies the coin under the bank's keys. `keys` is the list that the escrow has, if it has one. Epochs that began before
+    /// `closed_before_ms` are closed.
+    ///
+    /// The list need not be the newest: an escrow has asked for a hold of no coin whose key it does not know. Other dates are not
+    /// checked.
+    ///
+    /// # Errors
+    /// When there is no coin, its key is unknown or of a closed epoch, or it or its authorization is invalid.
+    pub fn paid(
+        self,
+        keys: Option<&KeyBook>,
+        closed_before_ms: u64,
+        rng: &mut impl CryptoRng,
+    ) -> Result<VerifiedCancel, Refusal> {
         let CancelRequest {
             terms,
             signature,
@@ -308,12 +327,20 @@ impl SignedCancel {
         } = self.0;
         let AuthorizedCoin { coin, authorization } = coin.ok_or_else(|| coin_fault(CoinFault::Missing))?;
         let keys = keys.ok_or_else(|| coin_fault(CoinFault::UnknownKey))?;
+        let key = keys
+            .get(&coin.key_id)
+            .ok_or_else(|| coin_fault(CoinFault::UnknownKey))?;
+        if key.issue_from_ms < closed_before_ms {
+            return Err(coin_fault(CoinFault::Expired {
+                expired_ms: key.redeem_until_ms,
+            }));
+        }
         let digest = terms.purchase_id().digest();
         coins::verify(&[coin], &[authorization], CoinUse::Hold, &digest, keys, rng)?;
         Ok(VerifiedCancel {
             terms,
             signature,
-            coin: coin.public,
+            coin: (coin.key_id, coin.public),
         })
     }
 }
@@ -330,7 +357,7 @@ impl VerifiedCancel {
     }
 
     /// The coin. The escrow loads the number of purchases that it has cancelled.
-    pub fn coin(&self) -> &PublicKey {
+    pub fn coin(&self) -> &(KeyId, PublicKey) {
         &self.coin
     }
 

@@ -749,8 +749,11 @@ pub enum SettledAs {
         /// The amount of the credit.
         amount: Amount,
     },
-    /// The coins are released, if any were held.
+    /// The coins are released.
     Aborted,
+    /// No coins are held. The bank knows no purchase with this id, or has forgotten it. So this says nothing about what
+    /// was or will be.
+    NotHeld,
 }
 
 /// The bank's statement that it has applied a decision. Signed by the bank.
@@ -780,6 +783,7 @@ impl Document for Settled {
                 t.u64(b"amount", amount.0);
             }
             SettledAs::Aborted => t.u8(b"outcome", 1),
+            SettledAs::NotHeld => t.u8(b"outcome", 2),
         }
     }
 }
@@ -803,6 +807,15 @@ impl Settled {
             purchase,
             escrow,
             outcome: SettledAs::Aborted,
+        }
+    }
+
+    /// The statement of a bank that was brought an abort of `purchase` by `escrow`, and holds no coins for it.
+    pub fn not_held(purchase: PurchaseId, escrow: PublicKey) -> Settled {
+        Settled {
+            purchase,
+            escrow,
+            outcome: SettledAs::NotHeld,
         }
     }
 }

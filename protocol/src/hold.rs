@@ -321,7 +321,9 @@ impl VerifiedBankHold {
             Some(BankPurchase::Committed { .. } | BankPurchase::Streamed { .. }) => {
                 return Err(PurchaseFault::Committed(self.purchase).into());
             }
-            Some(BankPurchase::Aborted { .. }) => return Err(PurchaseFault::Aborted(self.purchase).into()),
+            Some(BankPurchase::Aborted { .. } | BankPurchase::NotHeld { .. }) => {
+                return Err(PurchaseFault::Aborted(self.purchase).into());
+            }
             None => {}
         }
         if !account_known {

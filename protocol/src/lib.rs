@@ -80,6 +80,7 @@
 //! | a refusal that is final, signed | [`denial`], and what it [proves](proofs) |
 //! | a wallet is rebuilt from its seed alone | [`restore`] |
 //! | a judge finds offline who broke the contract | [`evidence`] |
+//! | what is old enough to be forgotten | [`forgetting`] |
 //! | a request that a relay carries, encrypted to its server | [`oblivious`] |
 //! | bank and escrow remember how far each other's journal has come | [`history`] |
 
@@ -100,6 +101,7 @@ pub mod deposited;
 pub mod documents;
 pub mod evidence;
 pub mod exchange;
+pub mod forgetting;
 pub mod free;
 pub mod goods;
 pub mod history;

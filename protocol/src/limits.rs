@@ -74,6 +74,9 @@ pub const RELEASED_GRACE_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 /// [`CLOSED_AFTER_EPOCHS`].
 pub const CLOSED_AFTER_MS: u64 = 365 * 24 * 60 * 60 * 1000;
 
+/// How long a judge hears claims about a purchase after its deadline, if a document could clear the accused (ms): a year.
+pub const CLAIM_MS: u64 = 365 * 24 * 60 * 60 * 1000;
+
 /// How many epochs longer the rows of an epoch are kept. A bank that does not doubt its clock can be so many epochs ahead.
 pub const CLOSED_AFTER_EPOCHS: u32 = 4;
 
@@ -126,6 +129,10 @@ pub const NONCES_PER_PAYER_MAX: usize = 16 * COINS_PER_REQUEST_MAX;
 /// The most purchases that one coin cancels at an escrow before they are decided. A wallet exchanges the coins of an aborted
 /// purchase, so it needs one. It bounds the rows that a coin buys.
 pub const CANCELS_PER_COIN_MAX: u64 = 16;
+
+/// The farthest deadline of a purchase that is cancelled undecided (ms from the escrow's time): an hour more than that of a
+/// hold. An escrow's time goes back by less.
+pub const CANCEL_HORIZON_MS: u64 = DEADLINE_HORIZON_MS + 60 * 60 * 1000;
 
 /// The requests of one kind that the owner of an account or a reserve has at once. See [`OWNER_REQUEST_EVERY_MS`].
 pub const OWNER_REQUESTS_AT_ONCE_MAX: u64 = 200;

@@ -141,7 +141,9 @@ impl VerifiedRefund {
             Some(BankPurchase::Streamed { terms, stream }) if terms.account == account => {
                 (terms, stream.commit.body.amount)
             }
-            Some(BankPurchase::Aborted { .. }) => return Err(PurchaseFault::Aborted(id).into()),
+            Some(BankPurchase::Aborted { .. } | BankPurchase::NotHeld { .. }) => {
+                return Err(PurchaseFault::Aborted(id).into());
+            }
             Some(_) | None => return Err(PurchaseFault::Unknown(id).into()),
         };
         let refunded = self.refunded(terms);

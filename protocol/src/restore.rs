@@ -14,17 +14,14 @@ use crate::{
     bounded,
     documents::{Issued, Offer},
     ids::RecordId,
-    limits::{
-        BUCKET_BITS_MAX, BUCKET_CROWD, CLOSED_AFTER_EPOCHS, CLOSED_AFTER_MS, RELEASED_GRACE_MS,
-        RESTORE_PAGE_MAX,
-    },
+    limits::{BUCKET_BITS_MAX, BUCKET_CROWD, RESTORE_PAGE_MAX},
     refusal::{Refusal, RequestFault},
     request::{check_account, check_matching, check_recipient},
     seal::{RECORD_TEXT_MAX_BYTES, SEALED_RECORD_BYTES},
     wire::{self, WireError},
 };
 use farthing_coin::{
-    Document, KeyBook, KeyId, PublicKey, RecoveryRecordId, RequestId, Signed, Transcript, TranscriptExt,
+    Document, KeyId, PublicKey, RecoveryRecordId, RequestId, Signed, Transcript, TranscriptExt,
 };
 use serde::{Deserialize, Serialize};
 
@@ -259,26 +256,6 @@ pub enum CoinUsed {
     Exchanged,
     /// Deposited.
     Deposited,
-}
-
-// ---- bank and wallet --------------------------------------------------------------------------------------
-
-/// The begin of the first epoch on the list that is not closed (ms since 1970). All epochs before it are. 0 if the list has none.
-///
-/// An epoch is closed when its coins have not been taken back in any way for [`CLOSED_AFTER_MS`] and
-/// [`CLOSED_AFTER_EPOCHS`]. The bank may then forget the states of its coins, and the recovery records of purchases with an
-/// earlier deadline. A coin is older than the purchase that it pays, so its epoch has begun before the deadline.
-pub fn closed_before(keys: &KeyBook, now_ms: u64) -> u64 {
-    let epoch_ms = keys.list().calendar.epoch_ms;
-    let kept_ms = epoch_ms
-        .saturating_mul(CLOSED_AFTER_EPOCHS.into())
-        .saturating_add(CLOSED_AFTER_MS)
-        .saturating_add(RELEASED_GRACE_MS);
-    let is_closed = |redeem_until_ms: u64| redeem_until_ms.saturating_add(kept_ms) <= now_ms;
-    let open = keys
-        .denominations()
-        .filter(|(_, key)| !is_closed(key.redeem_until_ms));
-    open.map(|(_, key)| key.issue_from_ms).min().unwrap_or(0)
 }
 
 // ---- the wallet -------------------------------------------------------------------------------------------
@@ -529,7 +506,6 @@ impl VerifiedWithdrawals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use farthing_coin::{Calendar, DenominationSecret, EpochKeys, KeyList, MasterSecret, SecretKey};
 
     #[test]
     fn a_prefix_holds_the_ids_that_begin_with_it() {
@@ -544,35 +520,6 @@ mod tests {
         assert_eq!(Prefix::of(&RecordId(id), 3).first().0[0], 0b1010_0000);
         assert!(!Prefix::of(&RecordId(id), 3).holds(&RecordId([0; 32])));
         assert!(Prefix { bits: 17, value: 0 }.check().is_err());
-    }
-
-    #[test]
-    fn epochs_are_closed_one_after_the_other_and_never_before_a_year() {
-        const DAY_MS: u64 = 24 * 60 * 60 * 1000;
-        let bank = SecretKey::from_wide(&[9; 64]).unwrap();
-        let master = MasterSecret::from_bytes([7; 32]);
-        let epoch = |epoch| EpochKeys {
-            epoch,
-            keys: vec![DenominationSecret::derive(&master, 1, epoch).public()],
-        };
-        let list = KeyList {
-            bank: bank.public(),
-            currency: "FTH".into(),
-            calendar: Calendar {
-                epoch_ms: 30 * DAY_MS,
-                spend_epochs: 2,
-                redeem_epochs: 1,
-            },
-            values: vec![1],
-            epochs: vec![epoch(5), epoch(6)],
-        };
-        let keys = KeyBook::new(Signed::sign(list, &bank), &bank.public()).unwrap();
-        // Epoch 5 ends with day 180. Its coins are taken for 90 days, and then for 30. 365 days and four epochs follow.
-        let closed = (180 + 90 + 30 + 365 + 4 * 30) * DAY_MS;
-        assert_eq!(closed_before(&keys, closed - 1), 150 * DAY_MS);
-        assert_eq!(closed_before(&keys, closed), 180 * DAY_MS);
-        // A list without an open epoch is not the list of a bank that runs.
-        assert_eq!(closed_before(&keys, closed + 30 * DAY_MS), 0);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::{
     coins::CoinState,
     decide::check_purchase_key,
     decision::SignedDecision,
-    documents::{Abort, Commit, PurchaseKeyUse, Settled, Terms},
+    documents::{Abort, Commit, PurchaseKeyUse, Settled, SettledAs, Terms},
     ids::PurchaseId,
     limits::SETTLE_MAX,
     money::Amount,
@@ -73,7 +73,7 @@ pub enum Collected {
 
 // ---- the bank ---------------------------------------------------------------------------------------------
 
-/// A purchase as the bank keeps it, under its id and its escrow. The row is never deleted.
+/// A purchase as the bank keeps it, under its id and its escrow. The row goes when its coins' epoch is closed.
 ///
 /// The escrow is part of the row's key. So no other escrow than the one in the terms can end the purchase, not even
 /// before its hold arrives.
@@ -93,11 +93,9 @@ pub enum BankPurchase {
         /// The escrow's decision.
         commit: Signed<Commit>,
     },
-    /// The coins are released, if any were held.
-    ///
-    /// An abort that arrived before the hold has no terms. Its row makes the bank refuse the hold.
+    /// The coins are released.
     Aborted {
-        /// The terms, if a hold was made.
+        /// The terms. Absent if an earlier program wrote the row for an abort that arrived before its hold.
         terms: Option<Terms>,
         /// The escrow's decision.
         abort: Signed<Abort>,
@@ -109,6 +107,13 @@ pub enum BankPurchase {
         /// The escrow's decision, with the voucher.
         stream: StreamCommit,
     },
+    /// An abort arrived before the hold. The bank refuses the hold.
+    NotHeld {
+        /// The escrow's decision.
+        abort: Signed<Abort>,
+        /// When it arrived (ms since 1970), as no terms say how old the purchase is.
+        at_ms: u64,
+    },
 }
 
 impl BankPurchase {
@@ -116,9 +121,10 @@ impl BankPurchase {
     pub fn held_coins(&self) -> &[(KeyId, PublicKey)] {
         match self {
             BankPurchase::Held { coins, .. } => coins,
-            BankPurchase::Committed { .. } | BankPurchase::Streamed { .. } | BankPurchase::Aborted { .. } => {
-                &[]
-            }
+            BankPurchase::Committed { .. }
+            | BankPurchase::Streamed { .. }
+            | BankPurchase::Aborted { .. }
+            | BankPurchase::NotHeld { .. } => &[],
         }
     }
 
@@ -126,7 +132,10 @@ impl BankPurchase {
     fn was_ended_by(&self, decision: &SignedDecision) -> bool {
         match (self, decision) {
             (BankPurchase::Committed { commit, .. }, SignedDecision::Commit(brought)) => commit == brought,
-            (BankPurchase::Aborted { abort, .. }, SignedDecision::Abort(brought)) => abort == brought,
+            (
+                BankPurchase::Aborted { abort, .. } | BankPurchase::NotHeld { abort, .. },
+                SignedDecision::Abort(brought),
+            ) => abort == brought,
             (BankPurchase::Streamed { stream, .. }, SignedDecision::Stream(brought)) => *stream == **brought,
             _ => false,
         }
@@ -139,6 +148,7 @@ impl BankPurchase {
             | BankPurchase::Committed { terms, .. }
             | BankPurchase::Streamed { terms, .. } => Some(terms),
             BankPurchase::Aborted { terms, .. } => terms.as_ref(),
+            BankPurchase::NotHeld { .. } => None,
         }
     }
 }
@@ -254,7 +264,7 @@ impl VerifiedDecision {
     ///
     /// `states` are the states of the row's held coins, in their order, and `worth` is what these coins are worth
     /// together. `needs_cause` says whether the coins were held
-    /// under version 2, so that an abort has to show its cause.
+    /// under version 2, so that an abort has to show its cause. `now_ms` dates an abort that arrives before its hold.
     ///
     /// An abort that arrives before its hold needs no cause. There are no terms to check the cause against, and the abort
     /// releases no coins. Its only effect is that the bank refuses a late hold. The escrow could have refused to ask for
@@ -268,6 +278,7 @@ impl VerifiedDecision {
         states: &[CoinState],
         worth: Amount,
         needs_cause: bool,
+        now_ms: u64,
     ) -> Result<SettleDecision, Refusal> {
         match &self.decision {
             SignedDecision::Commit(commit) => respond_commit(commit, None, purchase, states, worth),
@@ -290,8 +301,7 @@ impl VerifiedDecision {
                     let verdict = abort.body.reason.check(terms);
                     verdict.map_err(|fault| ContractFault::Cause(fault.to_string()))?;
                 }
-                let settled = Settled::aborted(abort.body.purchase, self.escrow);
-                respond_abort(abort, settled, purchase, states)
+                respond_abort(abort, self.escrow, purchase, states, now_ms)
             }
         }
     }
@@ -309,7 +319,7 @@ fn respond_commit(
     let settled = |terms: &Terms| Settled::committed(terms, commit.body.amount);
     match purchase {
         None => Err(PurchaseFault::Unknown(id).into()),
-        Some(BankPurchase::Aborted { abort, .. }) => {
+        Some(BankPurchase::Aborted { abort, .. } | BankPurchase::NotHeld { abort, .. }) => {
             Ok(SettleDecision::Opposed(SignedDecision::Abort(abort)))
         }
         // The answer repeats the terms, so a commit that differs from them is refused.
@@ -361,12 +371,16 @@ fn respond_commit(
 
 fn respond_abort(
     abort: &Signed<Abort>,
-    settled: Settled,
+    escrow: PublicKey,
     purchase: Option<BankPurchase>,
     states: &[CoinState],
+    now_ms: u64,
 ) -> Result<SettleDecision, Refusal> {
-    let (terms, states) = match purchase {
-        Some(BankPurchase::Aborted { .. }) => return Ok(SettleDecision::Before(settled)),
+    let id = abort.body.purchase;
+    let (aborted, not_held) = (Settled::aborted(id, escrow), Settled::not_held(id, escrow));
+    let (purchase, states, settled) = match purchase {
+        Some(BankPurchase::Aborted { .. }) => return Ok(SettleDecision::Before(aborted)),
+        Some(BankPurchase::NotHeld { .. }) => return Ok(SettleDecision::Before(not_held)),
         Some(BankPurchase::Committed { commit, .. }) => {
             return Ok(SettleDecision::Opposed(SignedDecision::Commit(commit)));
         }
@@ -374,16 +388,21 @@ fn respond_abort(
             return Ok(SettleDecision::Opposed(SignedDecision::Stream(Box::new(stream))));
         }
         Some(BankPurchase::Held { terms, .. }) => {
-            let states = transition(states, |state| state.released_by(&abort.body.purchase))?;
-            (Some(terms), states)
+            let states = transition(states, |state| state.released_by(&id))?;
+            let (terms, abort) = (Some(terms), abort.clone());
+            (BankPurchase::Aborted { terms, abort }, states, aborted)
         }
-        None => (None, Vec::new()),
+        None => {
+            let abort = abort.clone();
+            (
+                BankPurchase::NotHeld { abort, at_ms: now_ms },
+                Vec::new(),
+                not_held,
+            )
+        }
     };
     let settlement = Settlement {
-        purchase: BankPurchase::Aborted {
-            terms,
-            abort: abort.clone(),
-        },
+        purchase,
         states,
         credit: None,
         change: None,
@@ -465,7 +484,9 @@ pub fn respond_collect(
     Ok(match purchase {
         BankPurchase::Held { .. } => Collected::Open,
         BankPurchase::Committed { commit, .. } => Collected::Committed(commit.clone()),
-        BankPurchase::Aborted { abort, .. } => Collected::Aborted(abort.clone()),
+        BankPurchase::Aborted { abort, .. } | BankPurchase::NotHeld { abort, .. } => {
+            Collected::Aborted(abort.clone())
+        }
         BankPurchase::Streamed { stream, .. } => Collected::Streamed(Box::new(stream.clone())),
     })
 }
@@ -474,7 +495,7 @@ pub fn respond_collect(
 
 /// Checks the answers of `bank` to decisions. `expected` are the statements of a bank that has applied them.
 ///
-/// An answer that does not fit becomes a refusal.
+/// An answer that does not fit becomes a refusal. A bank that holds no coins for an abort says so instead.
 ///
 /// # Errors
 /// When the number of answers is not the number of decisions.
@@ -482,7 +503,14 @@ pub fn on_settled(answers: Answers, expected: &[Settled], bank: &PublicKey) -> R
     check_matching("answers", answers.len(), expected.len())?;
     let check = |(answer, expected): (Result<Signed<Settled>, Refusal>, &Settled)| {
         let settled = answer?;
-        if settled.body != *expected {
+        let Settled {
+            purchase,
+            escrow,
+            outcome,
+        } = *expected;
+        let is_not_held =
+            outcome == SettledAs::Aborted && settled.body == Settled::not_held(purchase, escrow);
+        if settled.body != *expected && !is_not_held {
             return Err(ContractFault::DoesNotFit("settlement".into()).into());
         }
         let verdict = settled.verify(bank);

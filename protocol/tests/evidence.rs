@@ -14,6 +14,7 @@ use farthing_protocol::{
     evidence::{Charge, Conviction, Culprit, PAPERS_MAX, Papers, judge},
     goods::{GoodsKey, PurchaseSecret, SealingSecret},
     ids::{ObliviousKey, SealingContext},
+    limits::CLAIM_MS,
     money::Amount,
     oblivious::EncryptionKey,
     offered_key::OfferedKey,
@@ -123,7 +124,7 @@ fn proves(papers: &[Papers], expected: &[(Culprit, Charge)]) {
             },
         })
         .collect();
-    assert_eq!(judge(papers), expected);
+    assert_eq!(judge(papers, 0), expected);
 }
 
 fn escrow(charge: Charge) -> (Culprit, Charge) {
@@ -235,7 +236,10 @@ fn a_merchant_with_a_denied_sealed_key_is_convicted_unless_they_show_that_it_is_
     let right = sealed_contract_v1(&goods_key());
     let proven = sealed_contract(&GoodsKey::from_bytes([66; 32]));
     let said = |papers: &[Papers]| -> Vec<(Culprit, Charge)> {
-        judge(papers).iter().map(|it| (it.culprit, it.charge)).collect()
+        judge(papers, 0)
+            .iter()
+            .map(|it| (it.culprit, it.charge))
+            .collect()
     };
     for (contract, shown, expected) in [
         (&wrong, None, merchant),
@@ -282,7 +286,7 @@ fn the_ephemeral_secret_clears_a_merchant_of_a_version_1_abort_only() {
     assert!(Charge::WrongSealedKey { shown: false }.unless().is_some());
     let right = sealed_contract_v1(&goods_key());
     let said = aborted_for_sealed_key(&right, ESCROW);
-    let convicted = judge(&[said, sealing_secret(SEALER)]);
+    let convicted = judge(&[said, sealing_secret(SEALER)], 0);
     assert_eq!(convicted[0].charge, Charge::SealedKeyDenied);
 
     // A shared point shows what the key opens. The secret that sealed it opens the same.
@@ -292,7 +296,10 @@ fn the_ephemeral_secret_clears_a_merchant_of_a_version_1_abort_only() {
     let point = secret(ESCROW).show_shared_point(&key(SEALER), &context.0);
     let shown = aborted_with_point(&wrong, point.unwrap());
     for papers in [vec![shown.clone()], vec![shown, sealing_secret(SEALER)]] {
-        assert_eq!(judge(&papers)[0].charge, Charge::WrongSealedKey { shown: true });
+        assert_eq!(
+            judge(&papers, 0)[0].charge,
+            Charge::WrongSealedKey { shown: true }
+        );
     }
 }
 
@@ -314,7 +321,10 @@ fn a_shown_point_convicts_the_merchant_of_a_wrong_key_and_the_escrow_if_the_key_
     );
     let escrow = (Culprit::Escrow(key(ESCROW)), Charge::SealedKeyDenied);
     let said = |papers: &[Papers]| -> Vec<(Culprit, Charge)> {
-        judge(papers).iter().map(|it| (it.culprit, it.charge)).collect()
+        judge(papers, 0)
+            .iter()
+            .map(|it| (it.culprit, it.charge))
+            .collect()
     };
     let point = |contract: &Contract, by: u8| {
         let offer = &contract.offer.body;
@@ -619,6 +629,70 @@ fn a_bank_that_settles_both_ways_or_without_a_decision_is_convicted() {
         &[escrow(Charge::DecidedTwice)],
     );
     proves(&[released, commit], &[bank(Charge::ReleasedThoughCommitted)]);
+}
+
+#[test]
+fn a_charge_that_a_document_could_clear_is_heard_for_a_year() {
+    let contract = || Papers {
+        contract: Some(contract()),
+        ..Papers::default()
+    };
+    let owed = Papers {
+        bank_hold: by(BANK, BankHold::of(&terms())),
+        commit: by(ESCROW, commit(goods_key())),
+        ..contract()
+    };
+    let spent = Papers {
+        settled: by(BANK, Settled::committed(&terms(), terms().price)),
+        abort: by(ESCROW, abort()),
+        ..contract()
+    };
+    let released = Papers {
+        settled: aborted_settled(),
+        commit: by(ESCROW, commit(goods_key())),
+        ..contract()
+    };
+    let last_ms = terms().deadline_ms + CLAIM_MS - 1;
+    let charges = |papers: &Papers, at_ms: u64| -> Vec<Charge> {
+        let judged = judge(std::slice::from_ref(papers), at_ms).into_iter();
+        judged.map(|conviction| conviction.charge).collect()
+    };
+    for (papers, charge) in [
+        (owed, Charge::CreditDenied),
+        (spent, Charge::SpentThoughAborted),
+        (released, Charge::ReleasedThoughCommitted),
+    ] {
+        assert_eq!(charges(&papers, last_ms), [charge]);
+        assert_eq!(charges(&papers, last_ms + 1), []);
+    }
+    // Nothing that the escrow could show would clear it.
+    let twice = Papers {
+        abort: by(ESCROW, abort()),
+        ..honest()
+    };
+    assert_eq!(charges(&twice, u64::MAX), [Charge::DecidedTwice]);
+}
+
+#[test]
+fn a_bank_that_holds_no_coins_contradicts_nothing() {
+    let not_held = |papers: Papers| Papers {
+        settled: by(BANK, Settled::not_held(terms().purchase_id(), key(ESCROW))),
+        ..papers
+    };
+    let paid = honest();
+    proves(&[not_held(of_terms()), paid], &[]);
+    let released = Papers {
+        settled: aborted_settled(),
+        abort: by(ESCROW, abort()),
+        ..of_terms()
+    };
+    proves(&[not_held(of_terms()), released], &[]);
+    // It pays nothing either.
+    let owed = Papers {
+        settled: None,
+        ..honest()
+    };
+    proves(&[not_held(owed)], &[bank(Charge::CreditDenied)]);
 }
 
 #[test]

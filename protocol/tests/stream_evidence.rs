@@ -33,7 +33,7 @@ fn merchant(charge: Charge) -> (Culprit, Charge) {
 }
 
 fn proven(papers: &[Papers]) -> Vec<(Culprit, Charge)> {
-    let convictions = judge(papers).into_iter();
+    let convictions = judge(papers, 0).into_iter();
     convictions.map(|it| (it.culprit, it.charge)).collect()
 }
 

@@ -295,7 +295,7 @@ fn nothing_convicts(witnesses: &[Witness], accused: Culprit) -> usize {
             .zip(choice)
             .filter_map(|(d, chosen)| chosen.then_some(d));
         let shown: Vec<&Document> = shown.collect();
-        let judgement = judge(&papers(shown.iter().copied().chain(&own)));
+        let judgement = judge(&papers(shown.iter().copied().chain(&own)), 0);
         let fields: Vec<&str> = shown.iter().map(|document| document.field.as_str()).collect();
         assert!(
             !is_convicted(&judgement, accused),
@@ -320,7 +320,7 @@ fn nothing_clears(witnesses: &[Witness], culprit: Culprit, accuser: &str) -> usi
             .zip(choice)
             .filter_map(|(d, chosen)| chosen.then_some(d));
         let shown: Vec<&Document> = shown.collect();
-        let judgement = judge(&papers(against.iter().chain(shown.iter().copied())));
+        let judgement = judge(&papers(against.iter().chain(shown.iter().copied())), 0);
         let fields: Vec<&str> = shown.iter().map(|document| document.field.as_str()).collect();
         assert!(
             is_convicted(&judgement, culprit),

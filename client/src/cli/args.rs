@@ -11,6 +11,7 @@ use farthing_coin::PublicKey;
 use farthing_node::{
     card::{Card, RoleName, parse_name},
     carrier::Carrier,
+    date,
     tcp::SocksProxy,
 };
 use farthing_protocol::{limits::TICKS_PER_REPLY_MAX, money::Amount};
@@ -319,6 +320,10 @@ pub(super) struct Verify {
     /// Files of documents from other `receipt` commands, a merchant or a bank, and encrypted goods, in any order.
     #[arg(required = true, value_name = "FILE")]
     pub(super) files: Vec<PathBuf>,
+    /// Judge as of this day (UTC), on which the claim was brought [default: now]. Charges that a document could clear are heard
+    /// for a year after the deadline of the purchase.
+    #[arg(long = "at", value_name = "DATE", value_parser = date::parse)]
+    pub(super) at_ms: Option<u64>,
     /// Accept each payment once: refuse what is in the file REGISTER, and add what is accepted.
     #[arg(long, value_name = "REGISTER")]
     pub(super) register: Option<PathBuf>,

@@ -18,6 +18,7 @@ use farthing_protocol::{
     documents::Terms,
     evidence::{self, Breach, Charge, Conviction, Culprit, PAPERS_MAX, Papers, Verdict},
 };
+use farthing_store::clock::{Clock, SystemClock};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -152,7 +153,10 @@ pub(super) fn verify(asked: &Verify) -> Result<Report> {
             papers.len()
         );
     }
-    let convictions = evidence::judge(&papers);
+    let at_ms = asked.at_ms.unwrap_or_else(|| SystemClock.now_ms());
+    let convictions = evidence::judge(&papers, at_ms);
+    let mut expired = evidence::judge(&papers, 0);
+    expired.retain(|conviction| !convictions.contains(conviction));
     let refunds = paid::refunds_in(&papers, asked);
     let delivery = match goods {
         Some(path) => Some(delivered(&papers, path)?),
@@ -164,6 +168,10 @@ pub(super) fn verify(asked: &Verify) -> Result<Report> {
         (true, None) if !refunds.is_empty() => Report::done(
             "these documents prove a refund, and convict nobody; the delivery was not judged",
             json!({ "verdict": "refunded" }),
+        ),
+        (true, None) if !expired.is_empty() => proves_nothing(
+            "the claim is too old: who is accused need not have kept what would clear it; if it was brought earlier, say \
+             when with --at",
         ),
         (true, None) => proves_nothing(
             "these documents convict nobody; with the encrypted goods, what was delivered can be judged",
@@ -181,6 +189,8 @@ pub(super) fn verify(asked: &Verify) -> Result<Report> {
         fields.insert("refunds".into(), Value::Array(refunds));
         let convictions = convictions.iter().map(conviction_json).collect();
         fields.insert("convictions".into(), Value::Array(convictions));
+        let expired = expired.iter().map(conviction_json).collect();
+        fields.insert("expired".into(), Value::Array(expired));
     }
     Ok(report)
 }

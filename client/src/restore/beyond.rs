@@ -21,8 +21,9 @@ use crate::{
 use farthing_coin::{KeyBook, KeyId};
 use farthing_node::card::Card;
 use farthing_protocol::{
+    forgetting::closed_before,
     limits::RESTORE_GAP,
-    restore::{CoinUsed, Origin, ScanRecord, closed_before},
+    restore::{CoinUsed, Origin, ScanRecord},
 };
 use std::collections::BTreeSet;
 

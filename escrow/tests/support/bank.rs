@@ -126,6 +126,32 @@ struct State {
     reserve: Option<PublicKey>,
     refunds: Vec<Amount>,
     remembered: Option<Signed<JournalHead>>,
+    /// The list of keys, if it has grown.
+    longer: Option<KeyBook>,
+}
+
+/// The bank's list with the epochs from [`EPOCH`] on.
+fn book_up_to(last: u32, identity: &SecretKey) -> KeyBook {
+    let key = |value: &u64, epoch| {
+        DenominationSecret::derive(&MasterSecret::from_bytes(MASTER), *value, epoch).public()
+    };
+    let list = KeyList {
+        bank: identity.public(),
+        currency: "FTH".into(),
+        calendar: Calendar {
+            epoch_ms: EPOCH_MS,
+            spend_epochs: 2,
+            redeem_epochs: 1,
+        },
+        values: VALUES.to_vec(),
+        epochs: (EPOCH..=last)
+            .map(|epoch| EpochKeys {
+                epoch,
+                keys: VALUES.iter().map(|value| key(value, epoch)).collect(),
+            })
+            .collect(),
+    };
+    KeyBook::new(Signed::sign(list, identity), &identity.public()).unwrap()
 }
 
 fn hash_of(records: u64) -> RecordHash {
@@ -135,26 +161,7 @@ fn hash_of(records: u64) -> RecordHash {
 impl TestBank {
     pub fn new(seed: u64) -> Arc<TestBank> {
         let identity = secret_key(seed);
-        let list = KeyList {
-            bank: identity.public(),
-            currency: "FTH".into(),
-            calendar: Calendar {
-                epoch_ms: EPOCH_MS,
-                spend_epochs: 2,
-                redeem_epochs: 1,
-            },
-            values: VALUES.to_vec(),
-            epochs: vec![EpochKeys {
-                epoch: EPOCH,
-                keys: VALUES
-                    .iter()
-                    .map(|value| {
-                        DenominationSecret::derive(&MasterSecret::from_bytes(MASTER), *value, EPOCH).public()
-                    })
-                    .collect(),
-            }],
-        };
-        let book = KeyBook::new(Signed::sign(list, &identity), &identity.public()).unwrap();
+        let book = book_up_to(EPOCH, &identity);
         Arc::new(TestBank {
             identity,
             book,
@@ -165,6 +172,11 @@ impl TestBank {
 
     pub fn key(&self) -> PublicKey {
         self.identity.public()
+    }
+
+    /// Shows a list with epochs up to this one.
+    pub fn add_epochs(&self, last: u32) {
+        self.state.lock().unwrap().longer = Some(book_up_to(last, &self.identity));
     }
 
     pub fn set_mood(&self, mood: Mood) {
@@ -198,10 +210,16 @@ impl TestBank {
 
     /// Mints a coin, and returns it with its key.
     pub fn mint(&self, value: u64) -> (Coin, SecretKey) {
+        self.mint_in(EPOCH, value)
+    }
+
+    /// Mints a coin of this epoch.
+    pub fn mint_in(&self, epoch: u32, value: u64) -> (Coin, SecretKey) {
         let entropy: &dyn Entropy = &self.entropy;
         let rng = &mut entropy.rng();
-        let secret = DenominationSecret::derive(&MasterSecret::from_bytes(MASTER), value, EPOCH);
-        let denomination = self.book.denomination(value, EPOCH).unwrap();
+        let secret = DenominationSecret::derive(&MasterSecret::from_bytes(MASTER), value, epoch);
+        let book = book_up_to(epoch, &self.identity);
+        let denomination = book.denomination(value, epoch).unwrap();
         let (nonces, commitment) =
             Nonces::generate(rng, &BootId([1; 32]), b"session", &ClientRandomness([2; 32]));
         let key = SecretKey::generate(rng);
@@ -275,7 +293,10 @@ impl TestBank {
     fn answer(&self, request: BankRequest) -> Result<Vec<u8>, Refusal> {
         let mut state = self.state.lock().unwrap();
         match request {
-            BankRequest::Keys(_) => return Ok(encode_reply(&Ok(self.book.signed().clone()))),
+            BankRequest::Keys(_) => {
+                let book = state.longer.as_ref().unwrap_or(&self.book);
+                return Ok(encode_reply(&Ok(book.signed().clone())));
+            }
             BankRequest::Witness(AskBank(asked)) => {
                 let asked = verify_witness_request(asked, &self.key())?;
                 let own = OwnJournal {

@@ -12,8 +12,8 @@ use farthing_node::card::{Card, RoleName};
 use farthing_node::network::{Lane, Service};
 use farthing_protocol::{
     api::{Call, Caller, EscrowRequest},
-    decide::{CancelRequest, OutcomeRequest, OverdueRequest, ReleaseRequest},
-    documents::{AcceptedBank, Hold, Offer, Overdue, PurchaseId, PurchaseKeyUse, SaleLimit, Terms},
+    decide::{AuthorizedCoin, CancelRequest, OutcomeRequest, OverdueRequest, ReleaseRequest},
+    documents::{AcceptedBank, CoinUse, Hold, Offer, Overdue, PurchaseId, PurchaseKeyUse, SaleLimit, Terms},
     goods::{ContentKey, GoodsKey},
     history::WithHead,
     hold::HoldRequest,
@@ -296,6 +296,18 @@ impl Bought {
 
     pub fn cancel(&self) -> CancelRequest {
         self.order.cancel_request(&self.purchase_key)
+    }
+
+    /// A cancel that shows this coin.
+    pub fn cancel_with(&self, (coin, key): &(Coin, SecretKey)) -> CancelRequest {
+        let statement = CoinUse::Hold.statement(&coin.key_id, &self.id().digest());
+        CancelRequest {
+            coin: Some(AuthorizedCoin {
+                coin: *coin,
+                authorization: key.sign(&statement),
+            }),
+            ..self.cancel()
+        }
     }
 
     pub fn outcome(&self) -> OutcomeRequest {

@@ -11,6 +11,7 @@ use crate::{
         Abort, AbortReason, BankHold, Commit, Contract, Overdue, Receipt, Settled, SettledAs, Terms,
         promises_causes,
     },
+    forgetting::claims_expired,
     goods::SealingSecret,
     ids::{CoinsDigest, PurchaseId},
     money::Amount,
@@ -184,8 +185,8 @@ impl<'a> Case<'a> {
         Some(paid.amount)
     }
 
-    /// The convictions that the documents prove.
-    pub(super) fn judge(&self) -> Vec<Conviction> {
+    /// The convictions that the documents prove at `at_ms`.
+    pub(super) fn judge(&self, at_ms: u64) -> Vec<Conviction> {
         let escrow = Culprit::Escrow(self.escrow);
         let mut proven: Vec<(Culprit, Charge)> = Vec::new();
         if (self.is_committed() && !self.aborts.is_empty()) || self.has_two_commits() {
@@ -215,6 +216,11 @@ impl<'a> Case<'a> {
             charge,
             purchase: Some(self.purchase),
         };
+        // The document that clears the accused may be forgotten by now.
+        let has_expired = self
+            .terms
+            .is_some_and(|terms| claims_expired(terms.deadline_ms, at_ms));
+        proven.retain(|(_, charge)| !has_expired || charge.unless().is_none());
         proven.into_iter().map(convict).collect()
     }
 
@@ -351,6 +357,7 @@ impl<'a> Case<'a> {
                     credited = credited.max(Some(amount));
                 }
                 SettledAs::Committed { .. } => departs = true,
+                SettledAs::NotHeld => {}
             }
         }
         let mut early = false;

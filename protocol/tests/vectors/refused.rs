@@ -93,7 +93,7 @@ pub(crate) fn contract(case: Field<'_>, claims: &mut Claims) {
         receipt: Some(receipt),
         ..Papers::default()
     };
-    let convicted = judge(&[papers]).into_iter().map(|c| (c.culprit, c.charge));
+    let convicted = judge(&[papers], 0).into_iter().map(|c| (c.culprit, c.charge));
     let proven = vec![(Culprit::Escrow(escrow), Charge::WrongGoodsKey)];
     let expected = if expected == "none" { proven } else { vec![] };
     claims.equal("judged", convicted.collect::<Vec<_>>(), expected);

@@ -339,7 +339,7 @@ pub async fn two_keys_of_one_day_stop_the_wallet_and_convict_the_server() {
     let kept = wallet.two_keys().expect("the rows");
     assert_eq!(kept.len(), 1);
     assert!(kept[0].0 == merchant && kept[0].1.convict(&merchant));
-    let judged = judge(&wallet.two_keys_papers().expect("the rows"));
+    let judged = judge(&wallet.two_keys_papers().expect("the rows"), 0);
     let convicted: Vec<_> = judged.iter().map(|it| it.culprit).collect();
     assert_eq!(convicted, [Culprit::Server(merchant)]);
     world.honest(Party::Relay);

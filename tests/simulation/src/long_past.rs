@@ -1,4 +1,4 @@
-//! Stories about what the bank forgets once it is long past. Each panics when a promise is broken, and says which.
+//! Stories about what bank and escrow forget once it is long past. Each panics when a promise is broken, and says which.
 
 use super::{
     customer::CustomerMachine,
@@ -12,8 +12,9 @@ use super::{
     world::World,
 };
 use crate::money::spendable;
-use farthing_bank::rows::{COINS, EXCHANGED, RECOVERY_RECORDS};
+use farthing_bank::rows::{COINS, EXCHANGED, PURCHASES, RECOVERY_RECORDS};
 use farthing_client::{error::WalletError, wallet::Wallet};
+use farthing_escrow::rows::DECISIONS;
 use farthing_protocol::{api::BankRequest, money::Amount};
 use farthing_store::{clock::Clock, limits::SCAN_MAX_ROWS};
 use std::{ops::Bound, sync::Arc, time::Duration};
@@ -31,12 +32,14 @@ const NOT_YET: u64 = 11;
 /// After so many it is.
 const LONG_PAST: u64 = 13;
 
-/// What the bank keeps that it may forget.
+/// What the bank and the escrow that stays up keep, and may forget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Kept {
     records: usize,
     coins: usize,
     exchanges: usize,
+    purchases: usize,
+    decisions: usize,
 }
 
 fn kept(world: &World) -> Kept {
@@ -44,7 +47,11 @@ fn kept(world: &World) -> Kept {
     let records = RECOVERY_RECORDS.scan(&view, Bound::Unbounded, SCAN_MAX_ROWS);
     let coins = COINS.scan(&view, Bound::Unbounded, SCAN_MAX_ROWS);
     let exchanges = EXCHANGED.scan(&view, Bound::Unbounded, SCAN_MAX_ROWS);
+    let purchases = PURCHASES.scan(&view, Bound::Unbounded, SCAN_MAX_ROWS);
+    let decisions = DECISIONS.scan(&world.escrow(1).store().view(), Bound::Unbounded, SCAN_MAX_ROWS);
     Kept {
+        purchases: purchases.expect("the purchases").len(),
+        decisions: decisions.expect("the decisions").len(),
         records: records.expect("the records").len(),
         coins: coins.expect("the coins").len(),
         exchanges: exchanges.expect("the exchanges").len(),
@@ -132,6 +139,8 @@ pub async fn what_is_long_past_is_forgotten() {
         coins: both.coins - (first.coins - only_held.coins),
         // What was withdrawn from the reserve proves its debit.
         exchanges: both.exchanges - (first.exchanges - only_held.exchanges) + 1,
+        purchases: both.purchases - (first.purchases - only_held.purchases),
+        decisions: both.decisions - first.decisions,
     };
     assert_eq!(
         kept(&world),
@@ -156,6 +165,8 @@ pub async fn what_is_long_past_is_forgotten() {
         records: 0,
         coins: 0,
         exchanges: 2,
+        purchases: 0,
+        decisions: 0,
     };
     assert_eq!(
         kept(&world),

@@ -73,7 +73,7 @@ pub fn setting(
 #[track_caller]
 pub fn convicts(papers: &[Papers], expected: &[(Culprit, Charge)]) {
     let said = |conviction: &Conviction| (conviction.culprit, conviction.charge);
-    assert_eq!(judge(papers).iter().map(said).collect::<Vec<_>>(), expected);
+    assert_eq!(judge(papers, 0).iter().map(said).collect::<Vec<_>>(), expected);
 }
 
 // ---- who is who ---------------------------------------------------------------------------------------------------

@@ -53,7 +53,7 @@ pub async fn a_finish_that_was_never_answered() {
     );
     let papers = wallet.denied_coins().expect("the papers");
     assert!(
-        !judge(&papers).is_empty(),
+        !judge(&papers, 0).is_empty(),
         "evidence: a bank that denies a coin goes free"
     );
 }
@@ -79,5 +79,5 @@ pub async fn a_coin_that_nobody_has_denied() {
         coins: vec![coin.coin],
         ..Papers::default()
     };
-    assert_eq!(judge(&[papers]), [], "evidence: an honest bank is convicted");
+    assert_eq!(judge(&[papers], 0), [], "evidence: an honest bank is convicted");
 }

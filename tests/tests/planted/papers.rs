@@ -99,7 +99,7 @@ pub async fn papers_of_an_abort_without_a_cause() {
         abort: Some(Signed::sign(abort, &world.foundation.key(Party::Escrow(0)))),
         ..Papers::default()
     };
-    let convicted = lay_side_by_side(&[papers])
+    let convicted = lay_side_by_side(&[papers], 0)
         .iter()
         .any(|it| it.charge == Charge::AbortedWithoutCause);
     assert!(

@@ -457,7 +457,7 @@ pub async fn ticks_that_do_not_open() {
     assert_eq!(seen.end, WatchEnd::DoesNotOpen(1));
     world.settle().await;
     let papers = wallet.papers(seen.number).expect("the papers");
-    let charges = judge(&[papers]);
+    let charges = judge(&[papers], 0);
     assert!(
         charges
             .iter()
@@ -486,7 +486,7 @@ pub async fn a_tick_that_is_shown_with_another_key() {
         ..Papers::default()
     };
     assert!(
-        judge(&[papers]).is_empty(),
+        judge(&[papers], 0).is_empty(),
         "evidence: an honest merchant is convicted"
     );
 }
@@ -512,7 +512,7 @@ pub async fn a_promise_that_is_not_kept() {
         abort: Some(Signed::sign(abort, &it.world.foundation.key(ESCROW))),
         ..Papers::default()
     };
-    let convicted = judge(&[papers])
+    let convicted = judge(&[papers], 0)
         .iter()
         .any(|it| it.charge == Charge::RaisedNotKept);
     assert!(

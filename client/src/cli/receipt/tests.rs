@@ -18,9 +18,15 @@ use farthing_protocol::{
 };
 use std::path::PathBuf;
 
+/// Judges on the day of the deadline.
 fn verify(files: &[PathBuf]) -> Result<Report> {
+    verify_at(files, Some(15))
+}
+
+fn verify_at(files: &[PathBuf], at_ms: Option<u64>) -> Result<Report> {
     super::verify(&Verify {
         files: files.to_vec(),
+        at_ms,
         register: None,
         banks: Vec::new(),
         accounts: Vec::new(),
@@ -346,9 +352,17 @@ fn an_accused_bank_adds_its_own_file_and_is_cleared() {
     assert_eq!(report.json["convictions"][0]["charge"], "credit_denied");
     assert_eq!(report.json["convictions"][0]["key"], key(BANK).to_string());
 
+    // Years later the bank need not have kept its file.
+    let late = verify_at(std::slice::from_ref(&merchants), None).unwrap();
+    assert_eq!(late.exit, Exit::ProvesNothing, "{}", late.text);
+    assert!(late.text.contains("--at"), "{}", late.text);
+    assert_eq!(late.json["convictions"], json!([]));
+    assert_eq!(late.json["expired"], report.json["convictions"]);
+
     let report = verify(&[merchants, banks]).unwrap();
     assert_eq!(report.exit, Exit::ProvesNothing, "{}", report.text);
     assert_eq!(report.json["convictions"], json!([]));
+    assert_eq!(report.json["expired"], json!([]));
     std::fs::remove_dir_all(&dir).unwrap();
 }
 

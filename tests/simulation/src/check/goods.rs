@@ -142,7 +142,7 @@ fn aborted_problem(wallet: &Wallet, number: u64, row: &PurchaseRow) -> Option<St
 /// What is wrong with a stream that was committed. Its papers convict nobody.
 fn stream_problem(wallet: &Wallet, number: u64, row: &PurchaseRow) -> Option<String> {
     let papers = wallet.papers(number).expect("the papers of what was committed");
-    match judge_papers(&[papers]).as_slice() {
+    match judge_papers(&[papers], 0).as_slice() {
         [] => seen_problem(wallet, number, row),
         convictions => Some(format!("evidence: {convictions:?}")),
     }
