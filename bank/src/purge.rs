@@ -23,7 +23,7 @@ use crate::rows::{
 };
 use farthing_coin::{KeyId, PublicKey, RecoveryRecordId, RequestId, StatementDigest};
 use farthing_protocol::{
-    coins::CoinState, documents::Issued, forgetting::closed_before, ids::PurchaseId, refusal::Later,
+    coins::CoinState, documents::Issued, forgetting::closed_by_list, ids::PurchaseId, refusal::Later,
     settle::BankPurchase,
 };
 use farthing_store::{Reads, RowKey, StoreError, Transaction, View, limits::SCAN_MAX_ROWS};
@@ -82,7 +82,7 @@ impl Bank {
     pub async fn purge_round(&self) -> Result<Round, StoreError> {
         let (keys, now_ms) = (self.keys(), self.clock.now_ms());
         let is_sure = self.history.standing().is_ok() && keys.status(now_ms).doubt.is_none();
-        let pass = is_sure.then(|| self.pass(closed_before(keys.book(), now_ms)));
+        let pass = is_sure.then(|| self.pass(closed_by_list(keys.book(), now_ms)));
         let Some((before_ms, place)) = pass.flatten() else {
             return Ok(Round {
                 forgotten: 0,

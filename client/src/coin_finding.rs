@@ -34,6 +34,8 @@ pub(crate) enum CoinFinding {
     Denied(Coin, Box<Signed<Denial>>),
     /// The coin has paid for the wallet's own payment with this number. The bank has carried it out.
     Paid(u64, Box<DepositRow>),
+    /// The time of the coin is over, and the bank knows of no use of it. So it cannot be held for this purchase of the wallet.
+    Past(PublicKey, u64),
 }
 
 impl CoinFinding {
@@ -43,12 +45,12 @@ impl CoinFinding {
             CoinFinding::Used(..) => vec![RESTORED.key(bank)],
             CoinFinding::Mine(_, number) => vec![PURCHASES.key(number)],
             CoinFinding::Paid(_, row) => coin_reads(row.deposit.coins()),
-            CoinFinding::Exchanged(..) | CoinFinding::Denied(..) => Vec::new(),
+            CoinFinding::Exchanged(..) | CoinFinding::Denied(..) | CoinFinding::Past(..) => Vec::new(),
         }
     }
 
-    /// Writes what follows from the finding. Returns the coin that was used otherwise and its new status. The other
-    /// use is scanned for, or carried on.
+    /// Writes what follows from the finding. Returns the coin that has another status now, and the status. Another use is
+    /// scanned for, or carried on.
     pub(crate) fn take_effect(
         &self,
         tx: &mut Transaction<'_>,
@@ -72,6 +74,7 @@ impl CoinFinding {
                 Some((*coin, status))
             }
             CoinFinding::Exchanged(..) => None,
+            CoinFinding::Past(coin, number) => Some((*coin, CoinStatus::Released(*number))),
             CoinFinding::Denied(coin, denial) => {
                 DENIALS.put(tx, &(coin.key_id, coin.public), denial)?;
                 None
@@ -164,6 +167,13 @@ pub(crate) fn finding_of_exchange(
         Some((number, row)) => is_of(&row, &coin).then_some(CoinFinding::Mine(coin.public, number)),
         None => Some(CoinFinding::Used(coin.public, status)),
     })
+}
+
+/// The coin of purchase `number` whose time is over by a denial of its exchange, which is right.
+pub(crate) fn finding_of_past(coins: &[Coin], denial: &Signed<Denial>, number: u64) -> Option<CoinFinding> {
+    let is_past = matches!(coin_denial(denial)?, CoinDenial::Expired { .. });
+    let coin = named(coins, denial).filter(|_| is_past)?;
+    Some(CoinFinding::Past(coin.public, number))
 }
 
 /// The finding from a denial of the hold of `coins` for `purchase`, which an escrow passes on. It gives up no coin:

@@ -9,7 +9,7 @@ use crate::{
 };
 use farthing_coin::{Coin, Denomination, KeyBook, KeyId, PublicKey, SecretKey, Seed};
 use farthing_node::card::RoleName;
-use farthing_protocol::{forgetting::closed_before, money::Amount, restore::Origin};
+use farthing_protocol::{forgetting::closed_by_list, money::Amount, restore::Origin};
 use farthing_store::{RowKey, StoreError, Transaction, View};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -128,7 +128,7 @@ impl Balance {
         now_ms: u64,
     ) -> Balance {
         let mut balance = Balance::empty(bank, keys.map(|keys| keys.list().currency.clone()));
-        let closed_before_ms = keys.map_or(0, |keys| closed_before(keys, now_ms));
+        let closed_before_ms = keys.map_or(0, |keys| closed_by_list(keys, now_ms));
         for row in rows {
             let key = keys.and_then(|keys| keys.get(&row.coin.key_id));
             let is_unused = matches!(row.status, CoinStatus::Available | CoinStatus::Released(_));

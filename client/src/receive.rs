@@ -121,8 +121,10 @@ impl Wallet {
     pub async fn receive_of_purchase(&self, number: u64, into: Destination) -> Result<Taken, WalletError> {
         let row = self.purchase(number)?;
         // The coins of a purchase of before a restore have paid for it, too. It ends when its goods are fetched.
-        let may_be_paid =
-            row.delivery == Delivery::OnDemand || is_owed_for(&row, self.reserve_of_purchase(&row)?.as_ref());
+        // One that has ended without a decision may have been paid, if it is long past.
+        let may_be_paid = row.delivery == Delivery::OnDemand
+            || matches!(row.purchase, Purchase::Recovered(_))
+            || is_owed_for(&row, self.reserve_of_purchase(&row)?.as_ref());
         match row.purchase.order() {
             Some(order) if may_be_paid && !order.payment.coins.is_empty() => {
                 let origin = ReserveOrigin::Order(order.counter);

@@ -63,8 +63,8 @@ pub(crate) fn recovered_reads(
 }
 
 /// Ends a purchase that is being cancelled, if no coin is left in it and the bank has shown that one coin was used
-/// for something else. A hold takes all coins of a purchase or none, so no hold is possible any more. Returns whether
-/// the purchase ended.
+/// for something else, or that its time is over. A hold takes all coins of a purchase or none, so no hold is possible any more.
+/// Returns whether the purchase ended.
 pub(crate) fn end_recovered(tx: &mut Transaction<'_>, number: u64) -> Result<bool, StoreError> {
     let Some(row) = PURCHASES.get(tx, &number)? else {
         return Ok(false);
@@ -83,6 +83,8 @@ pub(crate) fn end_recovered(tx: &mut Transaction<'_>, number: u64) -> Result<boo
             CoinStatus::InExchange(_) => return Ok(false),
             CoinStatus::Exchanged(_) => is_used = true,
             CoinStatus::UsedElsewhere(used) => is_used |= used.digest != StatementDigest(purchase),
+            // Its time is over. An abort would have ended the purchase.
+            CoinStatus::Released(other) => is_used |= other == number,
             _ => {}
         }
     }

@@ -4,6 +4,7 @@ use crate::{
     error::WalletError,
     issuance::resume,
     keys::{ends_soon, is_past_redeem},
+    receive::Destination,
     restore::rescan::{rescan_all, rescan_until_ms},
     rows::{
         COINS, COUNTERS, CoinRow, CoinStatus, DepositState, EXCHANGES, ExchangeRow, NO_BANK, PurchaseRow,
@@ -160,7 +161,9 @@ impl Wallet {
     pub async fn exchange_released(&self) -> Result<(Amount, Vec<WalletError>), WalletError> {
         let mut by_purchase: BTreeMap<u64, u64> = BTreeMap::new();
         for row in self.present_coins()? {
-            if let CoinStatus::Released(purchase) = row.status {
+            if let CoinStatus::Released(purchase) = row.status
+                && matches!(self.purchase(purchase)?.purchase, Purchase::Aborted(..))
+            {
                 let worth = by_purchase.entry(purchase).or_default();
                 *worth = worth.saturating_add(row.value);
             }
@@ -274,7 +277,12 @@ async fn drive_purchases(
         if needs_driving(&row, released.contains(&number)) {
             driven.insert(number);
             let outcome = wallet.drive_purchase(number).await;
+            let may_be_paid = outcome.is_ok() && was_forgotten(wallet, number)?;
             resumed.add(format!("purchase {number}"), outcome);
+            if may_be_paid {
+                let received = wallet.receive_of_purchase(number, Destination::Coins).await;
+                resumed.add(format!("change of purchase {number}"), received.map(drop));
+            }
             // One purchase may show that the coins of another were released.
             released = purchases_with_released_coins(wallet)?;
         } else if let Err(error) = wallet.tidy_ticks(&row) {
@@ -284,6 +292,15 @@ async fn drive_purchases(
         }
     }
     Ok(())
+}
+
+/// Whether a purchase has ended because the time of its coins is over. It may have been paid, and then forgotten. Its change and
+/// its refunds are at the bank all the same.
+fn was_forgotten(wallet: &Wallet, number: u64) -> Result<bool, WalletError> {
+    let row = wallet.purchase(number)?;
+    let is_recovered = matches!(row.purchase, Purchase::Recovered(_));
+    let is_of_it = |coin: &CoinRow| coin.status == CoinStatus::Released(number);
+    Ok(is_recovered && wallet.present_coins()?.iter().any(is_of_it))
 }
 
 /// The purchases whose coins are released and still have to be exchanged.

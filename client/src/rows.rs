@@ -427,7 +427,7 @@ impl PurchaseRow {
 
     /// Whether the purchase may still be paid, or its paid goods are missing. A past purchase that a restore has found
     /// is not under way.
-    pub(crate) fn is_under_way(&self) -> bool {
+    pub fn is_under_way(&self) -> bool {
         match self.purchase {
             Purchase::Aborted(..) | Purchase::Dropped(_) | Purchase::Recovered(_) => false,
             Purchase::Committed(..) => self.delivery == Delivery::Pending,

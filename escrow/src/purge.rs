@@ -5,17 +5,19 @@
 //! more (`Closed`). Then a pass over the rows forgets, of past purchases:
 //!
 //! 1. sales on a merchant's list;
-//! 2. decisions that their bank has acknowledged, with the acknowledgement;
+//! 2. aborts, and commits that their bank has acknowledged, with the acknowledgement;
 //! 3. single sales of purchases that are forgotten;
 //! 4. the numbers of purchases that coins of closed epochs have cancelled.
 //!
-//! So a decision stays until its bank has it. A bank asks for no other, as it holds no coins for them.
+//! So a commit stays until its bank has it, as only a commit gives somebody money. A bank that has applied and forgotten it says
+//! that it knows no such purchase, and then the commit goes too (`give_up`).
 
 use crate::escrow::Escrow;
 use crate::rows::{
-    ACKNOWLEDGED, CANCELS, CLOSED_BEFORE, DECISIONS, FORGOTTEN, Forgotten, KEY_LISTS, PURGE, Place,
-    SEALED_SALES, SINGLE_SALES, STREAMS,
+    ACKNOWLEDGED, CANCELS, CLOSED_BEFORE, DECISIONS, FORGOTTEN, KEY_LISTS, PURGE, Place, SEALED_SALES,
+    SINGLE_SALES, STREAMS,
 };
+use crate::transactions;
 use farthing_coin::{KeyId, PublicKey};
 use farthing_node::{card::RoleName, process::StopToken};
 use farthing_protocol::{
@@ -225,7 +227,13 @@ fn find_decisions(view: &View, marks: &Marks, after: Option<PurchaseId>) -> Resu
     let next = full(&rows).map_or(Place::SingleSales(None), |last| Place::Decisions(Some(last)));
     let mut old = Vec::new();
     for (purchase, decision) in rows {
-        if is_past(marks, decision.terms()) && ACKNOWLEDGED.peek(view, &purchase)?.is_some() {
+        let may_go = match decision {
+            Decision::Aborted { .. } => true,
+            Decision::Committed { .. } | Decision::Streamed { .. } => {
+                ACKNOWLEDGED.peek(view, &purchase)?.is_some()
+            }
+        };
+        if is_past(marks, decision.terms()) && may_go {
             old.push(Old::Decision(purchase));
         }
     }
@@ -277,7 +285,6 @@ fn rows_of(old: &Old) -> Vec<RowKey> {
 
 /// Forgets the rows, counts the decisions among them, and writes how far the pass has come. Returns how many were forgotten.
 fn forget(tx: &mut Transaction<'_>, old: &[Old], next: Option<Place>) -> Result<usize, StoreError> {
-    let mut sums = FORGOTTEN.get(tx, &())?.unwrap_or_default();
     let mut forgotten = 0usize;
     for row in old {
         let is_forgotten = match row {
@@ -285,7 +292,7 @@ fn forget(tx: &mut Transaction<'_>, old: &[Old], next: Option<Place>) -> Result<
                 SEALED_SALES.delete(tx, key)?;
                 true
             }
-            Old::Decision(purchase) => forget_decision(tx, purchase, &mut sums)?,
+            Old::Decision(purchase) => transactions::forget(tx, purchase)?,
             Old::SingleSale(sale, purchase) => {
                 let is_free = DECISIONS.get(tx, purchase)?.is_none() && STREAMS.get(tx, purchase)?.is_none();
                 if is_free {
@@ -300,26 +307,9 @@ fn forget(tx: &mut Transaction<'_>, old: &[Old], next: Option<Place>) -> Result<
         };
         forgotten = forgotten.saturating_add(is_forgotten.into());
     }
-    FORGOTTEN.put(tx, &(), &sums)?;
     match next {
         Some(place) => PURGE.put(tx, &(), &place)?,
         None => PURGE.delete(tx, &())?,
     }
     Ok(forgotten)
-}
-
-fn forget_decision(
-    tx: &mut Transaction<'_>,
-    purchase: &PurchaseId,
-    sums: &mut Forgotten,
-) -> Result<bool, StoreError> {
-    let sum = match DECISIONS.get(tx, purchase)? {
-        None => return Ok(false),
-        Some(Decision::Committed { .. } | Decision::Streamed { .. }) => &mut sums.committed,
-        Some(Decision::Aborted { .. }) => &mut sums.aborted,
-    };
-    *sum = sum.saturating_add(1);
-    DECISIONS.delete(tx, purchase)?;
-    ACKNOWLEDGED.delete(tx, purchase)?;
-    Ok(true)
 }

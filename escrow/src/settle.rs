@@ -4,7 +4,7 @@
 //! request for each bank. A bank that is silent or refuses delays only its own decisions.
 
 use crate::escrow::Escrow;
-use crate::rows::{DECISIONS, OUTBOX};
+use crate::rows::{CLOSED_BEFORE, DECISIONS, OUTBOX};
 use crate::transactions;
 use async_trait::async_trait;
 use farthing_coin::{PublicKey, Signed};
@@ -23,7 +23,7 @@ use farthing_protocol::{
     documents::{PurchaseId, Settled},
     history::{JournalHead, WithHead},
     limits::{REPLY_TIMEOUT, SETTLE_MAX},
-    refusal::{Later, Refusal},
+    refusal::{Later, PurchaseFault, Refusal},
     settle::{SettleRequest, on_settled},
 };
 use farthing_store::{Reads, StoreError};
@@ -205,6 +205,8 @@ struct Push {
 struct Pushed {
     bank: PublicKey,
     acknowledged: Vec<Signed<Settled>>,
+    /// The purchases that the bank does not know.
+    unknown: Vec<PurchaseId>,
     /// The head of the bank's journal that came with the acknowledgements.
     head: Option<Signed<JournalHead>>,
     /// How many decisions are not acknowledged.
@@ -298,11 +300,33 @@ impl Escrow {
         }
     }
 
+    /// Forgets a decision that its bank does not know, if it is long past.
+    async fn give_up(&self, bank: &PublicKey, purchase: &PurchaseId) -> Result<(), StoreError> {
+        let view = self.store.view();
+        let closed_before_ms = CLOSED_BEFORE.peek(&view, bank)?.unwrap_or_default();
+        let decision = DECISIONS.peek(&view, purchase)?;
+        let Some(decision) = decision.filter(|it| it.terms().deadline_ms < closed_before_ms) else {
+            return Ok(());
+        };
+        self.complaints.clear(TOPIC_REFUSED, purchase);
+        let reads = transactions::give_up_reads(&decision);
+        let giving_up = self
+            .store
+            .transact(reads, move |tx| transactions::give_up(tx, &decision));
+        giving_up.await
+    }
+
     /// Stores the acknowledgements of a bank, and in the same write its journal head.
     async fn keep(&self, pushed: Pushed) -> Result<(), StoreError> {
         let Pushed {
-            bank, acknowledged, ..
+            bank,
+            acknowledged,
+            unknown,
+            ..
         } = pushed;
+        for purchase in unknown {
+            self.give_up(&bank, &purchase).await?;
+        }
         if acknowledged.is_empty() {
             return Ok(());
         }
@@ -328,6 +352,7 @@ async fn push(link: Arc<Link>, bank: PublicKey, push: Push, complaints: Arc<Comp
     let mut pushed = Pushed {
         bank,
         acknowledged: Vec::new(),
+        unknown: Vec::new(),
         head: None,
         left: expected.len(),
         silent: false,
@@ -356,6 +381,9 @@ async fn push(link: Arc<Link>, bank: PublicKey, push: Push, complaints: Arc<Comp
             }
             Err(refusal) => {
                 let purchase = expected.purchase;
+                if matches!(refusal, Refusal::Purchase(PurchaseFault::Unknown(_))) {
+                    pushed.unknown.push(purchase);
+                }
                 complaints.tell(TOPIC_REFUSED, &purchase, |times| {
                     tracing::error!(%bank, %purchase, %refusal, times, "a bank has refused a decision; its coins are not settled; it is pushed again");
                 });

@@ -6,8 +6,8 @@
 //! forgotten.
 
 use crate::rows::{
-    ACKNOWLEDGED, CANCELS, CLOSED_BEFORE, DECISIONS, LATEST_MS, OUTBOX, SEALED_SALE_COUNTS, SEALED_SALES,
-    SINGLE_SALES, STREAMS, SealedSaleRow,
+    ACKNOWLEDGED, CANCELS, CLOSED_BEFORE, DECISIONS, FORGOTTEN, LATEST_MS, OUTBOX, SEALED_SALE_COUNTS,
+    SEALED_SALES, SINGLE_SALES, STREAMS, SealedSaleRow,
 };
 use crate::time;
 use farthing_coin::Signed;
@@ -240,6 +240,10 @@ pub fn end(
         LATEST_MS.put(tx, &(), &latest_ms.max(deadline_ms))?;
     }
     let open = STREAMS.get(tx, &purchase)?;
+    // It was decided and forgotten since it was looked up.
+    if existing.is_none() && open.is_none() {
+        return Err(PurchaseFault::Closed(purchase).into());
+    }
     let decided = ending.respond(existing, open.as_ref())?;
     if let Decided::Now(decision) = &decided {
         STREAMS.delete(tx, &purchase)?;
@@ -286,6 +290,48 @@ pub fn acknowledge(tx: &mut Transaction<'_>, settled: &Signed<Settled>) -> Resul
     }
     OUTBOX.delete(tx, &purchase)?;
     ACKNOWLEDGED.put(tx, &purchase, settled)
+}
+
+/// The rows that [`give_up`] reads.
+pub fn give_up_reads(decision: &Decision) -> Reads {
+    let rows = [
+        DECISIONS.key(&decision.terms().purchase_id()),
+        CLOSED_BEFORE.key(&decision.terms().bank),
+        FORGOTTEN.key(&()),
+    ];
+    Reads::from(rows)
+}
+
+/// Forgets a decision that its bank knows nothing of, if it is long past: the bank has forgotten that it has applied it.
+///
+/// # Errors
+/// When the store fails.
+pub fn give_up(tx: &mut Transaction<'_>, decision: &Decision) -> Result<(), StoreError> {
+    let terms = decision.terms();
+    let closed_before_ms = CLOSED_BEFORE.get(tx, &terms.bank)?.unwrap_or_default();
+    if terms.deadline_ms < closed_before_ms {
+        forget(tx, &terms.purchase_id())?;
+    }
+    Ok(())
+}
+
+/// Forgets a decision, and counts it. Returns whether it was there.
+///
+/// # Errors
+/// When the store fails.
+pub(crate) fn forget(tx: &mut Transaction<'_>, purchase: &PurchaseId) -> Result<bool, StoreError> {
+    let mut sums = FORGOTTEN.get(tx, &())?.unwrap_or_default();
+    let sum = match DECISIONS.get(tx, purchase)? {
+        None => return Ok(false),
+        Some(Decision::Committed { .. } | Decision::Streamed { .. }) => &mut sums.committed,
+        Some(Decision::Aborted { .. }) => &mut sums.aborted,
+    };
+    *sum = sum.saturating_add(1);
+    FORGOTTEN.put(tx, &(), &sums)?;
+    DECISIONS.delete(tx, purchase)?;
+    OUTBOX.delete(tx, purchase)?;
+    ACKNOWLEDGED.delete(tx, purchase)?;
+    Ok(true)
 }
 
 /// The time of a decision: the later of the clock and the journal's time.

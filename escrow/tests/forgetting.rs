@@ -16,7 +16,9 @@ use farthing_node::serve::Role;
 use farthing_protocol::{
     decision::Outcome,
     documents::{Hold, Offer, PurchaseId, SaleLimit},
-    limits::{CANCEL_HORIZON_MS, CLOSED_AFTER_EPOCHS, CLOSED_AFTER_MS, RELEASED_GRACE_MS},
+    limits::{
+        CANCEL_HORIZON_MS, CLOSED_AFTER_EPOCHS, CLOSED_AFTER_MS, RELEASED_GRACE_MS, SINGLE_SALE_HORIZON_MS,
+    },
     offered_key::OfferedKey,
     refusal::{CoinFault, CoinsFault, ContractFault, PurchaseFault, Refusal},
     sealed::{PayRequest, SalesRequest},
@@ -86,7 +88,7 @@ fn rows(fixture: &EscrowFixture) -> [usize; 4] {
 }
 
 /// An order on a sealed offer.
-fn sealed(fixture: &mut EscrowFixture) -> Bought {
+fn on_sealed_offer(fixture: &mut EscrowFixture) -> Bought {
     let mut offer = Offer {
         sales: SaleLimit::Unlimited,
         ..fixture.offer(24)
@@ -104,18 +106,19 @@ struct DecidedPurchases {
     hold: Signed<Hold>,
     sealed: Bought,
     cancelled: Bought,
-    /// Cancelled, and not acknowledged by its bank.
+    /// Sold, and not acknowledged by its bank.
     waiting: Bought,
 }
 
 async fn decided(fixture: &mut EscrowFixture) -> DecidedPurchases {
-    let [sold, cancelled, waiting] = [fixture.order(), fixture.order(), fixture.order()];
-    let sealed = sealed(fixture);
+    let [sold, cancelled] = [fixture.order(), fixture.order()];
+    let (sealed, waiting) = (on_sealed_offer(fixture), on_sealed_offer(fixture));
     let hold = fixture.held(&sold).await;
     fixture.ask(fixture.release(&sold, &hold)).await.unwrap();
-    fixture.ask(PayRequest(sealed.hold())).await.unwrap();
+    for sealed in [&sealed, &waiting] {
+        fixture.ask(PayRequest(sealed.hold())).await.unwrap();
+    }
     fixture.ask(cancelled.cancel()).await.unwrap();
-    fixture.ask(waiting.cancel()).await.unwrap();
     fixture.bank.set_mood(Mood::Denying(waiting.id()));
     assert_eq!(fixture.escrow.settle_round().await.unwrap(), 1);
     DecidedPurchases {
@@ -143,12 +146,12 @@ async fn what_is_long_past_is_forgotten_and_not_decided_again() {
         cancelled,
         waiting,
     } = decided(&mut fixture).await;
-    assert_eq!(rows(&fixture), [3, 1, 1, 2]);
+    assert_eq!(rows(&fixture), [3, 2, 1, 1]);
 
     years_pass(&mut fixture, CLOSED_MS - 1, LAST_EPOCH).await;
     assert_eq!(purged(&fixture).await, 0, "a millisecond too early");
     years_pass(&mut fixture, CLOSED_MS, LAST_EPOCH).await;
-    // The list of a merchant, three decisions, a single sale, and two coins.
+    // Two sales of a merchant's list, three decisions, a single sale, and a coin.
     assert_eq!(purged(&fixture).await, 7);
     assert_eq!(
         decisions(&fixture),
@@ -175,7 +178,7 @@ async fn what_is_long_past_is_forgotten_and_not_decided_again() {
         );
         let outcome = fixture.ask(waiting.cancel()).await.unwrap();
         assert!(
-            matches!(outcome, Outcome::Aborted(_)),
+            matches!(outcome, Outcome::Committed(_)),
             "it still waits for its bank"
         );
     }
@@ -191,6 +194,12 @@ async fn what_is_long_past_is_forgotten_and_not_decided_again() {
     }
     let page = fixture.ask(sales_of(&fixture)).await.unwrap();
     assert!(page.sales.is_empty() && !page.more);
+
+    // Its bank knows no such purchase. It has applied the commit and forgotten it.
+    assert_eq!(fixture.escrow.settle_round().await.unwrap(), 1);
+    assert_eq!(fixture.escrow.settle_round().await.unwrap(), 0);
+    assert_eq!(decisions(&fixture), []);
+    assert_eq!(fixture.escrow.books().await.unwrap().unwrap().acts, 4);
 }
 
 fn sales_of(fixture: &EscrowFixture) -> Signed<SalesRequest> {
@@ -265,4 +274,47 @@ async fn a_deadline_that_no_hold_has_is_not_cancelled() {
     // The clock has leapt, so it bounds nothing.
     fixture.clock.set(fixture.now_ms() - 3 * HOUR_MS);
     fixture.ask(far.cancel()).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_abort_that_no_bank_acknowledges_is_forgotten() {
+    let mut fixture = EscrowFixture::new();
+    let [waiting, without_card] = [fixture.order(), fixture.order()];
+    fixture.witnessed().await;
+    fixture.ask(waiting.cancel()).await.unwrap();
+    fixture.restart_without_card();
+    fixture.ask(without_card.cancel()).await.unwrap();
+    assert_eq!(decisions(&fixture).len(), 2);
+    years_pass(&mut fixture, CLOSED_MS, LAST_EPOCH).await;
+    // Each with the coin that was shown.
+    assert_eq!(purged(&fixture).await, 4);
+    assert_eq!(decisions(&fixture), []);
+    assert_eq!(
+        fixture.escrow.settle_round().await.unwrap(),
+        0,
+        "nothing is pushed"
+    );
+}
+
+#[tokio::test]
+async fn an_offer_that_is_sold_once_ends_before_its_sale_is_forgotten() {
+    let mut fixture = EscrowFixture::new();
+    let offer = |fixture: &EscrowFixture, sales, expires_ms| Offer {
+        sales,
+        expires_ms,
+        ..fixture.offer(24)
+    };
+    let (now_ms, last_ms) = (fixture.now_ms(), fixture.now_ms() + SINGLE_SALE_HORIZON_MS);
+    let late = offer(&fixture, SaleLimit::Once, last_ms + 1);
+    let late = fixture.order_of(late, &[16, 8], now_ms + HOUR_MS);
+    let refused = fixture.refused(late.hold()).await;
+    assert!(matches!(
+        refused,
+        Refusal::Contract(ContractFault::OfferBounds(_))
+    ));
+    for (sales, expires_ms) in [(SaleLimit::Once, last_ms), (SaleLimit::Unlimited, u64::MAX)] {
+        let good = offer(&fixture, sales, expires_ms);
+        let good = fixture.order_of(good, &[16, 8], now_ms + HOUR_MS);
+        fixture.held(&good).await;
+    }
 }

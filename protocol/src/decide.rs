@@ -294,8 +294,7 @@ impl SignedCancel {
         &self.0.terms
     }
 
-    /// Checks that coins can be held for this deadline. Without that bound, an abort could be a row for ever. No coins are held
-    /// for a later deadline.
+    /// Checks that coins may be held for this deadline. Without that bound, an abort could be a row for ever.
     ///
     /// # Errors
     /// When the deadline is more than [`CANCEL_HORIZON_MS`] from now.

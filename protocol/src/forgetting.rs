@@ -16,7 +16,7 @@ use farthing_coin::KeyBook;
 /// An epoch is closed when its coins have not been taken back in any way for [`CLOSED_AFTER_MS`] and
 /// [`CLOSED_AFTER_EPOCHS`]. The bank may then forget the states of its coins, and all of purchases with an earlier deadline.
 /// A coin is older than the purchase that it pays, so its epoch has begun before the deadline.
-pub fn closed_before(keys: &KeyBook, now_ms: u64) -> u64 {
+fn closed_before(keys: &KeyBook, now_ms: u64) -> u64 {
     let epoch_ms = keys.list().calendar.epoch_ms;
     let kept_ms = epoch_ms
         .saturating_mul(CLOSED_AFTER_EPOCHS.into())
@@ -29,10 +29,10 @@ pub fn closed_before(keys: &KeyBook, now_ms: u64) -> u64 {
     open.map(|(_, key)| key.issue_from_ms).min().unwrap_or(0)
 }
 
-/// As [`closed_before`], for whoever is not the bank of the list.
+/// As [`closed_before`], for a clock that may be wrong.
 ///
-/// It takes a clock to be right no farther than the list's newest epoch. A bank adds epochs as its time passes. So a clock
-/// that is years ahead makes nobody forget what is young.
+/// The clock counts no farther than the begin of the list's newest epoch. A bank adds epochs as its time passes. So a clock that
+/// is years ahead makes nobody forget what is young.
 pub fn closed_by_list(keys: &KeyBook, now_ms: u64) -> u64 {
     let begins = keys.denominations().map(|(_, key)| key.issue_from_ms);
     closed_before(keys, now_ms.min(begins.max().unwrap_or(0)))
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn others_believe_their_clock_only_as_far_as_the_list_goes() {
+    fn a_clock_is_believed_only_as_far_as_the_list_goes() {
         // The newest epoch begins with day 780 or 810. Epoch 5 is closed on day 785.
         let (before, after) = (list(5..27), list(5..28));
         for now_ms in [CLOSED_MS, u64::MAX] {

@@ -15,9 +15,11 @@ use crate::{
     coins::{CoinState, VerifiedCoins, check_length, verify},
     contract::{VerifiedContract, check_deadline},
     decision::Decision,
-    documents::{BankHold, CoinUse, Contract, EarlierUse, Terms, coins_digest, recovery_record_digest},
+    documents::{
+        BankHold, CoinUse, Contract, EarlierUse, SaleLimit, Terms, coins_digest, recovery_record_digest,
+    },
     ids::PurchaseId,
-    limits::{COINS_PER_REQUEST_MAX, SETTLEMENT_MARGIN_MS},
+    limits::{COINS_PER_REQUEST_MAX, SETTLEMENT_MARGIN_MS, SINGLE_SALE_HORIZON_MS},
     refusal::{CoinFault, CoinsFault, ContractFault, PurchaseFault, Refusal, RequestFault},
     request::check_matching,
     request::check_recipient,
@@ -124,10 +126,18 @@ impl AgreedHold {
 
     /// Checks the parts that need no key of the bank: the deadline, the recovery record, and the digests in the terms.
     ///
+    /// An offer that is sold once ends within a day. So it has ended long before the escrow forgets that it was sold.
+    ///
     /// # Errors
     /// Names the first part that is wrong.
     pub fn check_payment(&self, now_ms: u64) -> Result<(), Refusal> {
         check_deadline(self.contract.terms(), now_ms)?;
+        let offer = &self.contract.contract().offer.body;
+        let ends_ms = now_ms.saturating_add(SINGLE_SALE_HORIZON_MS);
+        if offer.sales == SaleLimit::Once && offer.expires_ms > ends_ms {
+            let why = "it is sold once, and expires in more than two days";
+            return Err(ContractFault::OfferBounds(why.into()).into());
+        }
         check_shape(self.contract.terms(), &self.payment)
     }
 

@@ -74,6 +74,10 @@ pub const RELEASED_GRACE_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 /// [`CLOSED_AFTER_EPOCHS`].
 pub const CLOSED_AFTER_MS: u64 = 365 * 24 * 60 * 60 * 1000;
 
+/// The farthest end of an offer that is sold once (ms from the escrow's time): two days. The escrow keeps longer than that
+/// that it was sold.
+pub const SINGLE_SALE_HORIZON_MS: u64 = 2 * DEADLINE_HORIZON_MS;
+
 /// How long a judge hears claims about a purchase after its deadline, if a document could clear the accused (ms): a year.
 pub const CLAIM_MS: u64 = 365 * 24 * 60 * 60 * 1000;
 
@@ -130,9 +134,9 @@ pub const NONCES_PER_PAYER_MAX: usize = 16 * COINS_PER_REQUEST_MAX;
 /// purchase, so it needs one. It bounds the rows that a coin buys.
 pub const CANCELS_PER_COIN_MAX: u64 = 16;
 
-/// The farthest deadline of a purchase that is cancelled undecided (ms from the escrow's time): an hour more than that of a
-/// hold. An escrow's time goes back by less.
-pub const CANCEL_HORIZON_MS: u64 = DEADLINE_HORIZON_MS + 60 * 60 * 1000;
+/// The farthest deadline of a purchase that is cancelled undecided (ms from the escrow's time): a week. A hold has one within
+/// [`DEADLINE_HORIZON_MS`], and the escrow's clock may be slow.
+pub const CANCEL_HORIZON_MS: u64 = 7 * DEADLINE_HORIZON_MS;
 
 /// The requests of one kind that the owner of an account or a reserve has at once. See [`OWNER_REQUEST_EVERY_MS`].
 pub const OWNER_REQUESTS_AT_ONCE_MAX: u64 = 200;

@@ -783,6 +783,17 @@ impl Purchase {
         }
     }
 
+    /// Cancels a purchase that its parties may have forgotten, also if it is a stream that nobody ends any more.
+    ///
+    /// # Errors
+    /// As [`on_cancel`](Purchase::on_cancel).
+    pub fn on_long_past(self) -> Result<Purchase, PurchaseError> {
+        match self {
+            Purchase::Streaming(order, _) => Ok(Purchase::Cancelling(order)),
+            other => other.on_cancel(),
+        }
+    }
+
     /// Cancels the purchase for the customer.
     ///
     /// # Errors

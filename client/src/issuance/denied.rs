@@ -7,7 +7,7 @@ use super::{
     step::{Known, Refused, Step, Then, refused},
 };
 use crate::{
-    coin_finding::{CoinFinding, finding_of_exchange, keys_needed},
+    coin_finding::{CoinFinding, finding_of_exchange, finding_of_past, keys_needed},
     error::WalletError,
     rows::{CoinStatus, EXCHANGES, ExchangeRow, ReserveWithdrawalRow},
 };
@@ -51,7 +51,13 @@ fn exchange_refused(
                 CoinStatus::Released(number) => Some(number),
                 _ => None,
             };
-            finding_of_exchange(known.rows, keys, known.bank_key(), coins, denial, released)?
+            match (
+                finding_of_exchange(known.rows, keys, known.bank_key(), coins, denial, released)?,
+                row.before,
+            ) {
+                (None, CoinStatus::InPurchase(number)) => finding_of_past(coins, denial, number),
+                (finding, _) => finding,
+            }
         }
         None => None,
     };

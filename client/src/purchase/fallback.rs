@@ -19,6 +19,7 @@ use farthing_protocol::{
     decision::Outcome,
     denial::{RequestKind, is_denied},
     documents::{PurchaseId, Receipt},
+    forgetting::closed_by_list,
     purchase::{Proof, Purchase, PurchaseError},
     refusal::{PurchaseFault, Refusal},
     settle::Collected,
@@ -100,10 +101,23 @@ pub(crate) fn on_outcome(
     reply: Reply<Outcome>,
 ) -> StepResult {
     match reply {
+        Ok(Outcome::Undecided) if is_long_past(known, state) => {
+            state.row.purchase = state.row.purchase.clone().on_long_past()?;
+            Ok(Step::resumed().saved_first(state))
+        }
         Ok(Outcome::Undecided) => Ok(pause(state, known.merchant, Question::Deliver, why)),
         Ok(outcome) => on_decision(known, state, Question::Outcome, outcome),
         Err(unanswered) => ask_bank(known, state, Question::Outcome, unanswered),
     }
+}
+
+/// Whether the escrow may have forgotten its decision. Then nobody ends the purchase by themselves. A cancel does: it shows a
+/// decision that is still there, and the bank says whether it holds the coins.
+fn is_long_past(known: &Known<'_>, state: &State) -> bool {
+    let (Some(order), Some(keys)) = (state.row.purchase.order(), known.keys) else {
+        return false;
+    };
+    order.contract.terms.deadline_ms < closed_by_list(keys, known.now_ms)
 }
 
 /// The escrow answered with its decision, or that there is none.

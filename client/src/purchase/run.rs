@@ -16,6 +16,7 @@ use super::{
 use crate::{
     error::{Unanswered, WalletError},
     issuance::resume,
+    keys::fetch_keys,
     observer,
     peer_client::{Backoff, PeerClient},
     rows::{CoinRow, Counter, ExchangeRow, PURCHASES, REPLACEABLE, SmallGoods},
@@ -30,6 +31,7 @@ use farthing_node::{
 use farthing_protocol::{
     decision::Outcome,
     documents::Offer,
+    forgetting::claims_expired,
     goods::GoodsKey,
     purchase::{Order, Plan, Proof, Purchase},
     refusal::{PurchaseFault, Refusal},
@@ -171,6 +173,10 @@ impl<'w> Run<'w> {
     /// # Errors
     /// The reason why it has not ended.
     pub(crate) async fn drive(&mut self) -> Result<(), WalletError> {
+        if self.may_be_long_past() {
+            // Without the newest list, the wallet cannot tell. It then waits like for any purchase.
+            drop(fetch_keys(self.wallet, &self.bank_card).await);
+        }
         let mut event = Event::Resumed;
         loop {
             let step = self.step(event)?;
@@ -187,11 +193,21 @@ impl<'w> Run<'w> {
         }
     }
 
+    /// Whether its parties may have forgotten the purchase, by the wallet's clock.
+    fn may_be_long_past(&self) -> bool {
+        let order = match &self.state.row.purchase {
+            Purchase::Held(order, _) | Purchase::Streaming(order, ..) => order,
+            _ => return false,
+        };
+        claims_expired(order.contract.terms.deadline_ms, self.wallet.now_ms())
+    }
+
     fn step(&mut self, event: Event) -> Result<Step, WalletError> {
         // Verification of a list of keys is costly. It is read only if coins may be too old.
-        let keys = match &self.state.row.purchase {
-            Purchase::Aborted(..) => self.wallet.stored_keys(&self.bank_card).ok().flatten(),
-            _ => None,
+        let may_be_old = matches!(self.state.row.purchase, Purchase::Aborted(..)) || self.may_be_long_past();
+        let keys = match may_be_old {
+            true => self.wallet.stored_keys(&self.bank_card).ok().flatten(),
+            false => None,
         };
         let known = Known {
             rows: &self.wallet.rows(),

@@ -168,7 +168,7 @@ pub(crate) struct Known<'k> {
     pub(crate) escrow: &'k str,
     /// The merchant, as its card names it.
     pub(crate) merchant: &'k str,
-    /// The bank's keys as the wallet last saw them, if the purchase is aborted.
+    /// The bank's keys as the wallet last saw them, if the purchase is aborted or a year old.
     pub(crate) keys: Option<&'k KeyBook>,
     /// The time (ms since 1970).
     pub(crate) now_ms: u64,

@@ -21,7 +21,7 @@ use crate::{
 use farthing_coin::{KeyBook, KeyId};
 use farthing_node::card::Card;
 use farthing_protocol::{
-    forgetting::closed_before,
+    forgetting::closed_by_list,
     limits::RESTORE_GAP,
     restore::{CoinUsed, Origin, ScanRecord},
 };
@@ -86,7 +86,7 @@ fn missing(
     let (mut taken_in, mut issued) = (0u64, 0u64);
     let mut orders = false;
     // The bank may have forgotten the records of such old coins.
-    let closed_before_ms = closed_before(keys, wallet.now_ms());
+    let closed_before_ms = closed_by_list(keys, wallet.now_ms());
     let is_kept = |id: &KeyId| {
         keys.get(id)
             .is_some_and(|key| key.issue_from_ms >= closed_before_ms)

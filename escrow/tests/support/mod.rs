@@ -186,7 +186,7 @@ impl EscrowFixture {
                 account: self.merchant.public(),
                 key_list_digest: self.bank.book.digest(),
             }],
-            expires_ms: self.now_ms() + 7 * 24 * HOUR_MS,
+            expires_ms: self.now_ms() + 48 * HOUR_MS,
             served_until_ms: self.now_ms() + 30 * 24 * HOUR_MS,
             sales: SaleLimit::Once,
             sealed_key: None,

@@ -13,8 +13,8 @@ use farthing_node::{
 };
 use farthing_protocol::{
     api::{BankRequest, Call, Caller, EscrowRequest, KeysRequest, MerchantRequest},
-    decide::{CancelRequest, ReleaseRequest},
-    documents::{Hold, Issued, Offer},
+    decide::{AuthorizedCoin, CancelRequest, ReleaseRequest},
+    documents::{CoinUse, Hold, Issued, Offer},
     exchange::{Authorized, Exchange, ExchangeBegin, ExchangeFinish},
     goods::GoodsKey,
     history::WithHead,
@@ -154,6 +154,19 @@ impl Bought {
     /// The request to the escrow to abort.
     pub fn cancel(&self) -> CancelRequest {
         self.order.cancel_request(&self.purchase_key)
+    }
+
+    /// The same, showing the first coin of `purse`.
+    pub fn cancel_with(&self, purse: &Purse) -> CancelRequest {
+        let digest = self.order.purchase().digest();
+        let shown = purse.coins.first().zip(purse.keys.first());
+        CancelRequest {
+            coin: shown.map(|(coin, key)| AuthorizedCoin {
+                coin: *coin,
+                authorization: key.sign(&CoinUse::Hold.statement(&coin.key_id, &digest)),
+            }),
+            ..self.cancel()
+        }
     }
 }
 

@@ -8,14 +8,17 @@ use super::{
     party::Party,
     schedule::{FUNDS, WITHDRAWN},
     server::bank_settings,
-    shopping::{NEEDS_CHANGE, is_delivery, picture, restored},
+    shopping::{
+        NEEDS_CHANGE, is_customers_at_escrow, is_delivery, is_hold_at_bank, picture, restored, stuck_purchase,
+    },
     world::World,
 };
 use crate::money::spendable;
 use farthing_bank::rows::{COINS, EXCHANGED, PURCHASES, RECOVERY_RECORDS};
 use farthing_client::{error::WalletError, wallet::Wallet};
 use farthing_escrow::rows::DECISIONS;
-use farthing_protocol::{api::BankRequest, money::Amount};
+use farthing_node::card::Card;
+use farthing_protocol::{api::BankRequest, ids::PurchaseId, money::Amount};
 use farthing_store::{clock::Clock, limits::SCAN_MAX_ROWS};
 use std::{ops::Bound, sync::Arc, time::Duration};
 
@@ -23,14 +26,14 @@ use std::{ops::Bound, sync::Arc, time::Duration};
 const STOPPED: Party = Party::Escrow(0);
 
 /// Longer than the bank waits before it looks whether an epoch more is closed, and than all its rounds take.
-const A_WHILE: Duration = Duration::from_secs(2 * 60 * 60);
+pub const A_WHILE: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// After so many epochs the present one is not closed: two in which its coins can be spent, one in which they can be exchanged,
 /// four more, and 395 days.
-const NOT_YET: u64 = 11;
+pub const NOT_YET: u64 = 11;
 
 /// After so many it is.
-const LONG_PAST: u64 = 13;
+pub const LONG_PAST: u64 = 13;
 
 /// What the bank and the escrow that stays up keep, and may forget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,12 +46,21 @@ struct Kept {
 }
 
 fn kept(world: &World) -> Kept {
+    kept_by(world, 1)
+}
+
+/// What the bank and this escrow keep.
+fn kept_by(world: &World, escrow: usize) -> Kept {
     let view = world.bank().store().view();
     let records = RECOVERY_RECORDS.scan(&view, Bound::Unbounded, SCAN_MAX_ROWS);
     let coins = COINS.scan(&view, Bound::Unbounded, SCAN_MAX_ROWS);
     let exchanges = EXCHANGED.scan(&view, Bound::Unbounded, SCAN_MAX_ROWS);
     let purchases = PURCHASES.scan(&view, Bound::Unbounded, SCAN_MAX_ROWS);
-    let decisions = DECISIONS.scan(&world.escrow(1).store().view(), Bound::Unbounded, SCAN_MAX_ROWS);
+    let decisions = DECISIONS.scan(
+        &world.escrow(escrow).store().view(),
+        Bound::Unbounded,
+        SCAN_MAX_ROWS,
+    );
     Kept {
         purchases: purchases.expect("the purchases").len(),
         decisions: decisions.expect("the decisions").len(),
@@ -56,6 +68,12 @@ fn kept(world: &World) -> Kept {
         coins: coins.expect("the coins").len(),
         exchanges: exchanges.expect("the exchanges").len(),
     }
+}
+
+/// Whether the first escrow has its decision on this purchase.
+pub fn keeps_decision(world: &World, purchase: &PurchaseId) -> bool {
+    let decision = DECISIONS.peek(&world.escrow(0).store().view(), purchase);
+    decision.expect("the decisions").is_some()
 }
 
 async fn audited(world: &World) {
@@ -67,7 +85,7 @@ async fn audited(world: &World) {
 }
 
 /// Lets epochs pass in which no server runs, then starts all but `except`, and waits.
-async fn epochs_pass(world: &World, epochs: u64, except: Option<Party>) {
+pub async fn epochs_pass(world: &World, epochs: u64, except: Option<Party>) {
     let servers = world.servers();
     servers.iter().for_each(|party| world.stop(*party));
     let passed_ms = epochs * bank_settings().calendar.epoch_ms;
@@ -153,6 +171,9 @@ pub async fn what_is_long_past_is_forgotten() {
         spendable(&wallet),
         "money: a restore finds less"
     );
+    // It learns what epoch it is.
+    let bank = world.parties().bank;
+    wallet.withdraw(&bank, Amount(100)).await.expect("coins");
     let (had, has) = (wallet.balances(), found.balances());
     assert_eq!(had.expect("the balances")[0].lost, Amount(0));
     assert_eq!(has.expect("the balances")[0].lost, Amount(0));
@@ -235,7 +256,66 @@ pub async fn an_old_scan_record_is_written_again() {
     );
 }
 
-/// Prints what a round of shopping leaves at the bank, before and after it is forgotten: the bytes of keys and values, by table.
+/// Wallets come back after years with purchases under way. Their parties have forgotten what became of them. Each purchase ends,
+/// and no wallet believes that it has coins which nobody takes.
+pub async fn wallets_that_come_back_after_years() {
+    let (world, alice) = with_two_escrows(95).await;
+    let bank = world.parties().bank;
+    let wallet = alice.wallet();
+    wallet.withdraw(&bank, WITHDRAWN).await.expect("coins");
+    let paid = stuck_purchase(&world, &wallet, is_delivery).await;
+    let twin = alice.copy(&world, "twin");
+    wallet.drive_purchase(paid).await.expect("the goods");
+    let mut late = Vec::new();
+    for (name, blocked) in [
+        ("held", is_delivery as fn(&Card, &[u8]) -> bool),
+        ("unheld", is_hold_at_bank),
+        ("unsent", is_customers_at_escrow),
+    ] {
+        let customer = world.customer(name, FUNDS).await;
+        let wallet = customer.wallet();
+        wallet.withdraw(&bank, WITHDRAWN).await.expect("coins");
+        stuck_purchase(&world, &wallet, blocked).await;
+        late.push(wallet);
+    }
+    late.push(twin.wallet());
+    epochs_pass(&world, LONG_PAST, None).await;
+    let kept = kept_by(&world, 0);
+    assert_eq!(
+        (kept.purchases, kept.decisions),
+        (0, 0),
+        "progress: something that is long past stays"
+    );
+    for wallet in &late {
+        drop(wallet.resume().await.expect("the wallet resumes"));
+        let open: Vec<&str> = wallet
+            .purchases()
+            .expect("the purchases")
+            .into_iter()
+            .filter(|(_, row)| row.is_under_way())
+            .map(|(_, row)| row.purchase.status())
+            .collect();
+        assert!(open.is_empty(), "progress: a purchase is open for ever: {open:?}");
+        let balance = &wallet.balances().expect("the balances")[0];
+        let pending = [
+            balance.in_purchases,
+            balance.in_exchanges,
+            balance.in_reserves,
+            balance.lost,
+        ];
+        assert_eq!(pending, [Amount(0); 4], "money: coins that nobody takes");
+    }
+    let change: Vec<bool> = late.iter().map(|wallet| spendable(wallet) > Amount(0)).collect();
+    assert_eq!(
+        change,
+        [false, false, false, true],
+        "money: only the one that has paid has change"
+    );
+    audited(&world).await;
+}
+
+/// Prints what a round of shopping leaves at bank and escrow, before and after it is forgotten: the bytes of keys and values, by
+/// table.
 pub async fn rows_of_a_round() {
     let (world, alice) = with_two_escrows(94).await;
     let wallet = alice.wallet();
@@ -245,29 +325,31 @@ pub async fn rows_of_a_round() {
     let before = bytes_of_rows(&world);
     epochs_pass(&world, LONG_PAST, None).await;
     let after = bytes_of_rows(&world);
-    let bytes = |all: &Bytes, table: u8| all.get(&table).copied().unwrap_or(0);
+    let bytes = |all: &Bytes, table: &(&str, u8)| all.get(table).copied().unwrap_or(0);
     for table in before.keys() {
-        let [empty, before, after] = [&empty, &before, &after].map(|all| bytes(all, *table));
+        let [empty, before, after] = [&empty, &before, &after].map(|all| bytes(all, table));
         eprintln!(
-            "table {table}: {} bytes, {} after years",
+            "{table:?}: {} bytes, {} after years",
             before - empty,
             after - empty.min(after)
         );
     }
 }
 
-/// Bytes by the number of a table.
-type Bytes = std::collections::BTreeMap<u8, usize>;
+/// Bytes by the role and the number of a table.
+type Bytes = std::collections::BTreeMap<(&'static str, u8), usize>;
 
 fn bytes_of_rows(world: &World) -> Bytes {
-    let view = world.bank().store().view();
-    let table = |number: u8| {
-        view.scan(&[number], Bound::Unbounded, SCAN_MAX_ROWS)
-            .expect("rows")
-    };
+    let (bank, escrow) = (world.bank(), world.escrow(1));
+    let stores = [("bank", bank.store()), ("escrow", escrow.store())];
     let bytes = |rows: Vec<(Vec<u8>, Vec<u8>)>| rows.iter().map(|(key, value)| key.len() + value.len()).sum();
-    (1..=64)
-        .map(|number| (number, bytes(table(number))))
-        .filter(|(_, bytes)| *bytes > 0)
-        .collect()
+    let mut all = Bytes::new();
+    for (role, store) in stores {
+        for number in 1..=64 {
+            let rows = store.view().scan(&[number], Bound::Unbounded, SCAN_MAX_ROWS);
+            all.insert((role, number), bytes(rows.expect("rows")));
+        }
+    }
+    all.retain(|_, bytes| *bytes > 0);
+    all
 }

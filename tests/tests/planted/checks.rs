@@ -1,8 +1,8 @@
 //! The checks, the cheapest first: stories of one schedule each, then days with faults at every message.
 
 use crate::{
-    clones, copies, denials, disks, heads, homes, links, lists, local, papers, payments, postage, strangers,
-    streams,
+    clones, copies, denials, disks, heads, homes, links, lists, local, papers, past, payments, postage,
+    strangers, streams,
 };
 use farthing_client::rows::Delivery;
 use farthing_node::admin::AdminHandler;
@@ -361,6 +361,30 @@ pub(crate) const CHECKS: &[Check] = &[
     story!(
         "a clock that goes back for years",
         long_past::a_clock_that_goes_back_brings_no_spent_coin_back
+    ),
+    story!(
+        "wallets that come back after years",
+        long_past::wallets_that_come_back_after_years
+    ),
+    story!(
+        "an abort of a forgotten purchase",
+        past::an_abort_of_a_forgotten_purchase
+    ),
+    story!(
+        "a cancel of a forgotten purchase",
+        past::a_cancel_of_a_forgotten_purchase
+    ),
+    story!(
+        "a commit that its bank has not heard of",
+        past::a_commit_that_its_bank_has_not_heard_of
+    ),
+    story!(
+        "an escrow whose clock is years ahead",
+        past::an_escrow_whose_clock_is_years_ahead
+    ),
+    story!(
+        "a cancel for a thousand years",
+        past::a_cancel_for_a_thousand_years
     ),
     story!(
         "an old scan record",

@@ -12,6 +12,7 @@
 //! | banks' lists of keys | [`lists`] |
 //! | the heads of journals | [`heads`] |
 //! | two copies of a running bank | [`clones`] |
+//! | purchases that are long past | [`past`] |
 //! | what programs print, and what they do with files | [`homes`] |
 //! | links between named and anonymous messages | [`links`] |
 //! | streams | [`streams`] |
@@ -36,6 +37,7 @@ mod homes;
 mod links;
 mod lists;
 mod papers;
+mod past;
 mod payments;
 mod postage;
 mod strangers;
