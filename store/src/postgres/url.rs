@@ -20,7 +20,7 @@ const SCHEMA_MAX_BYTES: usize = 63;
 ///
 /// Beside the parameters of PostgreSQL it takes `schema`, `farthing` by default, and `sslrootcert`, the file with the
 /// certificates (PEM) that sign the server's. A server that is neither on this machine's loopback device nor behind a Unix
-/// socket is reached over TLS only, and needs `sslrootcert`. The URL never has a password.
+/// socket is reached over TLS only, and needs `sslrootcert`. With it, the loopback device has TLS too. The URL never has a password.
 ///
 /// ```
 /// use farthing_store::DatabaseUrl;
@@ -98,7 +98,8 @@ impl FromStr for DatabaseUrl {
             ));
         }
         let root_certificates = match is_local(&config) {
-            true => None,
+            // It may have TLS here too.
+            true => root_certificates,
             false if config.get_ssl_mode() == SslMode::Disable => {
                 return Err(wrong("the server is on another machine, so `sslmode=disable` is not allowed"));
             }

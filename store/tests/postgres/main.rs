@@ -13,6 +13,7 @@ mod lost;
 mod opening;
 mod round_trips;
 mod takeover;
+mod tls;
 
 use farthing_coin::PublicKey;
 use farthing_database::Cluster;

@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::chown;
+use std::net::TcpListener;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -38,6 +39,8 @@ pub struct Cluster {
     dir: TempDir,
     bin: PathBuf,
     user: Option<String>,
+    /// The port on the loopback device, if it listens there: over TLS only.
+    port: Option<u16>,
     running: Mutex<Option<Running>>,
 }
 
@@ -65,6 +68,39 @@ fn bin() -> Option<PathBuf> {
 impl Cluster {
     /// Starts a server. `None` where no PostgreSQL is installed: then it says so.
     pub fn start() -> Option<Self> {
+        let cluster = Self::made()?;
+        cluster.run();
+        Some(cluster)
+    }
+
+    /// Starts a server that also listens on the loopback device, over TLS only, with this certificate and its key (PEM). There
+    /// its user needs a password.
+    pub fn start_with_tls(certificate: &str, key: &str) -> Option<Self> {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut cluster = Self::made()?;
+        cluster.port = Some(free.local_addr().unwrap().port());
+        let data = cluster.data();
+        let owner = fs::metadata(&data).unwrap();
+        for (name, content) in [
+            ("server.crt", certificate),
+            ("server.key", key),
+            (
+                "pg_hba.conf",
+                "local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n",
+            ),
+        ] {
+            let path = data.join(name);
+            fs::write(&path, content).unwrap();
+            chown(&path, Some(owner.uid()), Some(owner.gid())).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        drop(free);
+        cluster.run();
+        Some(cluster)
+    }
+
+    /// Makes the files of a server.
+    fn made() -> Option<Self> {
         let Some(bin) = bin() else {
             eprintln!("SKIPPED: no PostgreSQL");
             return None;
@@ -87,6 +123,7 @@ impl Cluster {
             dir,
             bin,
             user: user.map(|(name, ..)| name),
+            port: None,
             running: Mutex::default(),
         };
         let data = cluster.data();
@@ -105,7 +142,6 @@ impl Cluster {
             .output()
             .unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        cluster.run();
         Some(cluster)
     }
 
@@ -149,8 +185,18 @@ impl Cluster {
             .arg(server.get_program())
             .args(server.get_args());
         guard.arg("-D").arg(self.data()).arg("-k").arg(self.dir.path());
+        let tcp = match self.port {
+            None => vec!["listen_addresses=".to_owned()],
+            Some(port) => vec![
+                "listen_addresses=127.0.0.1".to_owned(),
+                format!("port={port}"),
+                "ssl=on".to_owned(),
+            ],
+        };
+        for setting in &tcp {
+            guard.args(["-c", setting]);
+        }
         for setting in [
-            "listen_addresses=",
             "max_connections=400",
             "shared_buffers=16MB",
             "log_min_messages=fatal",
@@ -210,6 +256,7 @@ impl Cluster {
                 "-h",
             ])
             .arg(self.dir.path())
+            .args(self.port.map(|port| format!("--port={port}")))
             .output()
             .unwrap()
     }
@@ -250,6 +297,16 @@ impl Cluster {
     /// The URL of the database `postgres`, without a schema.
     pub fn database(&self) -> String {
         database(self.dir.path())
+    }
+
+    /// The URL of a store in this schema, over the loopback device, if it listens there. `roots` is a file with certificates
+    /// (PEM).
+    pub fn tls_url(&self, schema: &str, roots: &Path) -> String {
+        let port = self.port.unwrap();
+        let roots = roots.display();
+        format!(
+            "postgres://{USER}@localhost:{port}/postgres?hostaddr=127.0.0.1&schema={schema}&sslrootcert={roots}"
+        )
     }
 
     /// The URL of a store in this schema.
