@@ -6,12 +6,12 @@
 use crate::events;
 use crate::evidence::evidence;
 pub use crate::lookup::{LINES_PAGE_MAX, PREFIX_MIN_CHARS, Page};
-use crate::lookup::{find, page};
+use crate::lookup::{find, find_any, page};
 use crate::merchant::Merchant;
 use crate::payable::{UnpayableAt, check_payable};
 use crate::refunds::{self, RefundLine};
 use crate::rows::{
-    BROKEN_PROMISES, DELIVERED, EVENT_COUNT, ITEMS, Item, REDELIVERIES, REFUNDS, SALES, STOCKS, Stock,
+    BROKEN_PROMISES, DELIVERED, EVENT_COUNT, ITEMS, Item, REDELIVERIES, REFUNDS, SALES, STOCKS, Sale, Stock,
     StreamItem, WEBHOOK, WITHDRAWN,
 };
 use crate::sales::{self, SaleFilter};
@@ -319,7 +319,7 @@ pub fn answer(store: &Store, shelf: &GoodsShelf, request: AdminRequest) -> Resul
             reply(&webhook_state(&view)?)
         }
         AdminRequest::Evidence { sale } => {
-            let (purchase, sale) = find(&SALES, &view, &sale, "sale")?;
+            let (purchase, sale) = find_sale(&view, &sale)?;
             let refund = REFUNDS.peek(&view, &purchase).map_err(|e| message(&e))?;
             let broken = BROKEN_PROMISES.peek(&view, &purchase).map_err(|e| message(&e))?;
             let refunded = refund.and_then(|refund| refund.refunded);
@@ -327,6 +327,16 @@ pub fn answer(store: &Store, shelf: &GoodsShelf, request: AdminRequest) -> Resul
             reply(&SaleEvidence { purchase, evidence })
         }
     }
+}
+
+/// The one sale whose id begins with `prefix` (hex).
+fn find_sale(view: &View, prefix: &str) -> Result<(PurchaseId, Sale), String> {
+    find_any(&SALES, view, prefix, "sale")?.ok_or_else(|| {
+        format!(
+            "there is no sale `{prefix}` here: it is unknown, or it is long past and was forgotten; `sales` has the sums of \
+             forgotten sales"
+        )
+    })
 }
 
 fn goods_page(view: &View, after: Option<&ItemId>) -> Result<Page<GoodsLine>, String> {
@@ -460,6 +470,12 @@ fn check_redelivery(view: &View, number: u64) -> Result<(), String> {
             state.events
         ));
     }
+    let event = events::find(view, number).map_err(|e| message(&e))?;
+    if event.is_none_or(|event| event.has_lost_its_sale()) {
+        return Err(format!(
+            "event {number} is long past and was forgotten; it cannot be posted again"
+        ));
+    }
     if state.again >= REDELIVERIES_MAX {
         return Err(format!(
             "{REDELIVERIES_MAX} events wait to be posted again already; try again later"
@@ -514,7 +530,7 @@ fn change_item(store: &Store, item: &str, change: &ItemChange) -> Result<GoodsCh
 
 fn refund(store: &Store, sale: &str, total: Option<Amount>) -> Result<RefundLine, String> {
     let view = store.view();
-    let (purchase, sale) = find(&SALES, &view, sale, "sale")?;
+    let (purchase, sale) = find_sale(&view, sale)?;
     let before = REFUNDS.peek(&view, &purchase).map_err(|e| message(&e))?;
     let total = refunds::check(&sale, before.as_ref(), total)?;
     let refund = write(store, refunds::begin_reads(&purchase), move |tx| {

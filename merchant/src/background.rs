@@ -1,7 +1,7 @@
 //! The background work of the merchant. It finishes open sales (`finish`), learns of sales on sealed offers (`learn`),
 //! brings refunds to the banks (`refunds`), shows vouchers to escrows and ends streams (`streams`),
-//! refreshes the banks' key lists, removes unused files from the shelf, ends reservations (`reservations`), and posts events
-//! (`webhook`).
+//! refreshes the banks' key lists, removes unused files from the shelf, ends reservations (`reservations`), posts events
+//! (`webhook`), and forgets what is of closed epochs (`purge`).
 
 use crate::merchant::Merchant;
 use crate::payable::warn_of_unpayable;
@@ -81,7 +81,8 @@ impl Role for Merchant {
             self.keep_refunds(&stop),
             self.keep_raised(&stop),
             self.keep_closed(&stop),
-            self.keep_webhook(&stop)
+            self.keep_webhook(&stop),
+            self.keep_purged(&stop)
         );
     }
 }

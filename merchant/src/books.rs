@@ -1,5 +1,6 @@
-//! The merchant's books as sums for its metrics, counted from its rows.
+//! The merchant's books as sums for its metrics, counted from its rows and from the sums of forgotten sales.
 
+use crate::forgotten::FORGOTTEN_SALES;
 use crate::merchant::Merchant;
 use crate::rows::{ITEMS, SALES, SaleState};
 use farthing_node::books::{Books, Figure, each_row};
@@ -55,6 +56,17 @@ fn count(view: &View, currency: String) -> Result<Books, StoreError> {
         }
         SaleState::Unpaid(..) | SaleState::StreamUnpaid(..) => more(&mut sums.unpaid),
         SaleState::Ended(_) | SaleState::Aborted(_) => more(&mut sums.not_sold),
+    })?;
+    each_row(&FORGOTTEN_SALES, view, PAGE_MAX, |of, forgotten| {
+        let add = |count: &mut u64, more: u64| *count = count.saturating_add(more);
+        add(&mut sums.sold, forgotten.credited.sales);
+        add(&mut sums.credited, forgotten.credited.sales);
+        add(&mut sums.unpaid, forgotten.unpaid.sales);
+        add(&mut sums.not_sold, forgotten.ended.sales);
+        add(&mut sums.not_sold, forgotten.aborted.sales);
+        if of == currency {
+            add(&mut sums.credited_money, forgotten.credited.amount.0);
+        }
     })?;
     each_row(&ITEMS, view, PAGE_MAX, |_, _| more(&mut sums.items))?;
     let Sums {

@@ -66,14 +66,18 @@ async fn running(dir: &Path, after: u64) -> Result<Option<EventsPage>> {
 
 fn text(event: &EventLine) -> String {
     let mut text = format!("{}  {}", event.number, event.kind);
+    if let Some(purchase) = &event.purchase {
+        text.push_str(&format!("  {purchase}"));
+    }
     if let Some(sale) = &event.sale {
         text.push_str(&format!(
-            "  {}  {} {}  {}",
-            sale.purchase,
+            "  {} {}  {}",
             sale.amount,
             Shown(&sale.currency),
             Shown(&sale.title)
         ));
+    } else if event.purchase.is_some() {
+        text.push_str("  forgotten");
     } else if let (Some(item_id), Some(left)) = (&event.item_id, event.left) {
         text.push_str(&format!("  {item_id}  {left} left"));
     }

@@ -2,7 +2,7 @@
 
 use crate::admin::AdminRequest;
 use crate::cli_home::{ask, open};
-use crate::sales::{SaleFilter, SaleLine, SalesPage};
+use crate::sales::{ForgottenLine, SaleFilter, SaleLine, SalesPage};
 use anyhow::{Context, Result};
 use clap::Args;
 use farthing_node::operator::Report;
@@ -67,9 +67,8 @@ pub(crate) async fn execute(args: SalesArgs) -> Result<Report> {
         item: args.item,
         states: args.status,
     };
-    let mut sales = Vec::new();
-    let mut after = None;
-    loop {
+    let (mut sales, mut after) = (Vec::new(), None);
+    let forgotten = loop {
         let request = AdminRequest::Sales {
             after,
             filter: filter.clone(),
@@ -78,21 +77,38 @@ pub(crate) async fn execute(args: SalesArgs) -> Result<Report> {
         sales.extend(page.lines);
         match (page.more, page.last) {
             (true, Some(last)) => after = Some(last),
-            _ => break,
+            _ => break page.forgotten,
         }
-    }
+    };
     sales.sort_by_key(|sale| (sale.begun_ms, sale.purchase));
     if args.csv {
         return Ok(Report::new(comma_separated(&sales)?, Value::Null));
     }
     let totals = totals(&sales);
-    let text = match sales.is_empty() {
-        true if filter == SaleFilter::default() => "nothing was sold yet".to_owned(),
-        true => "no sale fits these filters".to_owned(),
-        false => format!("{}\n\n{}", sales_table(&sales), totals_table(&totals)),
-    };
+    let is_filtered = filter != SaleFilter::default();
+    let text = sales_text(&sales, &totals, &forgotten, is_filtered);
     let totals: Vec<Value> = totals.into_iter().map(Total::json).collect();
-    Ok(Report::new(text, json!({ "sales": sales, "totals": totals })))
+    let json = json!({ "sales": sales, "totals": totals, "forgotten": forgotten });
+    Ok(Report::new(text, json))
+}
+
+fn sales_text(
+    sales: &[SaleLine],
+    totals: &[Total],
+    forgotten: &[ForgottenLine],
+    is_filtered: bool,
+) -> String {
+    let mut text = match (sales.is_empty(), is_filtered) {
+        (true, true) => "no sale fits these filters".to_owned(),
+        (true, false) if forgotten.is_empty() => "nothing was sold yet".to_owned(),
+        (true, false) => "all sales are long past and forgotten".to_owned(),
+        (false, _) => format!("{}\n\n{}", sales_table(sales), totals_table(totals)),
+    };
+    // Their dates and items are forgotten, so a filter cannot choose among them.
+    if !is_filtered && !forgotten.is_empty() {
+        text.push_str(&format!("\n\n{}", forgotten_table(forgotten)));
+    }
+    text
 }
 
 /// The sum of the sales in one state.
@@ -174,6 +190,26 @@ fn totals_table(totals: &[Total]) -> String {
         ("CURRENCY", Align::Left),
     ];
     table(columns, &totals.iter().map(row).collect::<Vec<_>>())
+}
+
+fn forgotten_table(forgotten: &[ForgottenLine]) -> String {
+    let row = |line: &ForgottenLine| {
+        [
+            line.state.clone(),
+            line.sales.to_string(),
+            line.amount.to_string(),
+            line.refunded.to_string(),
+            line.currency.clone(),
+        ]
+    };
+    let columns = [
+        ("FORGOTTEN", Align::Left),
+        ("SALES", Align::Right),
+        ("AMOUNT", Align::Right),
+        ("REFUNDED", Align::Right),
+        ("CURRENCY", Align::Left),
+    ];
+    table(columns, &forgotten.iter().map(row).collect::<Vec<_>>())
 }
 
 /// The sales as comma-separated values (RFC 4180), under a line of headings.
@@ -274,6 +310,29 @@ mod tests {
             amount: Amount(amount),
         };
         assert_eq!(totals(&sales), [total("credited", 2, 500), total("ended", 1, 7)]);
+    }
+
+    #[test]
+    fn forgotten_sales_are_shown_as_sums_unless_there_is_a_filter() {
+        let forgotten = [ForgottenLine {
+            state: "credited".into(),
+            currency: "FTH".into(),
+            sales: 3,
+            amount: Amount(720),
+            refunded: Amount(10),
+        }];
+        let text = |forgotten: &[ForgottenLine], is_filtered| sales_text(&[], &[], forgotten, is_filtered);
+        assert_eq!(text(&[], false), "nothing was sold yet");
+        assert_eq!(text(&forgotten, true), "no sale fits these filters");
+        let all = text(&forgotten, false);
+        assert!(all.starts_with("all sales are long past and forgotten"), "{all}");
+        let last: Vec<&str> = all
+            .lines()
+            .next_back()
+            .unwrap_or_default()
+            .split_whitespace()
+            .collect();
+        assert_eq!(last, ["credited", "3", "7.20", "0.10", "FTH"]);
     }
 
     #[test]

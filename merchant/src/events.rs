@@ -1,5 +1,5 @@
-//! The merchant's events: a numbered list that only grows. Each event is written in the same step as the change that it
-//! is about, so none is lost and none is invented.
+//! The merchant's events: a numbered list. Each event is written in the same step as the change that it is about, so none is
+//! lost and none is invented. Events that are long past are forgotten ([`purge`](crate::purge)).
 //!
 //! An event names a purchase and an item. It has nothing about the customer, the coins or a connection.
 
@@ -77,7 +77,8 @@ pub fn append_stock(
 /// An event, as programs read it. The same event is always the same, byte for byte.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventLine {
-    /// Its number. The first event is 1, and no number is left out.
+    /// Its number. The first event is 1, and each further one has the next number. So only the numbers of forgotten events are
+    /// left out, and no number is used again.
     pub number: u64,
     /// Its id, for whoever receives it twice.
     pub id: String,
@@ -94,16 +95,24 @@ pub struct EventLine {
     /// What the bank has refunded of the sale in all, for `sale.refunded`: an amount as text.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub refunded: Option<String>,
-    /// The sale, for an event about one.
+    /// The purchase id of the sale, for an event about one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub purchase: Option<PurchaseId>,
+    /// The sale, for an event about one that is not forgotten.
     #[serde(flatten)]
     pub sale: Option<EventSale>,
+}
+
+impl EventLine {
+    /// Whether the event is about a sale that is forgotten.
+    pub fn has_lost_its_sale(&self) -> bool {
+        self.purchase.is_some() && self.sale.is_none()
+    }
 }
 
 /// The sale that an event is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventSale {
-    /// The purchase id.
-    pub purchase: PurchaseId,
     /// The title in its offer.
     pub title: String,
     /// The price. For a stream that the escrow has committed: what was paid of it.
@@ -122,7 +131,7 @@ pub struct EventsPage {
     pub more: bool,
 }
 
-/// The page of the events after number `after`.
+/// The page of the events after number `after`. If the next ones are forgotten, it begins with the first one that is kept.
 ///
 /// # Errors
 /// When the store fails.
@@ -137,7 +146,7 @@ pub fn page(view: &View, after: u64) -> Result<EventsPage, StoreError> {
     })
 }
 
-/// The event with this number, if there is one.
+/// The event with this number, if it is kept.
 ///
 /// # Errors
 /// When the store fails.
@@ -147,20 +156,21 @@ pub fn find(view: &View, number: u64) -> Result<Option<EventLine>, StoreError> {
 }
 
 fn line(view: &View, number: u64, event: &Event) -> Result<EventLine, StoreError> {
-    let (kind, purchase, item_id, left) = match event.kind {
-        EventKind::Committed(purchase) => ("sale.committed", Some(purchase), None, None),
-        EventKind::Credited(purchase) => ("sale.credited", Some(purchase), None, None),
-        EventKind::Unpaid(purchase) => ("sale.unpaid", Some(purchase), None, None),
-        EventKind::Aborted(purchase) => ("sale.aborted", Some(purchase), None, None),
-        EventKind::StockLow(item_id, left) => ("stock.low", None, Some(item_id), Some(left)),
-        EventKind::StockOut(item_id) => ("stock.out", None, Some(item_id), Some(0)),
-        EventKind::Refunded(purchase, _) => ("sale.refunded", Some(purchase), None, None),
+    let (kind, item_id, left) = match event.kind {
+        EventKind::Committed(_) => ("sale.committed", None, None),
+        EventKind::Credited(_) => ("sale.credited", None, None),
+        EventKind::Unpaid(_) => ("sale.unpaid", None, None),
+        EventKind::Aborted(_) => ("sale.aborted", None, None),
+        EventKind::StockLow(item_id, left) => ("stock.low", Some(item_id), Some(left)),
+        EventKind::StockOut(item_id) => ("stock.out", Some(item_id), Some(0)),
+        EventKind::Refunded(..) => ("sale.refunded", None, None),
     };
+    let purchase = event.kind.purchase();
     // A sale's contract never changes, nor what the escrow has committed, so the event stays the same.
     let offer = match purchase {
         Some(purchase) => SALES.peek(view, &purchase)?.map(|sale| {
             let amount = sale.paid().unwrap_or(sale.contract.terms.price);
-            (purchase, amount, sale.contract.offer.body)
+            (amount, sale.contract.offer.body)
         }),
         None => None,
     };
@@ -169,14 +179,14 @@ fn line(view: &View, number: u64, event: &Event) -> Result<EventLine, StoreError
         id: format!("evt_{number}_{}", event.at_ms),
         at_ms: event.at_ms,
         kind: kind.into(),
-        item_id: item_id.or(offer.as_ref().map(|(_, _, offer)| offer.item_id)),
+        item_id: item_id.or(offer.as_ref().map(|(_, offer)| offer.item_id)),
         left,
         refunded: match event.kind {
             EventKind::Refunded(_, total) => Some(total.to_string()),
             _ => None,
         },
-        sale: offer.map(|(purchase, amount, offer)| EventSale {
-            purchase,
+        purchase,
+        sale: offer.map(|(amount, offer)| EventSale {
             title: offer.title,
             amount,
             currency: offer.currency,

@@ -23,6 +23,8 @@
 //! | [`stock`] | counts of items, and what offers reserve |
 //! | `reservations` | ends the reservations that are over |
 //! | [`refunds`] | what is given back of sales |
+//! | [`purge`] | background work: what the merchant forgets |
+//! | [`forgotten`] | what it keeps of forgotten sales |
 //! | `books` | the books as sums, for the metrics |
 //! | [`events`] | the numbered list of what happened |
 //! | [`webhook`] | posts the events to a web shop; [`webhook_secret`] signs them |
@@ -50,11 +52,13 @@ mod cli_webhook;
 pub mod events;
 mod evidence;
 pub mod finish;
+pub mod forgotten;
 mod learn;
 mod lookup;
 pub mod merchant;
 pub mod migrate;
 pub mod payable;
+pub mod purge;
 pub mod refunds;
 mod reservations;
 pub mod rows;

@@ -49,6 +49,17 @@ pub(crate) fn find<K: Key + AsRef<[u8]>, V: Serialize + DeserializeOwned>(
     prefix: &str,
     what: &str,
 ) -> Result<(K, V), String> {
+    let found = find_any(table, view, prefix, what)?;
+    found.ok_or_else(|| format!("there is no {what} `{prefix}` here"))
+}
+
+/// The one row whose key begins with `prefix` (hex), if there is one.
+pub(crate) fn find_any<K: Key + AsRef<[u8]>, V: Serialize + DeserializeOwned>(
+    table: &Table<K, V>,
+    view: &View,
+    prefix: &str,
+    what: &str,
+) -> Result<Option<(K, V)>, String> {
     let prefix = prefix.to_ascii_lowercase();
     if prefix.len() < PREFIX_MIN_CHARS || prefix.len() > 64 || !prefix.bytes().all(|b| b.is_ascii_hexdigit())
     {
@@ -65,9 +76,7 @@ pub(crate) fn find<K: Key + AsRef<[u8]>, V: Serialize + DeserializeOwned>(
     let mut fitting = rows
         .into_iter()
         .filter(|(key, _)| hex::encode(key).starts_with(&prefix));
-    let found = fitting
-        .next()
-        .ok_or_else(|| format!("there is no {what} `{prefix}` here"))?;
+    let found = fitting.next();
     match fitting.next() {
         None => Ok(found),
         Some(_) => Err(format!(

@@ -1,5 +1,6 @@
 //! The merchant as a node: its keys, its store and shelf, and its banks and escrows.
 
+use crate::forgotten::Pass;
 use crate::rows::{KEY_LISTS, OPEN_REFUNDS, OPEN_SALES, STREAMS, check_currency};
 use crate::secret::MerchantSecret;
 use crate::shelf::GoodsShelf;
@@ -20,7 +21,7 @@ use farthing_store::{Store, StoreError, limits::SCAN_MAX_ROWS};
 use serde::{Deserialize, Serialize};
 use std::ops::Bound;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
 
 /// The default time in which an offer can be bought (ms): an hour.
@@ -138,6 +139,8 @@ pub struct Merchant {
     pub(crate) sale_opened: Notify,
     /// Wakes the background loop for a new refund.
     pub(crate) refund_asked: Notify,
+    /// How far it has forgotten what is of closed epochs. Rounds that find nothing are only here. `None` until it is read.
+    pub(crate) purge: Mutex<Option<Pass>>,
 }
 
 impl std::fmt::Debug for Merchant {
@@ -201,6 +204,7 @@ impl Merchant {
             webhook_dir: None,
             sale_opened: Notify::new(),
             refund_asked: Notify::new(),
+            purge: Mutex::default(),
         }
     }
 

@@ -10,8 +10,8 @@ use farthing_store::{StoreError, View};
 use serde::{Deserialize, Serialize};
 use std::ops::Bound;
 
-/// The most banks whose values are read.
-const BANKS_MAX: usize = 1_000;
+/// The most banks whose lists of keys are read.
+pub(crate) const BANKS_MAX: usize = 1_000;
 
 /// The most items that are read at once.
 const ITEMS_PAGE_MAX: usize = 256;

@@ -107,19 +107,24 @@ pub(crate) fn check(sale: &Sale, before: Option<&Refund>, total: Option<Amount>)
 }
 
 /// The rows that [`begin`] reads.
-pub(crate) fn begin_reads(purchase: &PurchaseId) -> [RowKey; 1] {
-    [REFUNDS.key(purchase)]
+pub(crate) fn begin_reads(purchase: &PurchaseId) -> [RowKey; 2] {
+    [SALES.key(purchase), REFUNDS.key(purchase)]
 }
 
 /// Raises what is refunded of a sale to `total`. The background work brings it to the bank.
 ///
 /// # Errors
-/// When the store fails.
+/// When the sale was forgotten since it was found, or the store fails.
 pub(crate) fn begin(
     tx: &mut Transaction<'_>,
     purchase: &PurchaseId,
     total: Amount,
 ) -> Result<Refund, StoreError> {
+    if SALES.get(tx, purchase)?.is_none() {
+        return Err(StoreError::Refused(
+            "the sale is long past and was just forgotten; nothing was changed".into(),
+        ));
+    }
     let before = REFUNDS.get(tx, purchase)?.unwrap_or_default();
     if before.total >= total {
         return Ok(before);

@@ -1,4 +1,5 @@
-//! The tables of the merchant. The encrypted goods are files on the shelf.
+//! The tables of the merchant, except those of what it has [forgotten](crate::forgotten). The encrypted goods are files on the
+//! shelf.
 
 use farthing_coin::{PublicKey, Signed, is_currency};
 use farthing_node::key_lists::{KeyListEpochsTable, KeyListRootsTable, KeyListTables};
@@ -46,10 +47,10 @@ pub const RESERVATIONS: Table<SaleId, Reservation> = Table::new(9, "reservations
 /// The same offers, by their end (ms since 1970).
 pub const RESERVATION_ENDS: Table<(u64, SaleId), ()> = Table::new(10, "ends of reservations");
 
-/// The events, by number from 1 on.
+/// The events, by number from 1 on. A number is used once.
 pub const EVENTS: Table<u64, Event> = Table::new(11, "events");
 
-/// How many events there are.
+/// The number of the last event.
 pub const EVENT_COUNT: Table<(), u64> = Table::new(12, "number of events");
 
 /// Where events are posted, if anywhere.
@@ -264,6 +265,20 @@ pub enum EventKind {
     StockOut(ItemId),
     /// The bank has refunded this much of a sale in all.
     Refunded(PurchaseId, Amount),
+}
+
+impl EventKind {
+    /// The sale that the event is about.
+    pub fn purchase(&self) -> Option<PurchaseId> {
+        match self {
+            EventKind::Committed(purchase)
+            | EventKind::Credited(purchase)
+            | EventKind::Unpaid(purchase)
+            | EventKind::Aborted(purchase)
+            | EventKind::Refunded(purchase, _) => Some(*purchase),
+            EventKind::StockLow(..) | EventKind::StockOut(_) => None,
+        }
+    }
 }
 
 /// Where events are posted.

@@ -1,5 +1,6 @@
-//! The list of sales: one line for each, filtered, in pages.
+//! The list of sales: one line for each, filtered, in pages, and the sums of the forgotten ones.
 
+use crate::forgotten::FORGOTTEN_SALES;
 use crate::rows::{REFUNDS, Refund, SALE_DATES, SALES, Sale, SaleDates, SaleState};
 use farthing_protocol::{
     documents::PurchaseId,
@@ -12,6 +13,9 @@ use std::ops::Bound;
 
 /// The most sales that are read for one page. A page has fewer lines if some do not pass the filter.
 pub const SALES_READ_MAX: usize = 1_000;
+
+/// The most currencies whose forgotten sales are listed.
+const CURRENCIES_MAX: usize = 1_000;
 
 /// Which sales are listed. By default all.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,6 +113,26 @@ pub struct SalesPage {
     pub more: bool,
     /// The last sale that was read. The next page begins after it.
     pub last: Option<PurchaseId>,
+    /// The sums of all sales that are forgotten, whatever the filter.
+    #[serde(default)]
+    pub forgotten: Vec<ForgottenLine>,
+}
+
+/// The sum of the forgotten sales in one state and currency.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForgottenLine {
+    /// `credited`, `unpaid`, `ended` or `aborted`.
+    pub state: String,
+    /// The currency.
+    pub currency: String,
+    /// The number of sales.
+    pub sales: u64,
+    /// Their prices. For streams that the escrow has committed: what was paid of them.
+    #[serde(with = "amount_text")]
+    pub amount: Amount,
+    /// What the bank has refunded of them.
+    #[serde(with = "amount_text")]
+    pub refunded: Amount,
 }
 
 /// The page of the sales after `after`.
@@ -124,6 +148,7 @@ pub fn page(view: &View, after: Option<&PurchaseId>, filter: &SaleFilter) -> Res
         lines: Vec::new(),
         more,
         last: rows.last().map(|(purchase, _)| *purchase),
+        forgotten: forgotten(view)?,
     };
     for (purchase, sale) in rows {
         let (dates, refund) = (SALE_DATES.peek(view, &purchase)?, REFUNDS.peek(view, &purchase)?);
@@ -133,6 +158,22 @@ pub fn page(view: &View, after: Option<&PurchaseId>, filter: &SaleFilter) -> Res
         }
     }
     Ok(page)
+}
+
+/// The sums of the sales that are forgotten.
+fn forgotten(view: &View) -> Result<Vec<ForgottenLine>, StoreError> {
+    let rows = FORGOTTEN_SALES.scan(view, Bound::Unbounded, CURRENCIES_MAX)?;
+    let lines = rows.into_iter().flat_map(|(currency, sums)| {
+        let sums = sums.by_state().into_iter().filter(|(_, sum)| sum.sales > 0);
+        sums.map(move |(state, sum)| ForgottenLine {
+            state: state.into(),
+            currency: currency.clone(),
+            sales: sum.sales,
+            amount: sum.amount,
+            refunded: sum.refunded,
+        })
+    });
+    Ok(lines.collect())
 }
 
 #[cfg(test)]

@@ -313,7 +313,8 @@ impl Merchant {
     /// The sale is on disk before the key is sent, and the receipt before the customer gets it.
     ///
     /// # Errors
-    /// When the delivery is not due, or the escrow refuses or is silent.
+    /// When the delivery is not due, or the escrow refuses or is silent. [`PurchaseFault::Closed`] for a purchase that is long
+    /// past, of which the merchant keeps nothing.
     pub async fn deliver(&self, request: DeliverRequest) -> Result<Signed<Receipt>, Refusal> {
         let deliver = verify_deliver(request, &self.self_id())?;
         let delivery = check::own_delivery(deliver, &self.secret, &self.account)?;
@@ -329,6 +330,7 @@ impl Merchant {
             DeliveryStep::Aborted => return Err(PurchaseFault::Aborted(contract.terms.purchase_id()).into()),
             DeliveryStep::SoldOut => return Err(GoodsFault::SoldOut.into()),
             DeliveryStep::WithoutCauses => return Err(ContractFault::WithoutCauses.into()),
+            DeliveryStep::Closed => return Err(PurchaseFault::Closed(contract.terms.purchase_id()).into()),
         }
         let released = self.release(&contract, request).await;
         // In each case the sale is open: the escrow must be asked again, or the bank must credit it.
@@ -352,7 +354,7 @@ impl Merchant {
             hold: delivery.deliver.hold().clone(),
             goods_key: delivery.goods_key.clone(),
         };
-        let reads = transactions::decided_sale_reads(&request.contract);
+        let reads = transactions::begin_release_reads(&request.contract);
         let now_ms = self.clock.now_ms();
         let begun = self
             .store

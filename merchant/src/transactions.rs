@@ -4,6 +4,7 @@ use crate::check::{
     CheckedAbort, CheckedCommit, CheckedCredit, CheckedSale, CheckedStream, OwnDelivery, OwnStream,
 };
 use crate::events;
+use crate::forgotten::{is_forgotten, is_forgotten_reads};
 use crate::rows::{
     BROKEN_PROMISES, ITEMS, Item, KNOWN_SALES, OPEN_SALES, SALE_DATES, SALES, SEALS, STOCKS, STREAMS, Sale,
     SaleDates, SaleState, StreamItem, StreamPapers, WITHDRAWN, Withdrawn,
@@ -167,6 +168,8 @@ pub enum DeliveryStep {
     WithoutCauses,
     /// The sale is new, its offer reserves nothing, and no more of the item are left.
     SoldOut,
+    /// The purchase is long past, and the merchant keeps nothing of it.
+    Closed,
 }
 
 /// The rows that every change of a sale reads.
@@ -185,6 +188,11 @@ pub fn decided_sale_reads(contract: &Contract) -> Reads {
         .and(stock::sale_stock_reads(&offer.item_id, &offer.sale_id))
 }
 
+/// The rows that [`begin_release`] reads.
+pub fn begin_release_reads(contract: &Contract) -> Reads {
+    decided_sale_reads(contract).and([is_forgotten_reads(&contract.terms)])
+}
+
 /// Stores that a release begins, before the goods key is sent. Does nothing if the sale has ended.
 ///
 /// # Errors
@@ -197,6 +205,9 @@ pub fn begin_release(
     let contract = delivery.deliver.contract();
     let purchase = contract.purchase();
     let existing = SALES.get(tx, &purchase)?;
+    if existing.is_none() && is_forgotten(tx, contract.terms())? {
+        return Ok(DeliveryStep::Closed);
+    }
     match existing.map(|sale| sale.state) {
         Some(
             SaleState::Committed(committed)
@@ -234,12 +245,14 @@ pub fn learn_sales_reads(escrow: &PublicKey, sales: &[CheckedSale]) -> Reads {
     let of_sale = |sale: &CheckedSale| {
         let offer = &sale.contract.offer.body;
         let stock = stock::sale_stock_reads(&offer.item_id, &offer.sale_id);
-        sale_reads(&sale.commit.purchase).into_iter().chain(stock)
+        let rows = sale_reads(&sale.commit.purchase).into_iter().chain(stock);
+        rows.chain([is_forgotten_reads(&sale.contract.terms)])
     };
     Reads::from([KNOWN_SALES.key(escrow)]).and(sales.iter().flat_map(of_sale))
 }
 
-/// Stores the sales that `escrow` has committed on sealed offers, after the first `known` sales.
+/// Stores the sales that `escrow` has committed on sealed offers, after the first `known` sales. A sale that may be one that was
+/// forgotten is only counted.
 ///
 /// # Errors
 /// When the store fails.
@@ -260,6 +273,9 @@ pub fn learn_sales(
             commit_sale(tx, &sale.commit, now_ms)?;
             continue;
         }
+        if is_forgotten(tx, &sale.contract.terms)? {
+            continue;
+        }
         let row = Sale {
             contract: sale.contract.clone(),
             hold: sale.hold.clone(),
@@ -271,18 +287,33 @@ pub fn learn_sales(
     KNOWN_SALES.put(tx, escrow, &known.saturating_add(sales.len() as u64))
 }
 
-/// Stores that a stream is open, before the customer is told. Does nothing if it is stored. Returns the state of the sale.
+/// The rows that [`begin_stream`] reads.
+pub fn begin_stream_reads(own: &OwnStream) -> Reads {
+    let terms = &own.watch.contract().terms;
+    Reads::from(sale_reads(&own.watch.purchase())).and([is_forgotten_reads(terms)])
+}
+
+/// Stores that a stream is open, before the customer is told. Does nothing if it is stored. Returns the state of the sale, or
+/// `None` if the purchase is long past and the merchant keeps nothing of it.
 ///
 /// # Errors
 /// When the store fails.
-pub fn begin_stream(tx: &mut Transaction<'_>, own: &OwnStream, now_ms: u64) -> Result<SaleState, StoreError> {
+pub fn begin_stream(
+    tx: &mut Transaction<'_>,
+    own: &OwnStream,
+    now_ms: u64,
+) -> Result<Option<SaleState>, StoreError> {
     let purchase = own.watch.purchase();
     if let Some(sale) = SALES.get(tx, &purchase)? {
-        return Ok(sale.state);
+        return Ok(Some(sale.state));
     }
-    let sale = Sale::streaming(own.watch.contract().clone(), own.watch.opened());
+    let contract = own.watch.contract();
+    if is_forgotten(tx, &contract.terms)? {
+        return Ok(None);
+    }
+    let sale = Sale::streaming(contract.clone(), own.watch.opened());
     keep_sale(tx, &purchase, &sale, now_ms)?;
-    Ok(sale.state)
+    Ok(Some(sale.state))
 }
 
 /// Stores that the merchant ends a stream, with what it has of it, before the escrow is asked. Returns that: the higher ones of
@@ -324,12 +355,16 @@ pub fn commit_stream(
     })
 }
 
-/// Stores a promise that the escrow's decision on a stream does not keep.
+/// Stores a promise that the escrow's decision on a stream does not keep. Does nothing if the sale is forgotten.
 ///
 /// # Errors
 /// When the store fails.
 pub fn keep_promise(tx: &mut Transaction<'_>, raised: &Signed<Raised>) -> Result<(), StoreError> {
-    BROKEN_PROMISES.put(tx, &raised.body.purchase, raised)
+    let purchase = &raised.body.purchase;
+    match SALES.get(tx, purchase)? {
+        Some(_) => BROKEN_PROMISES.put(tx, purchase, raised),
+        None => Ok(()),
+    }
 }
 
 /// Stores the escrow's receipt and commit.

@@ -201,6 +201,14 @@ fn due(view: &View) -> Result<Option<Due>, StoreError> {
     Ok((delivered < count).then_some(next))
 }
 
+/// Whether there is a webhook, and it has an event to post.
+///
+/// # Errors
+/// When the store fails.
+pub(crate) fn is_behind(view: &View) -> Result<bool, StoreError> {
+    Ok(WEBHOOK.peek(view, &())?.is_some() && due(view)?.is_some())
+}
+
 /// Stores that an event is delivered, or will not be.
 fn finish(tx: &mut Transaction<'_>, due: Due) -> Result<(), StoreError> {
     match due.is_again {

@@ -42,7 +42,8 @@ impl Merchant {
     /// The sale is on disk before the answer.
     ///
     /// # Errors
-    /// When the stream is not one of this merchant, or has ended, or there are too many.
+    /// When the stream is not one of this merchant, or has ended, or there are too many. [`PurchaseFault::Closed`] for a purchase
+    /// that is long past, of which the merchant keeps nothing.
     pub async fn watch(&self, request: WatchRequest) -> Result<Option<Signed<Voucher>>, Refusal> {
         let now_ms = self.clock.now_ms();
         let watch = verify_watch(request, &self.self_id(), now_ms)?;
@@ -56,11 +57,15 @@ impl Merchant {
         let purchase = own.watch.purchase();
         let state = self
             .store
-            .transact(transactions::sale_reads(&purchase), move |tx| {
+            .transact(transactions::begin_stream_reads(&own), move |tx| {
                 transactions::begin_stream(tx, &own, now_ms)
             })
             .await
             .map_err(|e| unavailable(&e))?;
+        let Some(state) = state else {
+            self.streams.forget(&purchase);
+            return Err(PurchaseFault::Closed(purchase).into());
+        };
         if let Some(ended) = ended(purchase, &state) {
             self.streams.forget(&purchase);
             return Err(ended.into());
