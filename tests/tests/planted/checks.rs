@@ -471,6 +471,7 @@ pub(crate) const CHECKS: &[Check] = &[
         "a merchant that dies at the end of a stream",
         streams::a_merchant_that_dies_at_the_end_of_a_stream
     ),
+    story!("sales that are long past", crate::sales::sales_that_are_long_past),
     story!(
         "a merchant that says that all is paid",
         streams::a_merchant_that_says_that_all_is_paid

@@ -16,6 +16,7 @@
 //! | what programs print, and what they do with files | [`homes`] |
 //! | links between named and anonymous messages | [`links`] |
 //! | streams | [`streams`] |
+//! | what a merchant forgets | [`sales`] |
 //! | postage | [`postage`] |
 //! | the table in docs/TESTING.md, and that no product links a switch | [`table`] |
 
@@ -40,6 +41,7 @@ mod papers;
 mod past;
 mod payments;
 mod postage;
+mod sales;
 mod strangers;
 mod streams;
 mod table;
