@@ -217,6 +217,11 @@ impl Merchant {
         }
     }
 
+    /// The store of its sales.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// The identity key.
     pub fn self_id(&self) -> PublicKey {
         self.key.public()

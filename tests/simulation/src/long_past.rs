@@ -1,4 +1,4 @@
-//! Stories about what bank and escrow forget once it is long past. Each panics when a promise is broken, and says which.
+//! Stories about what bank, escrow and merchant forget once it is long past. Each panics when a promise is broken, and says which.
 
 use super::{
     customer::CustomerMachine,
@@ -17,6 +17,7 @@ use crate::money::spendable;
 use farthing_bank::rows::{COINS, EXCHANGED, PURCHASES, RECOVERY_RECORDS};
 use farthing_client::{error::WalletError, wallet::Wallet};
 use farthing_escrow::rows::DECISIONS;
+use farthing_merchant::rows::SALES;
 use farthing_node::card::Card;
 use farthing_protocol::{api::BankRequest, ids::PurchaseId, money::Amount};
 use farthing_store::{clock::Clock, limits::SCAN_MAX_ROWS};
@@ -35,7 +36,7 @@ pub const NOT_YET: u64 = 11;
 /// After so many it is.
 pub const LONG_PAST: u64 = 13;
 
-/// What the bank and the escrow that stays up keep, and may forget.
+/// What the bank, the merchant and the escrow that stays up keep, and may forget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Kept {
     records: usize,
@@ -43,13 +44,14 @@ struct Kept {
     exchanges: usize,
     purchases: usize,
     decisions: usize,
+    sales: usize,
 }
 
 fn kept(world: &World) -> Kept {
     kept_by(world, 1)
 }
 
-/// What the bank and this escrow keep.
+/// What the bank, the merchant and this escrow keep.
 fn kept_by(world: &World, escrow: usize) -> Kept {
     let view = world.bank().store().view();
     let records = RECOVERY_RECORDS.scan(&view, Bound::Unbounded, SCAN_MAX_ROWS);
@@ -61,7 +63,10 @@ fn kept_by(world: &World, escrow: usize) -> Kept {
         Bound::Unbounded,
         SCAN_MAX_ROWS,
     );
+    let merchant = world.merchant(0);
+    let sales = SALES.scan(&merchant.store().view(), Bound::Unbounded, SCAN_MAX_ROWS);
     Kept {
+        sales: sales.expect("the sales").len(),
         purchases: purchases.expect("the purchases").len(),
         decisions: decisions.expect("the decisions").len(),
         records: records.expect("the records").len(),
@@ -159,6 +164,7 @@ pub async fn what_is_long_past_is_forgotten() {
         exchanges: both.exchanges - (first.exchanges - only_held.exchanges) + 1,
         purchases: both.purchases - (first.purchases - only_held.purchases),
         decisions: both.decisions - first.decisions,
+        sales: both.sales - (first.sales - only_held.sales),
     };
     assert_eq!(
         kept(&world),
@@ -188,6 +194,7 @@ pub async fn what_is_long_past_is_forgotten() {
         exchanges: 2,
         purchases: 0,
         decisions: 0,
+        sales: 0,
     };
     assert_eq!(
         kept(&world),
@@ -282,8 +289,8 @@ pub async fn wallets_that_come_back_after_years() {
     epochs_pass(&world, LONG_PAST, None).await;
     let kept = kept_by(&world, 0);
     assert_eq!(
-        (kept.purchases, kept.decisions),
-        (0, 0),
+        (kept.purchases, kept.decisions, kept.sales),
+        (0, 0, 0),
         "progress: something that is long past stays"
     );
     for wallet in &late {
@@ -314,7 +321,7 @@ pub async fn wallets_that_come_back_after_years() {
     audited(&world).await;
 }
 
-/// Prints what a round of shopping leaves at bank and escrow, before and after it is forgotten: the bytes of keys and values, by
+/// Prints what a round of shopping leaves at bank, escrow and merchant, before and after it is forgotten: the bytes of keys and values, by
 /// table.
 pub async fn rows_of_a_round() {
     let (world, alice) = with_two_escrows(94).await;
@@ -340,8 +347,12 @@ pub async fn rows_of_a_round() {
 type Bytes = std::collections::BTreeMap<(&'static str, u8), usize>;
 
 fn bytes_of_rows(world: &World) -> Bytes {
-    let (bank, escrow) = (world.bank(), world.escrow(1));
-    let stores = [("bank", bank.store()), ("escrow", escrow.store())];
+    let (bank, escrow, merchant) = (world.bank(), world.escrow(1), world.merchant(0));
+    let stores = [
+        ("bank", bank.store()),
+        ("escrow", escrow.store()),
+        ("merchant", merchant.store()),
+    ];
     let bytes = |rows: Vec<(Vec<u8>, Vec<u8>)>| rows.iter().map(|(key, value)| key.len() + value.len()).sum();
     let mut all = Bytes::new();
     for (role, store) in stores {
