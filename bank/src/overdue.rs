@@ -5,13 +5,13 @@
 //! Silence decides nothing: the coins stay held until the escrow answers.
 
 use crate::bank::Bank;
-use crate::purge::Round;
 use crate::rows::{HOLDS, PURCHASES};
 use farthing_coin::{PublicKey, Signed};
 use farthing_node::{
     call::{CallError, ask},
     card::RoleName,
     process::StopToken,
+    purge::{LOOK_PAUSE, pause_after},
 };
 use farthing_protocol::{
     api::{SettleOne, only},
@@ -40,16 +40,9 @@ const KEYS_PAUSE: Duration = Duration::from_secs(30);
 /// How often the bank looks for overdue holds.
 const OVERDUE_PAUSE: Duration = Duration::from_secs(2);
 
-/// How long the bank waits between two rounds of a pass that forgets. A pass must not slow requests down.
-const PURGE_PAUSE: Duration = Duration::from_secs(1);
-
-/// How often the bank looks whether an epoch more is closed.
-const PURGE_LOOK_PAUSE: Duration = Duration::from_secs(60 * 60);
-
 /// The topics of the bank's complaints.
 const TOPIC_KEYS: &str = "keys";
 const TOPIC_UNREADABLE: &str = "unreadable";
-const TOPIC_PURGE: &str = "purge";
 const TOPIC_UNPINNED: &str = "unpinned";
 const TOPIC_SILENT: &str = "silent";
 const TOPIC_ANSWER: &str = "answer";
@@ -84,10 +77,10 @@ impl Bank {
             }
         };
         let purge = async {
-            let mut pause = PURGE_LOOK_PAUSE;
+            let mut pause = LOOK_PAUSE;
             loop {
                 tokio::time::sleep(pause).await;
-                pause = self.purge().await;
+                pause = pause_after(self.purge_round().await, &self.complaints);
             }
         };
         // Each loop can be dropped at any point. It has begun a transaction, or a question that is asked again.
@@ -97,24 +90,6 @@ impl Bank {
             () = keys => {}
             () = overdue => {}
             () = purge => {}
-        }
-    }
-
-    /// Runs one round of forgetting, and returns how long to wait for the next one.
-    async fn purge(&self) -> Duration {
-        match self.purge_round().await {
-            Ok(Round { forgotten, more }) => {
-                if forgotten > 0 {
-                    tracing::info!(forgotten, "forgot rows of closed epochs");
-                }
-                if more { PURGE_PAUSE } else { PURGE_LOOK_PAUSE }
-            }
-            Err(error) => {
-                self.complaints.tell(TOPIC_PURGE, &"", |times| {
-                    tracing::error!(%error, times, "cannot forget the rows of closed epochs; it is tried again");
-                });
-                PURGE_LOOK_PAUSE
-            }
         }
     }
 

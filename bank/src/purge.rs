@@ -22,6 +22,7 @@ use crate::rows::{
     REFUNDS, RESERVE_DEBITS, RESERVE_FINISHES, TOTALS, count,
 };
 use farthing_coin::{KeyId, PublicKey, RecoveryRecordId, RequestId, StatementDigest};
+use farthing_node::purge::{ROUND_MAX, Round, after_bound, full};
 use farthing_protocol::{
     coins::CoinState, documents::Issued, forgetting::closed_by_list, ids::PurchaseId, refusal::Later,
     settle::BankPurchase,
@@ -31,18 +32,6 @@ use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
-
-/// The most rows that one round looks at.
-pub const ROUND_MAX: usize = 256;
-
-/// The result of a round.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Round {
-    /// How many rows were forgotten.
-    pub forgotten: usize,
-    /// Whether the pass goes on.
-    pub more: bool,
-}
 
 /// A row that may be forgotten, or that is noted so that it is not.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,10 +73,7 @@ impl Bank {
         let is_sure = self.history.standing().is_ok() && keys.status(now_ms).doubt.is_none();
         let pass = is_sure.then(|| self.pass(closed_by_list(keys.book(), now_ms)));
         let Some((before_ms, place)) = pass.flatten() else {
-            return Ok(Round {
-                forgotten: 0,
-                more: false,
-            });
+            return Ok(Round::default());
         };
         // From now on, coins of these epochs are refused by their dates alone.
         let closed_until_ms = keys.taken_until_ms(before_ms);
@@ -128,18 +114,6 @@ fn find(view: &View, keys: &Keys, before_ms: u64, place: Place) -> Result<Found,
         Place::Exchanges(after) => find_exchanges(view, &closed(), after),
         Place::Purchases(after) => find_purchases(view, before_ms, after),
     }
-}
-
-/// The begin of a page.
-fn after_bound<K>(after: Option<&K>) -> Bound<&K> {
-    after.map_or(Bound::Unbounded, Bound::Excluded)
-}
-
-/// The last key of a page that is full. A page that is not full is the last one.
-fn full<K: Copy, V>(rows: &[(K, V)]) -> Option<K> {
-    rows.last()
-        .filter(|_| rows.len() == ROUND_MAX)
-        .map(|(key, _)| *key)
 }
 
 fn find_records(

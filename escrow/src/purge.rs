@@ -19,7 +19,11 @@ use crate::rows::{
 };
 use crate::transactions;
 use farthing_coin::{KeyId, PublicKey};
-use farthing_node::{card::RoleName, process::StopToken};
+use farthing_node::{
+    card::RoleName,
+    process::StopToken,
+    purge::{LOOK_PAUSE, ROUND_MAX, Round, after_bound, full, pause_after},
+};
 use farthing_protocol::{
     decision::Decision,
     documents::{PurchaseId, Terms},
@@ -30,27 +34,6 @@ use farthing_store::{Reads, RowKey, StoreError, Transaction, View, limits::SCAN_
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::time::Duration;
-
-/// How long the escrow waits between two rounds of a pass. A pass must not slow requests down.
-const PURGE_PAUSE: Duration = Duration::from_secs(1);
-
-/// How often the escrow looks whether an epoch more is closed.
-const PURGE_LOOK_PAUSE: Duration = Duration::from_secs(60 * 60);
-
-/// The topic of its complaint.
-const TOPIC_PURGE: &str = "purge";
-
-/// The most rows that one round looks at.
-pub const ROUND_MAX: usize = 256;
-
-/// The result of a round.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Round {
-    /// How many rows were forgotten.
-    pub forgotten: usize,
-    /// Whether the pass goes on.
-    pub more: bool,
-}
 
 /// A row that may be forgotten.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,19 +59,15 @@ impl Escrow {
     /// # Errors
     /// When the store fails.
     pub async fn purge_round(&self) -> Result<Round, StoreError> {
-        let nothing = Round {
-            forgotten: 0,
-            more: false,
-        };
         let (Ok(now_ms), Ok(())) = (self.now_ms(), self.history.standing()) else {
-            return Ok(nothing);
+            return Ok(Round::default());
         };
         let view = self.store.view();
         let place = match PURGE.peek(&view, &())? {
             Some(place) => place,
             None => match self.close_epochs(now_ms).await? {
                 true => Place::Sales(None),
-                false => return Ok(nothing),
+                false => return Ok(Round::default()),
             },
         };
         let view = self.store.view();
@@ -112,7 +91,7 @@ impl Escrow {
 
     /// Forgets until `stop`.
     pub(crate) async fn keep_purged(&self, stop: &StopToken) {
-        let mut pause = PURGE_LOOK_PAUSE;
+        let mut pause = LOOK_PAUSE;
         loop {
             tokio::select! {
                 biased;
@@ -129,26 +108,13 @@ impl Escrow {
 
     /// Runs one round after a pause, and returns how long to wait for the next one.
     async fn purge(&self, after: Duration) -> Duration {
-        if after == PURGE_LOOK_PAUSE {
+        if after == LOOK_PAUSE {
             // A list that is years old closes nothing.
             for card in self.peers.cards(RoleName::Bank) {
                 drop(self.keys.refresh(&card.identity).await);
             }
         }
-        match self.purge_round().await {
-            Ok(Round { forgotten, more }) => {
-                if forgotten > 0 {
-                    tracing::info!(forgotten, "forgot rows of closed epochs");
-                }
-                if more { PURGE_PAUSE } else { PURGE_LOOK_PAUSE }
-            }
-            Err(error) => {
-                self.complaints.tell(TOPIC_PURGE, &"", |times| {
-                    tracing::error!(%error, times, "cannot forget the rows of closed epochs; it is tried again");
-                });
-                PURGE_LOOK_PAUSE
-            }
-        }
+        pause_after(self.purge_round().await, &self.complaints)
     }
 
     /// Writes down which deadlines are past now. Returns whether these are more than before; a pass then begins.
@@ -199,18 +165,6 @@ fn is_past(marks: &Marks, terms: &Terms) -> bool {
     marks
         .get(&terms.bank)
         .is_some_and(|before_ms| terms.deadline_ms < *before_ms)
-}
-
-/// The begin of a page.
-fn after_bound<K>(after: Option<&K>) -> Bound<&K> {
-    after.map_or(Bound::Unbounded, Bound::Excluded)
-}
-
-/// The last key of a page that is full. A page that is not full is the last one.
-fn full<K: Copy, V>(rows: &[(K, V)]) -> Option<K> {
-    rows.last()
-        .filter(|_| rows.len() == ROUND_MAX)
-        .map(|(key, _)| *key)
 }
 
 fn find_sales(view: &View, marks: &Marks, after: Option<(PublicKey, u64)>) -> Result<Found, StoreError> {

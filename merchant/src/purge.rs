@@ -11,40 +11,21 @@
 //!
 //! No forgotten sale begins again: what has no row and such a deadline is refused (`is_forgotten`), whatever the clock says.
 
-use crate::background::pause;
 use crate::forgotten::{CLOSED_BEFORE, FORGOTTEN_SALES, PURGE, Pass, Place};
 use crate::merchant::Merchant;
 use crate::payable::BANKS_MAX;
 use crate::rows::{BROKEN_PROMISES, EVENTS, KEY_LIST_ROOTS, OPEN_REFUNDS, REFUNDS, SALE_DATES, SALES};
 use crate::webhook;
 use farthing_coin::PublicKey;
-use farthing_node::process::StopToken;
+use farthing_node::{
+    process::StopToken,
+    purge::{LOOK_PAUSE, ROUND_MAX, Round, after_bound, full, pause_after},
+};
 use farthing_protocol::{documents::PurchaseId, forgetting::closed_by_list};
 use farthing_store::{Reads, RowKey, StoreError, Transaction, View};
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::PoisonError;
-
-/// The most rows that one round looks at.
-pub const ROUND_MAX: usize = 256;
-
-/// How long the merchant waits between two rounds of a pass (ms). A pass must not slow requests down.
-pub const PURGE_PAUSE_MS: u64 = 1_000;
-
-/// How often the merchant looks whether an epoch more is closed (ms).
-pub const PURGE_LOOK_MS: u64 = 60 * 60 * 1000;
-
-/// The topic of the complaint about rows that cannot be forgotten.
-const TOPIC_PURGE: &str = "purge";
-
-/// The result of a round.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Round {
-    /// How many sales and events were forgotten.
-    pub forgotten: usize,
-    /// Whether the pass goes on.
-    pub more: bool,
-}
 
 /// A row that may be forgotten.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,28 +39,16 @@ enum Old {
 type Found = (Vec<Old>, Option<Place>);
 
 impl Merchant {
+    /// Forgets until `stop`.
     pub(crate) async fn keep_purged(&self, stop: &StopToken) {
-        let mut wait_ms = PURGE_LOOK_MS;
-        while pause(stop, wait_ms).await {
-            wait_ms = self.purge().await;
-        }
-    }
-
-    /// Runs one round of forgetting, and returns how long to wait for the next one (ms).
-    async fn purge(&self) -> u64 {
-        match self.purge_round().await {
-            Ok(Round { forgotten, more }) => {
-                if forgotten > 0 {
-                    tracing::info!(forgotten, "forgot sales and events of closed epochs");
-                }
-                if more { PURGE_PAUSE_MS } else { PURGE_LOOK_MS }
+        let mut wait = LOOK_PAUSE;
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.stopped() => return,
+                () = tokio::time::sleep(wait) => {}
             }
-            Err(error) => {
-                self.complaints.tell(TOPIC_PURGE, &"", |times| {
-                    tracing::error!(%error, times, "cannot forget sales and events of closed epochs; it is tried again");
-                });
-                PURGE_LOOK_MS
-            }
+            wait = pause_after(self.purge_round().await, &self.complaints);
         }
     }
 
@@ -91,10 +60,7 @@ impl Merchant {
     pub async fn purge_round(&self) -> Result<Round, StoreError> {
         let (forgotten, view) = (0, self.store.view());
         let Some((pass, place)) = self.pass(&view)? else {
-            return Ok(Round {
-                forgotten,
-                more: false,
-            });
+            return Ok(Round::default());
         };
         let (old, place) = find(&view, &pass, place)?;
         // Asked after the rows are read: an event is written together with the state of its sale.
@@ -160,18 +126,6 @@ fn find(view: &View, pass: &Pass, place: Place) -> Result<Found, StoreError> {
         Place::Sales(after) => find_sales(view, pass, after),
         Place::Events(after) => find_events(view, pass, after),
     }
-}
-
-/// The begin of a page.
-fn after_bound<K>(after: Option<&K>) -> Bound<&K> {
-    after.map_or(Bound::Unbounded, Bound::Excluded)
-}
-
-/// The last key of a page that is full. A page that is not full is the last one.
-fn full<K: Copy, V>(rows: &[(K, V)]) -> Option<K> {
-    rows.last()
-        .filter(|_| rows.len() == ROUND_MAX)
-        .map(|(key, _)| *key)
 }
 
 fn find_sales(view: &View, pass: &Pass, after: Option<PurchaseId>) -> Result<Found, StoreError> {

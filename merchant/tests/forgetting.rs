@@ -10,12 +10,12 @@ mod support;
 
 use farthing_coin::{DenominationSecret, EpochKeys, KeyList, MasterSecret, Signed};
 use farthing_merchant::forgotten::{CLOSED_BEFORE, FORGOTTEN_SALES, PURGE};
-use farthing_merchant::purge::{ROUND_MAX, Round};
 use farthing_merchant::rows::{
     BROKEN_PROMISES, EVENT_COUNT, EVENTS, Event, EventKind, KEY_LISTS, KNOWN_SALES, OPEN_SALES, REFUNDS,
     SALE_DATES, SALES, Sale,
 };
 use farthing_node::admin::AdminHandler;
+use farthing_node::purge::{ROUND_MAX, Round};
 use farthing_node::serve::Role;
 use farthing_protocol::{
     documents::PurchaseId,

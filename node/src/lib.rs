@@ -30,6 +30,7 @@ pub mod pay_uri;
 pub mod peers;
 pub mod probe;
 pub mod process;
+pub mod purge;
 pub mod qr;
 pub mod quic;
 pub mod relayed;

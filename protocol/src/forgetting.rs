@@ -14,8 +14,17 @@ use farthing_coin::KeyBook;
 /// The begin of the first epoch on the list that is not closed (ms since 1970). All epochs before it are. 0 if the list has none.
 ///
 /// An epoch is closed when its coins have not been taken back in any way for [`CLOSED_AFTER_MS`] and
-/// [`CLOSED_AFTER_EPOCHS`]. The bank may then forget the states of its coins, and all of purchases with an earlier deadline.
-/// A coin is older than the purchase that it pays, so its epoch has begun before the deadline.
+/// [`CLOSED_AFTER_EPOCHS`]. Servers may then forget the states of its coins, and all of purchases with an earlier deadline. A coin
+/// is older than the purchase that it pays, so its epoch has begun before the deadline.
+///
+/// The clock counts no farther than the begin of the list's newest epoch. A bank adds epochs as its time passes. So a clock that
+/// is years ahead makes nobody forget what is young.
+pub fn closed_by_list(keys: &KeyBook, now_ms: u64) -> u64 {
+    let begins = keys.denominations().map(|(_, key)| key.issue_from_ms);
+    closed_before(keys, now_ms.min(begins.max().unwrap_or(0)))
+}
+
+/// The same, for a clock that is right.
 fn closed_before(keys: &KeyBook, now_ms: u64) -> u64 {
     let epoch_ms = keys.list().calendar.epoch_ms;
     let kept_ms = epoch_ms
@@ -27,15 +36,6 @@ fn closed_before(keys: &KeyBook, now_ms: u64) -> u64 {
         .denominations()
         .filter(|(_, key)| !is_closed(key.redeem_until_ms));
     open.map(|(_, key)| key.issue_from_ms).min().unwrap_or(0)
-}
-
-/// As [`closed_before`], for a clock that may be wrong.
-///
-/// The clock counts no farther than the begin of the list's newest epoch. A bank adds epochs as its time passes. So a clock that
-/// is years ahead makes nobody forget what is young.
-pub fn closed_by_list(keys: &KeyBook, now_ms: u64) -> u64 {
-    let begins = keys.denominations().map(|(_, key)| key.issue_from_ms);
-    closed_before(keys, now_ms.min(begins.max().unwrap_or(0)))
 }
 
 /// Whether claims about a purchase with this deadline have expired.
