@@ -10,15 +10,17 @@ mod support;
 
 use farthing_coin::Signed;
 use farthing_escrow::admin::{DecidedAs, purchases};
-use farthing_escrow::rows::{ACKNOWLEDGED, OUTBOX};
-use farthing_node::network::Lane;
+use farthing_escrow::rows::{ACKNOWLEDGED, DECISIONS, OUTBOX};
+use farthing_escrow::transactions;
+use farthing_node::{call::decide, network::Lane};
 use farthing_protocol::{
+    decide::verify_overdue,
     decision::{Outcome, SignedDecision},
     documents::{AbortReason, SettledAs},
     money::Amount,
     offered_key::OfferedKey,
     refusal::{Later, PurchaseFault, Refusal, RequestFault},
-    stream::{Close, CloseRequest},
+    stream::{Close, CloseRequest, PreparedEnding},
 };
 use std::ops::Bound;
 use support::bank::secret_key;
@@ -93,6 +95,35 @@ async fn a_close_without_any_voucher_aborts_with_the_merchants_word() {
         fixture.ask(close(&fixture, &bought, Some(1))).await.unwrap(),
         outcome
     );
+}
+
+/// Two requests find the stream open. Before the second one decides, the first has ended it, and its decision is forgotten.
+#[tokio::test]
+async fn an_end_that_comes_after_the_stream_was_forgotten_decides_nothing() {
+    let mut fixture = EscrowFixture::new();
+    let bought = opened(&mut fixture).await;
+    let open = row(&fixture, &bought).unwrap();
+    let asked = verify_overdue(fixture.overdue(&bought).body, &fixture.escrow.self_id()).unwrap();
+    let late = PreparedEnding::overdue(&open, &asked, |_| secret_key(78)).unwrap();
+    let outcome = fixture.ask(close(&fixture, &bought, Some(2))).await.unwrap();
+    assert!(matches!(outcome, Outcome::Streamed(_)));
+    let purchase = bought.id();
+    let forgotten = fixture.store.transact([DECISIONS.key(&purchase)], move |tx| {
+        DECISIONS.delete(tx, &purchase)
+    });
+    forgotten.await.unwrap();
+
+    let head = fixture.head();
+    let now_ms = bought.order.contract.terms.deadline_ms;
+    let reads = transactions::end_reads(&bought.order.contract.terms);
+    let ended = decide(&fixture.store, reads, move |tx| {
+        transactions::end(tx, &late, &Ok(()), &Ok(now_ms))
+    });
+    assert_eq!(
+        ended.await.unwrap_err(),
+        PurchaseFault::Closed(bought.id()).into()
+    );
+    assert_eq!(fixture.head(), head);
 }
 
 #[tokio::test]
