@@ -11,7 +11,7 @@ use farthing_node::{
     call::{CallError, ask},
     card::RoleName,
     process::StopToken,
-    purge::{LOOK_PAUSE, pause_after},
+    purge::keep,
 };
 use farthing_protocol::{
     api::{SettleOne, only},
@@ -76,17 +76,11 @@ impl Bank {
                 }
             }
         };
-        let purge = async {
-            let mut pause = LOOK_PAUSE;
-            loop {
-                tokio::time::sleep(pause).await;
-                pause = pause_after(self.purge_round().await, &self.complaints);
-            }
-        };
+        let purge = keep(&stop, &self.complaints, || self.purge_round());
         // Each loop can be dropped at any point. It has begun a transaction, or a question that is asked again.
         tokio::select! {
             biased;
-            () = Arc::clone(&self.history).watch(stop) => {}
+            () = Arc::clone(&self.history).watch(stop.clone()) => {}
             () = keys => {}
             () = overdue => {}
             () = purge => {}

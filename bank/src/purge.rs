@@ -22,7 +22,7 @@ use crate::rows::{
     REFUNDS, RESERVE_DEBITS, RESERVE_FINISHES, TOTALS, count,
 };
 use farthing_coin::{KeyId, PublicKey, RecoveryRecordId, RequestId, StatementDigest};
-use farthing_node::purge::{ROUND_MAX, Round, after_bound, full};
+use farthing_node::purge::{ROUND_MAX, Round, after_bound, full, page_of_coins};
 use farthing_protocol::{
     coins::CoinState, documents::Issued, forgetting::closed_by_list, ids::PurchaseId, refusal::Later,
     settle::BankPurchase,
@@ -152,24 +152,18 @@ fn is_old(purchase: &BankPurchase, before_ms: u64) -> bool {
     dated_ms.is_some_and(|dated_ms| dated_ms < before_ms)
 }
 
-/// Pages of one key after the other.
 fn find_coins(
     view: &View,
     closed: &BTreeSet<KeyId>,
     after: Option<(KeyId, PublicKey)>,
 ) -> Result<Found, StoreError> {
-    let first = after.map_or(Bound::Unbounded, |(key_id, _)| Bound::Included(key_id));
-    for key_id in closed.range((first, Bound::Unbounded)) {
-        let under = after.filter(|(last, _)| last == key_id);
-        let rows = COINS.scan_under(view, key_id, after_bound(under.as_ref()), ROUND_MAX)?;
-        if let Some((last, _)) = rows.last() {
-            let next = Place::Coins(Some(*last));
-            let is_old = |state: &CoinState| !matches!(state, CoinState::Held(_));
-            let old = rows.into_iter().filter(|(_, state)| is_old(state));
-            return Ok((old.map(|(coin, _)| Old::Coin(coin)).collect(), Some(next)));
-        }
-    }
-    Ok((Vec::new(), Some(Place::Debits(None))))
+    let rows = page_of_coins(&COINS, view, closed, after)?;
+    let next = rows
+        .last()
+        .map_or(Place::Debits(None), |(last, _)| Place::Coins(Some(*last)));
+    let is_old = |state: &CoinState| !matches!(state, CoinState::Held(_));
+    let old = rows.into_iter().filter(|(_, state)| is_old(state));
+    Ok((old.map(|(coin, _)| Old::Coin(coin)).collect(), Some(next)))
 }
 
 /// Debits that are not noted yet. A debit that comes later is of a key that is not closed.

@@ -10,19 +10,18 @@
 //! 4. the numbers of purchases that coins of closed epochs have cancelled.
 //!
 //! So a commit stays until its bank has it, as only a commit gives somebody money. A bank that has applied and forgotten it says
-//! that it knows no such purchase, and then the commit goes too (`give_up`).
+//! that it knows no such purchase, and then the commit goes too (`settle`).
 
 use crate::escrow::Escrow;
 use crate::rows::{
-    ACKNOWLEDGED, CANCELS, CLOSED_BEFORE, DECISIONS, FORGOTTEN, KEY_LISTS, PURGE, Place, SEALED_SALES,
-    SINGLE_SALES, STREAMS,
+    ACKNOWLEDGED, CANCELS, CLOSED_BEFORE, DECISIONS, KEY_LISTS, PURGE, Place, SEALED_SALES, SINGLE_SALES,
+    STREAMS,
 };
 use crate::transactions;
 use farthing_coin::{KeyId, PublicKey};
 use farthing_node::{
     card::RoleName,
-    process::StopToken,
-    purge::{LOOK_PAUSE, ROUND_MAX, Round, after_bound, full, pause_after},
+    purge::{ROUND_MAX, Round, after_bound, full, page_of_coins},
 };
 use farthing_protocol::{
     decision::Decision,
@@ -33,7 +32,6 @@ use farthing_protocol::{
 use farthing_store::{Reads, RowKey, StoreError, Transaction, View, limits::SCAN_MAX_ROWS};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
-use std::time::Duration;
 
 /// A row that may be forgotten.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,12 +63,9 @@ impl Escrow {
         let view = self.store.view();
         let place = match PURGE.peek(&view, &())? {
             Some(place) => place,
-            None => match self.close_epochs(now_ms).await? {
-                true => Place::Sales(None),
-                false => return Ok(Round::default()),
-            },
+            None if self.close_epochs(now_ms).await? => Place::Sales(None),
+            None => return Ok(Round::default()),
         };
-        let view = self.store.view();
         let marks: Marks = CLOSED_BEFORE
             .scan(&view, Bound::Unbounded, SCAN_MAX_ROWS)?
             .into_iter()
@@ -79,9 +74,9 @@ impl Escrow {
             Place::Sales(after) => find_sales(&view, &marks, after),
             Place::Decisions(after) => find_decisions(&view, &marks, after),
             Place::SingleSales(after) => find_single_sales(&view, after),
-            Place::Cancels(after) => find_cancels(&view, &self.closed_keys(&marks)?, after),
+            Place::Cancels(after) => find_cancels(&view, &self.closed_keys(&marks), after),
         }?;
-        let reads = Reads::from([FORGOTTEN.key(&())]).and(old.iter().flat_map(rows_of));
+        let reads = Reads::from(old.iter().flat_map(rows_of));
         let forgetting = self.store.transact(reads, move |tx| forget(tx, &old, next));
         Ok(Round {
             forgotten: forgetting.await?,
@@ -89,36 +84,12 @@ impl Escrow {
         })
     }
 
-    /// Forgets until `stop`.
-    pub(crate) async fn keep_purged(&self, stop: &StopToken) {
-        let mut pause = LOOK_PAUSE;
-        loop {
-            tokio::select! {
-                biased;
-                () = stop.stopped() => return,
-                () = tokio::time::sleep(pause) => {}
-            }
-            pause = tokio::select! {
-                biased;
-                () = stop.stopped() => return,
-                pause = self.purge(pause) => pause,
-            };
-        }
-    }
-
-    /// Runs one round after a pause, and returns how long to wait for the next one.
-    async fn purge(&self, after: Duration) -> Duration {
-        if after == LOOK_PAUSE {
-            // A list that is years old closes nothing.
-            for card in self.peers.cards(RoleName::Bank) {
-                drop(self.keys.refresh(&card.identity).await);
-            }
-        }
-        pause_after(self.purge_round().await, &self.complaints)
-    }
-
     /// Writes down which deadlines are past now. Returns whether these are more than before; a pass then begins.
     async fn close_epochs(&self, now_ms: u64) -> Result<bool, StoreError> {
+        // A list that is years old closes nothing.
+        for card in self.peers.cards(RoleName::Bank) {
+            drop(self.keys.refresh(&card.identity).await);
+        }
         let view = self.store.view();
         let mut later = Marks::new();
         for (bank, _) in KEY_LISTS.roots.scan(&view, Bound::Unbounded, SCAN_MAX_ROWS)? {
@@ -146,7 +117,7 @@ impl Escrow {
     }
 
     /// The keys of closed epochs.
-    fn closed_keys(&self, marks: &Marks) -> Result<BTreeSet<KeyId>, StoreError> {
+    fn closed_keys(&self, marks: &Marks) -> BTreeSet<KeyId> {
         let mut closed = BTreeSet::new();
         for (bank, before_ms) in marks {
             if let Ok(Some(book)) = self.keys.kept(bank) {
@@ -156,7 +127,7 @@ impl Escrow {
                 closed.extend(keys.map(|(id, _)| *id));
             }
         }
-        Ok(closed)
+        closed
     }
 }
 
@@ -181,13 +152,16 @@ fn find_decisions(view: &View, marks: &Marks, after: Option<PurchaseId>) -> Resu
     let next = full(&rows).map_or(Place::SingleSales(None), |last| Place::Decisions(Some(last)));
     let mut old = Vec::new();
     for (purchase, decision) in rows {
+        if !is_past(marks, decision.terms()) {
+            continue;
+        }
         let may_go = match decision {
             Decision::Aborted { .. } => true,
             Decision::Committed { .. } | Decision::Streamed { .. } => {
                 ACKNOWLEDGED.peek(view, &purchase)?.is_some()
             }
         };
-        if is_past(marks, decision.terms()) && may_go {
+        if may_go {
             old.push(Old::Decision(purchase));
         }
     }
@@ -207,31 +181,23 @@ fn find_single_sales(view: &View, after: Option<(PublicKey, SaleId)>) -> Result<
     Ok((old, Some(next)))
 }
 
-/// Pages of one key after the other.
 fn find_cancels(
     view: &View,
     closed: &BTreeSet<KeyId>,
     after: Option<(KeyId, PublicKey)>,
 ) -> Result<Found, StoreError> {
-    let first = after.map_or(Bound::Unbounded, |(key_id, _)| Bound::Included(key_id));
-    for key_id in closed.range((first, Bound::Unbounded)) {
-        let under = after.filter(|(last, _)| last == key_id);
-        let rows = CANCELS.scan_under(view, key_id, after_bound(under.as_ref()), ROUND_MAX)?;
-        if let Some((last, _)) = rows.last() {
-            let next = Place::Cancels(Some(*last));
-            return Ok((
-                rows.into_iter().map(|(coin, _)| Old::Cancels(coin)).collect(),
-                Some(next),
-            ));
-        }
-    }
-    Ok((Vec::new(), None))
+    let rows = page_of_coins(&CANCELS, view, closed, after)?;
+    let next = rows.last().map(|(last, _)| Place::Cancels(Some(*last)));
+    Ok((
+        rows.into_iter().map(|(coin, _)| Old::Cancels(coin)).collect(),
+        next,
+    ))
 }
 
 /// The rows that [`forget`] reads of an old one.
 fn rows_of(old: &Old) -> Vec<RowKey> {
     match old {
-        Old::Decision(purchase) => vec![DECISIONS.key(purchase)],
+        Old::Decision(purchase) => transactions::forget_reads(purchase).to_vec(),
         Old::SingleSale(_, purchase) => vec![DECISIONS.key(purchase), STREAMS.key(purchase)],
         Old::Sale(_) | Old::Cancels(_) => Vec::new(),
     }

@@ -17,6 +17,7 @@ use farthing_node::history::History;
 use farthing_node::link::Link;
 use farthing_node::peers::Peers;
 use farthing_node::process::StopToken;
+use farthing_node::purge::keep;
 use farthing_node::serve::Role;
 use farthing_protocol::{
     decision::Decision,
@@ -100,7 +101,7 @@ impl Role for Escrow {
             watching,
             self.learn_keys(&stop),
             self.settle(stop.clone()),
-            self.keep_purged(&stop)
+            keep(&stop, &self.complaints, || self.purge_round())
         );
     }
 }
@@ -305,15 +306,16 @@ impl Escrow {
         let view = self.store.view();
         let closed_before_ms = CLOSED_BEFORE.peek(&view, bank)?.unwrap_or_default();
         let decision = DECISIONS.peek(&view, purchase)?;
-        let Some(decision) = decision.filter(|it| it.terms().deadline_ms < closed_before_ms) else {
+        if decision.is_none_or(|it| it.terms().deadline_ms >= closed_before_ms) {
             return Ok(());
-        };
+        }
         self.complaints.clear(TOPIC_REFUSED, purchase);
-        let reads = transactions::give_up_reads(&decision);
-        let giving_up = self
+        let purchase = *purchase;
+        let reads = transactions::forget_reads(&purchase);
+        let forgetting = self
             .store
-            .transact(reads, move |tx| transactions::give_up(tx, &decision));
-        giving_up.await
+            .transact(reads, move |tx| transactions::forget(tx, &purchase).map(drop));
+        forgetting.await
     }
 
     /// Stores the acknowledgements of a bank, and in the same write its journal head.

@@ -292,27 +292,9 @@ pub fn acknowledge(tx: &mut Transaction<'_>, settled: &Signed<Settled>) -> Resul
     ACKNOWLEDGED.put(tx, &purchase, settled)
 }
 
-/// The rows that [`give_up`] reads.
-pub fn give_up_reads(decision: &Decision) -> Reads {
-    let rows = [
-        DECISIONS.key(&decision.terms().purchase_id()),
-        CLOSED_BEFORE.key(&decision.terms().bank),
-        FORGOTTEN.key(&()),
-    ];
-    Reads::from(rows)
-}
-
-/// Forgets a decision that its bank knows nothing of, if it is long past: the bank has forgotten that it has applied it.
-///
-/// # Errors
-/// When the store fails.
-pub fn give_up(tx: &mut Transaction<'_>, decision: &Decision) -> Result<(), StoreError> {
-    let terms = decision.terms();
-    let closed_before_ms = CLOSED_BEFORE.get(tx, &terms.bank)?.unwrap_or_default();
-    if terms.deadline_ms < closed_before_ms {
-        forget(tx, &terms.purchase_id())?;
-    }
-    Ok(())
+/// The rows that [`forget`] reads.
+pub(crate) fn forget_reads(purchase: &PurchaseId) -> [RowKey; 2] {
+    [DECISIONS.key(purchase), FORGOTTEN.key(&())]
 }
 
 /// Forgets a decision, and counts it. Returns whether it was there.

@@ -14,6 +14,7 @@ use farthing_node::card::{Card, RoleName};
 use farthing_node::drain::{Drain, UnderWay};
 use farthing_node::peers::Peers;
 use farthing_node::process::StopToken;
+use farthing_node::purge;
 use farthing_node::serve::Role;
 use farthing_protocol::ids::ItemId;
 use farthing_store::StoreError;
@@ -82,7 +83,7 @@ impl Role for Merchant {
             self.keep_raised(&stop),
             self.keep_closed(&stop),
             self.keep_webhook(&stop),
-            self.keep_purged(&stop)
+            purge::keep(&stop, &self.complaints, || self.purge_round())
         );
     }
 }

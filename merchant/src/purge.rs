@@ -17,10 +17,7 @@ use crate::payable::BANKS_MAX;
 use crate::rows::{BROKEN_PROMISES, EVENTS, KEY_LIST_ROOTS, OPEN_REFUNDS, REFUNDS, SALE_DATES, SALES};
 use crate::webhook;
 use farthing_coin::PublicKey;
-use farthing_node::{
-    process::StopToken,
-    purge::{LOOK_PAUSE, ROUND_MAX, Round, after_bound, full, pause_after},
-};
+use farthing_node::purge::{ROUND_MAX, Round, after_bound, full};
 use farthing_protocol::{documents::PurchaseId, forgetting::closed_by_list};
 use farthing_store::{Reads, RowKey, StoreError, Transaction, View};
 use std::collections::BTreeMap;
@@ -39,19 +36,6 @@ enum Old {
 type Found = (Vec<Old>, Option<Place>);
 
 impl Merchant {
-    /// Forgets until `stop`.
-    pub(crate) async fn keep_purged(&self, stop: &StopToken) {
-        let mut wait = LOOK_PAUSE;
-        loop {
-            tokio::select! {
-                biased;
-                () = stop.stopped() => return,
-                () = tokio::time::sleep(wait) => {}
-            }
-            wait = pause_after(self.purge_round().await, &self.complaints);
-        }
-    }
-
     /// Looks at the next [`ROUND_MAX`] rows of a pass, and forgets the old ones. A pass begins each time that an epoch more of
     /// some bank is closed. It goes on where it was after a restart.
     ///
